@@ -1,0 +1,122 @@
+# tilesmith. `make demo` does the main job and verifies it; `make check` runs the tests.
+#
+#   gen/ runtime/ emu/ cli/  ->  $(B)/libtilesmith{,_rt}.{a,so}  $(B)/emu/libcuda.so.1  $(B)/tilesmith
+#
+# SANITIZE=1 builds with ASan and UBSan, into build-san/. CC=clang works too.
+
+CC = gcc
+CFLAGS = -O2 -g
+SANITIZE =
+PREFIX = /usr/local
+JOBS = $(shell nproc)
+CUDA_HOME = /usr/local/cuda
+
+B       = build$(if $(SANITIZE),-san)
+VERSION := $(shell sed -n 's/^.define TS_VERSION "\(.*\)"/\1/p' runtime/tilesmith.h)
+SOMAJOR := $(firstword $(subst ., ,$(VERSION)))
+
+comma   := ,
+san     = $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+cuda_h  = $(if $(wildcard $(CUDA_HOME)/include/cuda.h),-DHAVE_CUDA_H -isystem $(CUDA_HOME)/include)
+compile = $(CC) -std=gnu11 -Wall -Wextra -fPIC -fvisibility=hidden -pthread -MMD -MP -I. $(CFLAGS) $(san)
+link    = $(CC) $(CFLAGS) $(san) $(LDFLAGS)
+libs    = -ldl -lm -pthread
+objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
+
+ptx_o := $(call objects,gen/ptx/*.c)
+gen_o := $(call objects,gen/*.c) $(ptx_o)
+jit_o := $(call objects,runtime/jit.c)
+rt_o  := $(filter-out $(jit_o),$(call objects,runtime/*.c))
+emu_o := $(call objects,emu/*.c) $(ptx_o)
+cli_o := $(call objects,cli/*.c)
+kit_o := $(filter-out $(B)/obj/cli/main.o,$(cli_o)) $(rt_o) $(jit_o) $(gen_o)
+
+programs := $(patsubst tests/%.c,$(B)/tests/%,$(filter-out %/fake_cuda.c %/plain_driver.c,$(wildcard tests/*.c tests/unit/*.c)))
+tests    := $(sort $(programs) $(B)/tests/plain_driver) $(sort $(wildcard tests/*.t tests/*/*.t))
+
+.PHONY: all demo check check-gpu deps golden bench-gen install clean
+.SECONDARY:
+
+all: $(B)/tilesmith $(B)/emu/libcuda.so.1 $(B)/libtilesmith.a $(B)/libtilesmith.so $(B)/libtilesmith_rt.a $(B)/libtilesmith_rt.so
+
+demo: all
+	$(B)/tilesmith run --shape 512x1024x768,129x127x65 --dtype f16
+	$(B)/tilesmith run --shape 256x512x384 --dtype bf16
+
+# ---- what is built ----
+
+$(B)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(compile) -c $< -o $@
+
+$(B)/tilesmith: $(cli_o) $(rt_o) $(jit_o) $(gen_o)
+	$(link) $^ -o $@ $(libs)
+
+# Static libraries hold one object each, in which only ts_ symbols are global.
+$(B)/libtilesmith_rt.a: $(rt_o)
+$(B)/libtilesmith.a: $(rt_o) $(jit_o) $(gen_o)
+$(B)/%.a:
+	ld -r $^ -o $(@:.a=.o)
+	objcopy --localize-hidden $(@:.a=.o)
+	rm -f $@ && ar rcs $@ $(@:.a=.o)
+
+$(B)/libtilesmith_rt.so: $(rt_o)
+$(B)/libtilesmith.so: $(rt_o) $(jit_o) $(gen_o)
+$(B)/libtilesmith%so:
+	$(link) -shared -Wl,-soname,$(@F).$(SOMAJOR) $^ -o $@.$(VERSION) $(libs)
+	ln -sf $(@F).$(VERSION) $@.$(SOMAJOR)
+	ln -sf $(@F).$(SOMAJOR) $@
+
+$(B)/emu/libcuda.so.1: $(emu_o)
+	@mkdir -p $(@D)
+	$(link) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $^ -o $@ $(libs)
+
+# ---- tests: TAP programs and scripts, found by wildcard ----
+
+$(B)/tests/unit/cuda_abi: private compile += $(cuda_h)
+$(B)/tests/%: tests/%.c $(kit_o) Makefile
+	@mkdir -p $(@D)
+	$(compile) -MF $@.d $< $(kit_o) -o $@ $(libs)
+
+$(B)/tests/fake_cuda.so: tests/unit/fake_cuda.c
+	@mkdir -p $(@D)
+	$(compile) -MF $@.d -shared $< -o $@ $(libs)
+
+# Nothing but the driver API, linked as any CUDA program links it.
+$(B)/tests/plain_driver: tests/plain_driver.c $(B)/emu/libcuda.so.1
+	@mkdir -p $(@D)
+	$(compile) -MF $@.d $< -o $@ -L$(B)/emu -l:libcuda.so.1 -Wl,-rpath,'$$ORIGIN/../emu' -lm
+
+test_env = TILESMITH=$(B)/tilesmith TILESMITH_EMU_LIB=$(B)/emu/libcuda.so.1 TILESMITH_FAKE_LIB=$(B)/tests/fake_cuda.so TILESMITH_BUILD=$(B)
+
+check: all $(programs) $(B)/tests/plain_driver $(B)/tests/fake_cuda.so
+	$(test_env) prove -j$(JOBS) --exec '' $(tests)
+
+# The same sweep and the one-instruction kernels on the first GPU, compared with the emulator.
+check-gpu: all $(B)/tests/sweep $(B)/tests/ptx_rows
+	$(test_env) TILESMITH_TEST_DRIVER=libcuda.so.1 prove -v --exec '' $(B)/tests/ptx_rows $(B)/tests/sweep
+
+deps:
+	@tests/deps.t
+
+golden: $(B)/tilesmith
+	$(B)/tilesmith gen --all -o ptx_out/
+
+bench-gen: $(B)/bench/bench_gen
+	$<
+$(B)/bench/%: bench/%.c $(kit_o)
+	@mkdir -p $(@D)
+	$(compile) -MF $@.d $< $(kit_o) -o $@ $(libs)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/tilesmith/emu
+	install $(B)/tilesmith $(DESTDIR)$(PREFIX)/bin
+	install -m 644 runtime/tilesmith.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(B)/libtilesmith.a $(B)/libtilesmith_rt.a $(DESTDIR)$(PREFIX)/lib
+	cp -P $(B)/libtilesmith.so* $(B)/libtilesmith_rt.so* $(DESTDIR)$(PREFIX)/lib
+	install $(B)/emu/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/tilesmith/emu
+
+clean:
+	rm -rf build build-san
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

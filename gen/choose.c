@@ -1,0 +1,125 @@
+/* choose.c: the configurations worth offering, the shipped set, and the choice among them. */
+#include "gen/internal.h"
+#include "gen/plan.h"
+
+#include <string.h>
+
+/* Tiles, best first for large problems. `rate` is the share of the tensor cores' peak that the main loop
+ * reached on 1024x8192x8192 (docs/results.md), in percent. */
+/* clang-format off */
+static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate; } tile_table[] = {
+    {256, 128,  64, 4, 2, 3, 75},
+    {128, 256,  64, 2, 4, 3, 75},
+    {256, 128,  32, 4, 2, 4, 71},
+    {128, 256,  32, 2, 4, 4, 71},
+    {128, 128,  64, 2, 4, 3, 62},
+    {128, 128,  32, 2, 4, 3, 64},
+    {128, 128,  32, 2, 2, 3, 66},
+    {128, 128,  32, 2, 4, 5, 65},
+    {128,  64,  64, 2, 2, 3, 60},
+    {64,  128,  64, 2, 2, 3, 60},
+    {128,  64,  32, 2, 2, 4, 56},
+    {64,  128,  32, 2, 2, 4, 55},
+    {64,   64,  64, 2, 2, 3, 50},
+    {64,   64,  32, 2, 2, 3, 44}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
+    {64,   32,  32, 2, 2, 3, 30},
+    {32,   32,  32, 2, 1, 2, 24},
+    {32,   64,  64, 1, 4, 4, 36},
+    {32,  128, 128, 1, 4, 3, 39},
+    {16,   64, 128, 1, 4, 4, 22},
+    {16,  128,  64, 1, 8, 4, 26},
+    {16,   32,  64, 1, 4, 4, 14},
+    {16,   32,  32, 1, 1, 4, 10},
+    {64,   64,  64, 2, 2, 2, 47}, /* the conservative baseline: 4 warps, 2 stages */
+};
+/* clang-format on */
+enum { N_TILES = sizeof tile_table / sizeof *tile_table };
+
+static void set_tile(GenConfig *c, const struct Tile *t)
+{
+    c->tile_m = t->m;
+    c->tile_n = t->n;
+    c->tile_k = t->k;
+    c->warps_m = t->warps_m;
+    c->warps_n = t->warps_n;
+    c->stages = t->stages;
+}
+
+/* Copy widths below 16 bytes, and single stores, for rows that allow no more. */
+static const struct Narrow { int x_copy, w_copy, y_store; } narrow_table[] = {{8, 8, 2}, {4, 4, 2}, {2, 2, 1}, {16, 2, 1}, {2, 16, 2}, {16, 4, 1}};
+enum { N_NARROW = sizeof narrow_table / sizeof *narrow_table };
+static const int narrow_tile[] = {5, 12, 15}; /* rows of tile_table that are listed in all copy widths */
+enum { N_NARROW_TILES = sizeof narrow_tile / sizeof *narrow_tile };
+
+bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
+{
+    gen_config_default(arch, type, config);
+    if (i < 0 || i >= N_TILES + N_NARROW * N_NARROW_TILES) return false;
+    int narrow = i - N_TILES;
+    set_tile(config, &tile_table[narrow < 0 ? i : narrow_tile[narrow % N_NARROW_TILES]]);
+    if (narrow < 0) return true;
+    const struct Narrow *w = &narrow_table[narrow / N_NARROW_TILES];
+    config->x_copy_bytes = w->x_copy;
+    config->w_copy_bytes = w->w_copy;
+    config->y_store_elems = w->y_store;
+    return true;
+}
+
+/* ---- the shipped set, ptx_out/ ---- */
+
+bool gen_shipped(int i, GenConfig *config)
+{
+    static const char *const names[] = {
+        "mma_sm80_f16_128x256x64_w2x4_s3",     "mma_sm80_bf16_128x256x64_w2x4_s3",
+        "mma_sm80_f16_128x128x32_w2x4_s3",     "mma_sm80_bf16_64x64x64_w2x2_s3",
+        "mma_sm86_f16_128x128x32_w2x4_s3",     "mma_sm86_bf16_128x128x32_w2x4_s3",
+        "mma_sm89_f16_128x128x32_w2x4_s3",     "mma_sm89_bf16_128x128x32_w2x4_s3",
+        "mma_sm89_f16_64x64x32_w2x2_s3",       "mma_sm89_bf16_64x32x32_w2x2_s3",
+        "mma_sm89_f16_32x32x32_w2x1_s2",       "mma_sm89_bf16_16x64x128_w1x4_s4",
+        "mma_sm89_f16_64x64x64_w2x2_s3_vx2_vw2_vy1",
+        "mma_sm89_f16_128x128x32_w2x4_s3_e_z_gelu",
+    };
+    GenError error;
+    if (i < 0 || i >= (int)(sizeof names / sizeof *names)) return false;
+    return gen_config_parse(names[i], config, &error);
+}
+
+/* ---- the choice ---- */
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* Time of a problem under a tile, in units of one multiply-add at the full rate of one SM: what the
+ * busiest SM has to do. A pure function of its arguments. */
+static double cost(const GenProblem *p, const struct Tile *t)
+{
+    int64_t tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n);
+    int64_t depth = ceil_div(p->k, t->k) * t->k + t->k * (t->stages - 1); /* filling the ring is latency */
+    int64_t busiest = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
+    return (double)busiest * t->m * t->n * (double)depth / t->rate;
+}
+
+static int copy_bytes(int align_bytes) { return align_bytes >= 16 ? 16 : align_bytes >= 8 ? 8 : align_bytes >= 4 ? 4 : 2; }
+
+bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
+{
+    double best_cost = 0;
+    GenConfig candidate;
+    bool found = false;
+    gen_config_default(p->arch, p->w, &candidate);
+    candidate.x = p->x;
+    candidate.bias = p->bias;
+    candidate.y = p->y;
+    candidate.x_copy_bytes = copy_bytes(p->x_align_bytes);
+    candidate.w_copy_bytes = copy_bytes(p->w_align_bytes);
+    candidate.y_store_elems = p->y_align_bytes >= 2 * gen_type_bytes(p->y) ? 2 : 1;
+    if (p->epilogue && !gen_config_set_epilogue(&candidate, p->epilogue, error)) return false;
+    for (int i = 0; i < N_TILES; i++) {
+        set_tile(&candidate, &tile_table[i]);
+        double c = cost(p, &tile_table[i]);
+        if ((found && c >= best_cost) || !gen_config_check(&candidate, error)) continue;
+        *config = candidate;
+        best_cost = c;
+        found = true;
+    }
+    return found; /* otherwise *error says why the last candidate was refused */
+}

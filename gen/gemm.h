@@ -1,0 +1,57 @@
+/* gemm.h: what the parts of a GEMM kernel pass to each other while it is written.
+ *
+ *     gemm.c       header, parameters, tile walk; hands over to the back end; checks and prints
+ *     gemm_mma.c   the back end for mma.sync: copies, fragments, pipeline
+ *     layout.c     the swizzle of tiles in shared memory
+ *     store.c      accumulator fragments -> bias -> epilogue -> y
+ *     epilogue.c   the epilogue expression on fp32 registers
+ */
+#ifndef GEN_GEMM_H
+#define GEN_GEMM_H
+
+#include "gen/plan.h"
+#include "gen/ptx/ptx.h"
+
+typedef struct Gemm {
+    PtxKernel *k;
+    const GenPlan *p;
+    /* parameters, as in the header line "params" */
+    PtxArg x_param, w_param, bias_param, y_param, r_param;
+    PtxArg m_param, n_param, k_param, ldx_param, ldw_param, ldy_param, ldr_param, s_param, t_param;
+    /* registers: problem size, place of this thread, first row and column of this block's tile */
+    PtxArg m, n, depth;
+    PtxArg tid, lane, warp_m, warp_n;
+    PtxArg row0, col0;
+} Gemm;
+
+/* gemm_mma.c */
+void gen_gemm_mma(Gemm *g);
+
+/* layout.c: rows of 16-byte chunks in shared memory, XOR-swizzled so that ldmatrix (8 rows, one chunk
+ * each), its copies in and 16-byte stores are free of bank conflicts:
+ *
+ *     physical chunk = chunk ^ f(row)    row bytes   f(row)           pattern repeats after
+ *                                        >= 128      row & 7          8 rows
+ *                                           64      (row >> 1) & 3    8 rows
+ *
+ * Equal to the TMA modes SWIZZLE_128B and SWIZZLE_64B. PTX ISA 5.5.7 (swizzling modes).
+ * Emits: at = row * row_bytes + 16 * (chunk ^ f(row)). */
+void gen_swizzled_offset(Gemm *g, PtxArg at, PtxArg row, PtxArg chunk);
+
+/* store.c: acc[(i * mma_n + j) * 4 ..] is the 16x8 mma tile (i, j) of this warp. */
+void gen_store(Gemm *g, PtxArg acc);
+
+/* epilogue.c */
+typedef struct Epilogue {
+    PtxKernel *k;
+    const GenExpr *expr;
+    PtxArg s, t;              /* scalars, in registers, where the expression uses them */
+    PtxArg temp;              /* f32 values of inner nodes */
+    PtxArg u, v, w, p;        /* scratch of one function */
+    bool busy[GEN_MAX_EXPR_NODES];
+} Epilogue;
+void gen_epilogue_begin(Epilogue *e, const Gemm *g);
+/* out = expression; z, acc, bias, r are fp32 registers (r: PTX_NONE when the expression has none). */
+void gen_epilogue(Epilogue *e, PtxArg out, PtxArg z, PtxArg acc, PtxArg bias, PtxArg r);
+
+#endif

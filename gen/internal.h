@@ -1,0 +1,14 @@
+/* internal.h: what the files of the generator share and nobody else needs. */
+#ifndef GEN_INTERNAL_H
+#define GEN_INTERNAL_H
+
+#include "gen/gen.h"
+
+/* Leaves a sentence in *error and returns false: `return gen_fail(error, ...)`. */
+bool gen_fail(GenError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The expression as tokens of a config name: "z_s_z_sigmoid_mul_add"; false: too long. */
+bool gen_expr_name(const GenExpr *expr, char *name, size_t name_bytes);
+bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
+
+#endif

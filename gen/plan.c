@@ -1,0 +1,119 @@
+/* plan.c: from choices to numbers, told in order: fields, warps, shared memory, copies, registers,
+ * occupancy. What cannot work is refused where its number appears. */
+#include "gen/plan.h"
+#include "gen/internal.h"
+
+#include <string.h>
+
+static bool one_of(int value, const int *set, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (set[i] == value) return true;
+    return false;
+}
+
+static bool check_fields(const GenConfig *c, GenError *error)
+{
+    static const int tile_k[] = {32, 64, 128}, copies[] = {16, 8, 4, 2};
+    if (c->w == GEN_F32) return gen_fail(error, "the tensor cores multiply f16 or bf16; w cannot be f32");
+    if (c->x != c->w) return gen_fail(error, "x is %s and w is %s; give both the same type", gen_type_name(c->x), gen_type_name(c->w));
+    if (!one_of(c->tile_k, tile_k, 3)) return gen_fail(error, "tile_k=%d is not 32, 64 or 128", c->tile_k);
+    if (c->tile_m % 16 || c->tile_m > 256) return gen_fail(error, "tile_m=%d is not a multiple of 16 up to 256", c->tile_m);
+    if (c->tile_n % 8 || c->tile_n > 256) return gen_fail(error, "tile_n=%d is not a multiple of 8 up to 256", c->tile_n);
+    if (c->stages < 2 || c->stages > 6) return gen_fail(error, "stages=%d is not from 2 to 6", c->stages);
+    if (c->group_m < 1 || c->group_m > 64) return gen_fail(error, "group_m=%d is not from 1 to 64", c->group_m);
+    if (!one_of(c->x_copy_bytes, copies, 4)) return gen_fail(error, "x_copy_bytes=%d is not 16, 8, 4 or 2", c->x_copy_bytes);
+    if (!one_of(c->w_copy_bytes, copies, 4)) return gen_fail(error, "w_copy_bytes=%d is not 16, 8, 4 or 2", c->w_copy_bytes);
+    if (c->y_store_elems != 1 && c->y_store_elems != 2) return gen_fail(error, "y_store_elems=%d is not 1 or 2", c->y_store_elems);
+    return true;
+}
+
+static bool plan_warps(const GenConfig *c, GenPlan *p, GenError *error)
+{
+    p->warps = c->warps_m * c->warps_n;
+    p->threads = 32 * p->warps;
+    if (p->warps < 1 || p->warps > 8) return gen_fail(error, "warps=%dx%d makes %d warps; a block has 1 to 8", c->warps_m, c->warps_n, p->warps);
+    if (c->tile_m % (16 * c->warps_m)) return gen_fail(error, "tile_m=%d does not split over %d warps of 16 rows each", c->tile_m, c->warps_m);
+    if (c->tile_n % (8 * c->warps_n)) return gen_fail(error, "tile_n=%d does not split over %d warps of 8 columns each", c->tile_n, c->warps_n);
+    p->warp_m = c->tile_m / c->warps_m;
+    p->warp_n = c->tile_n / c->warps_n;
+    p->mma_m = p->warp_m / 16;
+    p->mma_n = p->warp_n / 8;
+    p->k_steps = c->tile_k / 16;
+    return true;
+}
+
+static void plan_operand(const GenPlan *p, GenOperandPlan *o, int rows, int smem_offset, int copy_bytes)
+{
+    *o = (GenOperandPlan){.rows = rows, .smem_offset = smem_offset, .copy_bytes = copy_bytes};
+    o->passes = (rows + p->rows_per_pass - 1) / p->rows_per_pass;
+    o->last_pass_rows = rows - (o->passes - 1) * p->rows_per_pass;
+}
+
+static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
+{
+    p->row_bytes = c->tile_k * gen_type_bytes(c->w);
+    p->row_chunks = p->row_bytes / GEN_CHUNK_BYTES;
+    p->rows_per_pass = p->threads / p->row_chunks;
+    p->swizzle_period = p->rows_per_pass < 8 ? 8 / p->rows_per_pass : 1;
+    plan_operand(p, &p->x, c->tile_m, 0, c->x_copy_bytes);
+    plan_operand(p, &p->w, c->tile_n, c->tile_m * p->row_bytes, c->w_copy_bytes);
+    p->stage_bytes = (c->tile_m + c->tile_n) * p->row_bytes;
+    p->smem_bytes = c->stages * p->stage_bytes;
+    if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
+    return gen_fail(error, "stages=%d of %dx%dx%d needs %d B of shared memory; %s allows %d", c->stages, c->tile_m, c->tile_n,
+                    c->tile_k, p->smem_bytes, c->arch->name, c->arch->block_smem_bytes);
+}
+
+static int min_int(int a, int b) { return a < b ? a : b; }
+
+/* Registers: accumulators, fragments (two sets of W's), one 64-bit pointer a pass; the rest is experience with
+ * ptxas (docs/configs.md). Occupancy: what registers, shared memory, warps and blocks allow. */
+static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
+{
+    enum { REGS_REST = 22, REGS_STAGED = 8 }; /* addresses and loop state; elements staged through registers */
+    const GenArch *a = c->arch;
+    bool staged = c->x_copy_bytes == 2 || c->w_copy_bytes == 2;
+    p->regs_acc = p->mma_m * p->mma_n * 4;
+    p->regs_frag = p->mma_m * 4 + 2 * p->mma_n * 2;
+    p->regs_address = 2 * (p->x.passes + p->w.passes);
+    int needed = p->regs_acc + p->regs_frag + p->regs_address;
+    p->regs_estimate = needed + REGS_REST + (staged ? REGS_STAGED : 0);
+    if (needed > GEN_MAX_REGS)
+        return gen_fail(error, "a warp tile of %dx%d needs about %d registers a thread; %d is the limit: use more warps or a smaller tile",
+                        p->warp_m, p->warp_n, needed, GEN_MAX_REGS);
+    int regs = min_int((p->regs_estimate + 7) / 8 * 8, 256);
+    int by_regs = a->sm_regs / (regs * p->threads);
+    int by_smem = a->sm_smem_bytes / (p->smem_bytes + a->smem_reserved_bytes);
+    int fit = min_int(min_int(by_regs, by_smem), min_int(a->sm_warps / p->warps, a->sm_blocks));
+    p->blocks_per_sm = c->min_blocks ? c->min_blocks : fit < 1 ? 1 : fit;
+    int by_rest = min_int(by_smem, min_int(a->sm_warps / p->warps, a->sm_blocks));
+    if (p->blocks_per_sm <= by_rest) return true;
+    return gen_fail(error, "min_blocks=%d do not fit on an SM of %s: shared memory allows %d, warps %d", c->min_blocks, a->name, by_smem, a->sm_warps / p->warps);
+}
+
+bool gen_plan(const GenConfig *c, GenPlan *p, GenError *error)
+{
+    memset(p, 0, sizeof *p);
+    p->config = *c;
+    if (!gen_expr_parse(c->epilogue, &p->epilogue, error)) return false;
+    gen_config_name(c, p->name);
+    p->y_bytes = gen_type_bytes(c->y);
+    p->bias_bytes = gen_type_bytes(c->bias);
+    p->y_align_bytes = p->y_bytes * c->y_store_elems;
+    return check_fields(c, error) && plan_warps(c, p, error) && plan_smem(c, p, error) && plan_occupancy(c, p, error);
+}
+
+bool gen_config_check(const GenConfig *config, GenError *error)
+{
+    GenPlan plan;
+    return gen_plan(config, &plan, error);
+}
+
+bool gen_config_summary(const GenConfig *config, GenSummary *summary, GenError *error)
+{
+    GenPlan p;
+    if (!gen_plan(config, &p, error)) return false;
+    *summary = (GenSummary){p.threads, p.smem_bytes, p.blocks_per_sm, p.regs_estimate};
+    return true;
+}

@@ -1,0 +1,46 @@
+/* plan.h: every number that follows from a config, computed once. The back ends only read it. */
+#ifndef GEN_PLAN_H
+#define GEN_PLAN_H
+
+#include "gen/gen.h"
+
+/* The tile of x or w in shared memory: `rows` rows of tile_k elements, swizzled (layout.h), and how the
+ * threads of a block copy it: in passes, each thread one 16-byte chunk of one row a pass. */
+typedef struct GenOperandPlan {
+    int rows;           /* tile_m of x, tile_n of w */
+    int smem_offset;    /* of the tile in a stage, bytes */
+    int passes;         /* chunks that a thread copies */
+    int last_pass_rows; /* rows left for the last pass; rows_per_pass when it is full */
+    int copy_bytes;     /* of one copy instruction: 16, 8, 4, or 2 through registers */
+} GenOperandPlan;
+
+struct GenPlan {
+    GenConfig config;
+    GenExpr epilogue;
+    char name[GEN_MAX_NAME];
+
+    int warps, threads;
+    int warp_m, warp_n;     /* tile of a warp */
+    int mma_m, mma_n;       /* its 16-row and 8-column mma tiles */
+    int k_steps;            /* mma k-steps (16) of a k-block */
+
+    int row_bytes;          /* of a row of either operand in shared memory */
+    int row_chunks;         /* its 16-byte chunks */
+    int rows_per_pass;      /* rows that all threads copy at once */
+    int swizzle_period;     /* passes after which the swizzle of a thread's chunk repeats */
+    GenOperandPlan x, w;
+    int stage_bytes, smem_bytes;
+
+    int regs_acc, regs_frag, regs_address; /* 32-bit registers a thread needs for sure */
+    int regs_estimate;                     /* with what the rest takes by experience */
+    int blocks_per_sm;
+    int y_bytes, bias_bytes;               /* of an element */
+    int y_align_bytes;
+};
+
+enum { GEN_CHUNK_BYTES = 16, GEN_MAX_REGS = 255 };
+
+/* Fills *plan, or refuses the config in a sentence. */
+bool gen_plan(const GenConfig *config, GenPlan *plan, GenError *error);
+
+#endif

@@ -1,0 +1,32 @@
+#!/usr/bin/perl
+# The include directions: gen/ptx <- gen <- runtime <- cli, gen/ptx <- emu; nothing includes emu, cli or
+# tests; of the runtime, only jit.c knows the generator.
+use strict;
+use warnings;
+use Test::More;
+
+# [files, what they may include of ours]
+my @rules = (
+    [ 'gen/ptx/*',         qr{^gen/ptx/|^(ptx|ops)\.h$} ],
+    [ 'gen/*.[ch]',        qr{^gen/} ],
+    [ 'runtime/jit.c',     qr{^runtime/|^gen/gen\.h$} ],
+    [ 'runtime/[!j]*.[ch]', qr{^runtime/} ],
+    [ 'emu/*.[ch]',        qr{^emu/|^gen/ptx/} ],
+    [ 'cli/*.[ch]',        qr{^cli/|^runtime/tilesmith\.h$|^gen/gen\.h$} ],
+);
+
+for my $rule (@rules) {
+    my ($glob, $allowed) = @$rule;
+    my @bad;
+    my @files = glob $glob;
+    ok @files > 0, "$glob: there are such files";
+    for my $file (@files) {
+        open my $in, '<', $file or die "$file: $!";
+        while (<$in>) {
+            next unless /^\s*#\s*include\s+"([^"]+)"/;
+            push @bad, "$file:$.: includes $1" unless $1 =~ $allowed;
+        }
+    }
+    is "@bad", '', "$glob includes only " . $allowed;
+}
+done_testing;

@@ -1,0 +1,137 @@
+/* Config names parse back; plans refuse what cannot work, in a sentence with the numbers; every listed
+ * config makes a kernel that the parser reads back to the same text. */
+#include "gen/gen.h"
+#include "gen/plan.h"
+#include "gen/ptx/ptx.h"
+#include "tests/tap.h"
+
+#include <stdlib.h>
+
+static void names(void)
+{
+    static const char *const good[] = {
+        "mma_sm89_f16_128x128x32_w2x4_s3",
+        "mma_sm80_bf16_128x256x64_w2x4_s3_biasf32_yf32_g4_vx8_vw4_vy1_o1",
+        "mma_sm86_f16_64x64x32_w2x2_s3_biasbf16",
+        "mma_sm89_f16_64x64x32_w2x2_s3_e_z_s_z_tanh_c3f000000_mul_add_mul",
+    };
+    static const struct { const char *name, *why; } bad[] = {
+        {"", "starts with no back end"},
+        {"mma", "is not an arch"},
+        {"mma_sm75_f16_128x128x32_w2x4_s3", "'sm75' is not an arch"},
+        {"mma_sm89_f17_128x128x32_w2x4_s3", "'f17' is not an element type"},
+        {"mma_sm89_f16_128x128_w2x4_s3", "tile MxNxK"},
+        {"mma_sm89_f16_128x128x032_w2x4_s3", "tile MxNxK"},
+        {"mma_sm89_f16_128x128x32_2x4_s3", "warps wMxN"},
+        {"mma_sm89_f16_128x128x32_w2x4_sx", "stages sN"},
+        {"mma_sm89_f16_128x128x32_w2x4", "stages sN"},
+        {"mma_sm89_f16_128x128x32_w2x4_s3_q7", "'q7' is not a field"},
+        {"mma_sm89_f16_128x128x32_w2x4_s3_g8", "is spelled 'mma_sm89_f16_128x128x32_w2x4_s3'"},
+        {"mma_sm89_f16_128x128x32_w2x4_s3_vw4_vx8", "is spelled"},
+        {"mma_sm89_f16_128x128x32_w2x4_s3_", "is spelled"},
+        {"mma_sm89_f16_128x128x32_w2x4_s3_e_z_add", "makes no sense"},
+        {"mma_sm89_f16_128x128x32_w2x4_s3_e_z_z", "leaves 2 values"},
+    };
+    GenConfig config;
+    GenError error;
+    char name[GEN_MAX_NAME];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        bool parsed = gen_config_parse(good[i], &config, &error);
+        if (!ok(parsed, "%s parses", good[i])) note("%s", error.text);
+        gen_config_name(&config, name);
+        is_str(name, good[i], "and names itself so");
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        bool parsed = gen_config_parse(bad[i].name, &config, &error);
+        if (!ok(!parsed && strstr(error.text, bad[i].why), "'%s' is refused: %s", bad[i].name, bad[i].why)) note("got: %s", error.text);
+    }
+}
+
+static void refusal(const char *name, const char *why)
+{
+    GenConfig config;
+    GenError error = {""};
+    bool parsed = gen_config_parse(name, &config, &error), fits = parsed && gen_config_check(&config, &error);
+    if (!ok(parsed && !fits && strstr(error.text, why), "%s is refused: %s", name, why)) note("got: %s", error.text);
+}
+
+static void refusals(void)
+{
+    refusal("mma_sm89_f16_128x128x64_w2x4_s4", "stages=4 of 128x128x64 needs 131072 B of shared memory; sm_89 allows 101376");
+    refusal("mma_sm89_f32_128x128x32_w2x4_s3", "w cannot be f32");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_xf32", "x is f32 and w is f16");
+    refusal("mma_sm89_f16_128x128x48_w2x4_s3", "tile_k=48 is not 32, 64 or 128");
+    refusal("mma_sm89_f16_120x128x32_w2x4_s3", "tile_m=120 is not a multiple of 16");
+    refusal("mma_sm89_f16_128x300x32_w2x4_s3", "tile_n=300 is not a multiple of 8 up to 256");
+    refusal("mma_sm89_f16_128x128x32_w4x4_s3", "makes 16 warps");
+    refusal("mma_sm89_f16_48x128x32_w2x4_s3", "tile_m=48 does not split over 2 warps");
+    refusal("mma_sm89_f16_64x40x32_w2x2_s3", "tile_n=40 does not split over 2 warps");
+    refusal("mma_sm89_f16_128x128x32_w1x2_s3", "needs about");
+    refusal("mma_sm89_f16_64x64x32_w2x2_s7", "stages=7 is not from 2 to 6");
+    refusal("mma_sm89_f16_64x64x32_w2x2_s1", "stages=1 is not from 2 to 6");
+    refusal("mma_sm89_f16_64x64x32_w2x2_s3_vx3", "x_copy_bytes=3");
+    refusal("mma_sm89_f16_64x64x32_w2x2_s3_vy3", "y_store_elems=3");
+    refusal("mma_sm89_f16_64x64x32_w2x2_s3_g99", "group_m=99");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_o3", "min_blocks=3 do not fit");
+}
+
+/* Each listed config: its name parses back to it, and its kernel's text to the same text, twice. */
+static void listed(const GenArch *arch, GenType type)
+{
+    GenConfig config, back;
+    GenError error;
+    int written = 0;
+    for (int i = 0; gen_listed(arch, type, i, &config); i++) {
+        char name[GEN_MAX_NAME], *text, *again, *other;
+        gen_config_name(&config, name);
+        ok(gen_config_parse(name, &back, &error) && memcmp(&config, &back, sizeof config) == 0, "%s parses back to an equal config", name);
+        if (!gen_config_check(&config, &error)) continue;
+        if (!ok(gen_kernel(&config, &text, NULL, &error), "%s is written", name)) {
+            note("%s", error.text);
+            continue;
+        }
+        PtxKernel *k = ptx_parse(text);
+        bool same = !k->error[0] && ptx_check(k) && ptx_print(k, &again, NULL) && strcmp(text, again) == 0;
+        if (!ok(same, "%s: parse and print give the same text", name)) note("%s", k->error);
+        gen_kernel(&config, &other, NULL, &error);
+        ok(strcmp(text, other) == 0, "%s: writing it again gives the same bytes", name);
+        ptx_free(k);
+        free(text);
+        free(again);
+        free(other);
+        written++;
+    }
+    ok(written >= 20, "%s %s: %d kernels written", arch->name, gen_type_name(type), written);
+}
+
+static void choices(void)
+{
+    static const int64_t sizes[] = {1, 16, 100, 1024, 8192};
+    GenConfig config;
+    GenError error;
+    for (int a = 0; a < gen_arch_count(); a++)
+        for (int i = 0; i < 5 * 5 * 5; i++) {
+            GenProblem p = {.arch = gen_arch_at(a), .sm_count = 128, .m = sizes[i % 5], .n = sizes[i / 5 % 5], .k = sizes[i / 25]};
+            p.x_align_bytes = 16 >> i % 4;
+            p.w_align_bytes = 16;
+            p.y_align_bytes = 2;
+            bool chosen = gen_choose(&p, &config, &error) && gen_config_check(&config, &error);
+            bool honours = config.x_copy_bytes <= p.x_align_bytes && config.y_store_elems == 1;
+            if (!chosen || !honours) ok(false, "%s %lldx%lldx%lld: a config that works is chosen", p.arch->name, (long long)p.m, (long long)p.n, (long long)p.k);
+        }
+    ok(true, "each problem gets a config that works and that its alignment allows");
+    GenProblem p = {.arch = gen_arch_at(2), .sm_count = 128, .m = 64, .n = 64, .k = 64, .x = GEN_F32, .x_align_bytes = 16, .w_align_bytes = 16, .y_align_bytes = 16};
+    ok(!gen_choose(&p, &config, &error) && strstr(error.text, "x is f32"), "what no config can do is refused: %s", error.text);
+}
+
+int main(void)
+{
+    names();
+    refusals();
+    for (int a = 0; a < gen_arch_count(); a++) {
+        listed(gen_arch_at(a), GEN_F16);
+        listed(gen_arch_at(a), GEN_BF16);
+    }
+    choices();
+    return done();
+}
