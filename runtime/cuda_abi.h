@@ -1,0 +1,121 @@
+/* cuda_abi.h: the little of the CUDA driver's ABI that the runtime uses, so that it builds without the toolkit.
+ *
+ * Names and numbers are those of cuda.h. tests/unit/cuda_abi.c includes the lists beside cuda.h (with
+ * RUNTIME_CUDA_LISTS_ONLY) and compares each one.
+ */
+#ifndef RUNTIME_CUDA_ABI_H
+#define RUNTIME_CUDA_ABI_H
+
+/* clang-format off */
+#define RT_CUDA_RESULTS(X)                          \
+    X(CUDA_SUCCESS, 0)                              \
+    X(CUDA_ERROR_INVALID_VALUE, 1)                  \
+    X(CUDA_ERROR_OUT_OF_MEMORY, 2)                  \
+    X(CUDA_ERROR_NOT_INITIALIZED, 3)                \
+    X(CUDA_ERROR_DEINITIALIZED, 4)                  \
+    X(CUDA_ERROR_STUB_LIBRARY, 34)                  \
+    X(CUDA_ERROR_CALL_REQUIRES_NEWER_DRIVER, 36)    \
+    X(CUDA_ERROR_DEVICE_UNAVAILABLE, 46)            \
+    X(CUDA_ERROR_NO_DEVICE, 100)                    \
+    X(CUDA_ERROR_INVALID_DEVICE, 101)               \
+    X(CUDA_ERROR_INVALID_IMAGE, 200)                \
+    X(CUDA_ERROR_INVALID_CONTEXT, 201)              \
+    X(CUDA_ERROR_NO_BINARY_FOR_GPU, 209)            \
+    X(CUDA_ERROR_INVALID_PTX, 218)                  \
+    X(CUDA_ERROR_JIT_COMPILER_NOT_FOUND, 221)       \
+    X(CUDA_ERROR_UNSUPPORTED_PTX_VERSION, 222)      \
+    X(CUDA_ERROR_JIT_COMPILATION_DISABLED, 223)     \
+    X(CUDA_ERROR_INVALID_SOURCE, 300)               \
+    X(CUDA_ERROR_INVALID_HANDLE, 400)               \
+    X(CUDA_ERROR_NOT_FOUND, 500)                    \
+    X(CUDA_ERROR_NOT_READY, 600)                    \
+    X(CUDA_ERROR_ILLEGAL_ADDRESS, 700)              \
+    X(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, 701)      \
+    X(CUDA_ERROR_LAUNCH_TIMEOUT, 702)               \
+    X(CUDA_ERROR_CONTEXT_IS_DESTROYED, 709)         \
+    X(CUDA_ERROR_ASSERT, 710)                       \
+    X(CUDA_ERROR_HARDWARE_STACK_ERROR, 714)         \
+    X(CUDA_ERROR_ILLEGAL_INSTRUCTION, 715)          \
+    X(CUDA_ERROR_MISALIGNED_ADDRESS, 716)           \
+    X(CUDA_ERROR_INVALID_ADDRESS_SPACE, 717)        \
+    X(CUDA_ERROR_INVALID_PC, 718)                   \
+    X(CUDA_ERROR_LAUNCH_FAILED, 719)                \
+    X(CUDA_ERROR_SYSTEM_DRIVER_MISMATCH, 803)       \
+    X(CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE, 804) \
+    X(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, 900)   \
+    X(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, 906)      \
+    X(CUDA_ERROR_UNKNOWN, 999)
+
+#define RT_CUDA_DEVICE_ATTRIBUTES(X)                                \
+    X(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 16)                 \
+    X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 75)             \
+    X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 76)             \
+    X(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 97)
+
+#define RT_CUDA_FUNCTION_ATTRIBUTES(X)                              \
+    X(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)                   \
+    X(CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, 3)                        \
+    X(CU_FUNC_ATTRIBUTE_NUM_REGS, 4)                                \
+    X(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 8)           \
+    X(CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 9)
+
+#define RT_CUDA_JIT_OPTIONS(X)                                      \
+    X(CU_JIT_INFO_LOG_BUFFER, 3)                                    \
+    X(CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, 4)                         \
+    X(CU_JIT_ERROR_LOG_BUFFER, 5)                                   \
+    X(CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, 6)                        \
+    X(CU_JIT_LOG_VERBOSE, 12)
+
+#define RT_CUDA_CAPTURE_STATUSES(X)                                 \
+    X(CU_STREAM_CAPTURE_STATUS_NONE, 0)                             \
+    X(CU_STREAM_CAPTURE_STATUS_ACTIVE, 1)                           \
+    X(CU_STREAM_CAPTURE_STATUS_INVALIDATED, 2)
+
+#define RT_CUDA_PROC_FLAGS(X) X(CU_GET_PROC_ADDRESS_DEFAULT, 0)
+#define RT_CUDA_PROC_RESULTS(X) X(CU_GET_PROC_ADDRESS_SUCCESS, 0)
+#define RT_CUDA_STREAM_FLAGS(X) X(CU_STREAM_DEFAULT, 0)
+#define RT_CUDA_EVENT_FLAGS(X) X(CU_EVENT_DEFAULT, 0)
+
+/* The enums: name, list. */
+#define RT_CUDA_ENUMS(X)                                            \
+    X(CUresult, RT_CUDA_RESULTS)                                    \
+    X(CUdevice_attribute, RT_CUDA_DEVICE_ATTRIBUTES)                \
+    X(CUfunction_attribute, RT_CUDA_FUNCTION_ATTRIBUTES)            \
+    X(CUjit_option, RT_CUDA_JIT_OPTIONS)                            \
+    X(CUstreamCaptureStatus, RT_CUDA_CAPTURE_STATUSES)              \
+    X(CUdriverProcAddress_flags, RT_CUDA_PROC_FLAGS)                \
+    X(CUdriverProcAddressQueryResult, RT_CUDA_PROC_RESULTS)         \
+    X(CUstream_flags, RT_CUDA_STREAM_FLAGS)                         \
+    X(CUevent_flags, RT_CUDA_EVENT_FLAGS)
+
+/* Other types: name, bytes. */
+#define RT_CUDA_TYPES(X)                                            \
+    X(CUdevice, 4)                                                  \
+    X(CUdeviceptr, 8)                                               \
+    X(CUcontext, 8)                                                 \
+    X(CUmodule, 8)                                                  \
+    X(CUfunction, 8)                                                \
+    X(CUstream, 8)                                                  \
+    X(CUevent, 8)
+/* clang-format on */
+
+#ifndef RUNTIME_CUDA_LISTS_ONLY
+#include <stdint.h>
+
+#define RT_X_(name, number) name = number,
+#define RT_ENUM_(type, list) typedef enum type { list(RT_X_) } type;
+RT_CUDA_ENUMS(RT_ENUM_)
+#undef RT_ENUM_
+#undef RT_X_
+
+typedef int CUdevice;
+typedef unsigned long long CUdeviceptr;
+typedef struct CUctx_st *CUcontext;
+typedef struct CUmod_st *CUmodule;
+typedef struct CUfunc_st *CUfunction;
+typedef struct CUstream_st *CUstream;
+typedef struct CUevent_st *CUevent;
+typedef uint64_t cuuint64_t;
+#endif
+
+#endif

@@ -1,0 +1,459 @@
+/* header.c: reads a kernel's header lines.
+ *
+ *     // tilesmith: 0.1.0
+ *     // abi: 1
+ *     // params: x:u64 w:u64 ...
+ *     ...
+ *     .version 7.8
+ *
+ * Lines "// key: value" stand before the first line that is no comment. KEYS lists the keys and who reads
+ * their values; all are needed, and unknown ones are ignored. The lines are found first and read then in the
+ * order of KEYS, so that what a failure names does not depend on their order in the file; the ABI comes first,
+ * because another ABI may change everything behind it.
+ *
+ * Behind the header the text is only looked over: whether it is whole (a file cut short must not reach the
+ * driver), and whether its .version, .target and .entry are there and say what the header says.
+ */
+#include "runtime/header.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+/* Key, reader. */
+#define KEYS(X)                                                                                                \
+    X(abi, read_abi)                                                                                           \
+    X(tilesmith, read_version)                                                                                 \
+    X(config, read_config)                                                                                     \
+    X(entry, read_entry)                                                                                       \
+    X(target, read_target)                                                                                     \
+    X(types, read_types)                                                                                       \
+    X(epilogue, read_epilogue)                                                                                 \
+    X(tile, read_tile)                                                                                         \
+    X(grid, read_grid)                                                                                         \
+    X(block, read_block)                                                                                       \
+    X(smem_bytes, read_smem)                                                                                   \
+    X(params, read_params)                                                                                     \
+    X(align, read_align)                                                                                       \
+    X(workspace_bytes, read_workspace)
+
+enum {
+    MAX_SMEM_BYTES = 1 << 20,
+    MAX_TILE = 4096,
+    MAX_ALIGN_BYTES = 1024
+}; /* beyond these a value is nonsense */
+
+/* A piece of the text. */
+typedef struct Span {
+    const char *at;
+    int bytes;
+} Span;
+
+#define X(name) #name,
+const char *const rt_tensor_name[RT_N_TENSORS] = {RT_TENSORS(X)};
+#undef X
+
+static const struct {
+    const char *name, *type;
+} params[RT_N_PARAMS] = {
+#define X(name, type) {#name, #type},
+    RT_PARAMS(X)
+#undef X
+};
+
+int rt_dtype_bytes(ts_dtype dtype)
+{
+    switch (dtype) {
+#define X(name, number, text, bytes)                                                                           \
+    case name: return bytes;
+        TS_DTYPES(X)
+#undef X
+    }
+    return 0;
+}
+
+/* ---- spans ---- */
+
+static bool span_is(Span s, const char *text)
+{
+    return (size_t)s.bytes == strlen(text) && memcmp(s.at, text, (size_t)s.bytes) == 0;
+}
+
+static Span trim(Span s)
+{
+    while (s.bytes && isspace((unsigned char)s.at[0])) s.at++, s.bytes--;
+    while (s.bytes && isspace((unsigned char)s.at[s.bytes - 1])) s.bytes--;
+    return s;
+}
+
+/* Cuts s at the first `separator`: returns what is before, leaves in *s what is behind ("" when there is none). */
+static Span cut(Span *s, char separator, bool *found)
+{
+    const char *at = s->bytes ? memchr(s->at, separator, (size_t)s->bytes) : NULL;
+    Span head = *s;
+    *found = at != NULL;
+    if (at) head.bytes = (int)(at - s->at);
+    int used = head.bytes + (at ? 1 : 0);
+    *s = (Span){s->at + used, s->bytes - used};
+    return head;
+}
+
+static bool next_word(Span *rest, Span *word)
+{
+    bool found;
+    *rest = trim(*rest);
+    *word = cut(rest, ' ', &found);
+    return word->bytes > 0;
+}
+
+/* A plain decimal number, the whole of s, from lo to hi. */
+static bool span_int(Span s, int64_t lo, int64_t hi, int64_t *value)
+{
+    *value = 0;
+    for (int i = 0; i < s.bytes; i++) {
+        if (!isdigit((unsigned char)s.at[i]) || *value > INT64_MAX / 10 - 1) return false;
+        *value = *value * 10 + (s.at[i] - '0');
+    }
+    return s.bytes > 0 && *value >= lo && *value <= hi;
+}
+
+static ts_status bad(const char *key, Span value, const char *wanted)
+{
+    return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line '%s' says '%.*s': %s", key,
+                   value.bytes > 100 ? 100 : value.bytes, value.at, wanted);
+}
+
+static ts_status read_int(const char *key, Span value, int lo, int hi, int *out)
+{
+    int64_t number;
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "it must be a number from %d to %d", lo, hi);
+    if (!span_int(value, lo, hi, &number)) return bad(key, value, wanted);
+    *out = (int)number;
+    return TS_OK;
+}
+
+static ts_status copy_text(const char *key, Span value, char *out, size_t out_bytes)
+{
+    if (value.bytes == 0) return bad(key, value, "it must not be empty");
+    if ((size_t)value.bytes >= out_bytes) return bad(key, value, "it is too long");
+    memcpy(out, value.at, (size_t)value.bytes);
+    out[value.bytes] = 0;
+    return TS_OK;
+}
+
+/* ---- one reader a key ---- */
+
+static ts_status read_abi(RtHeader *h, Span v)
+{
+    int64_t abi;
+    (void)h;
+    if (!span_int(v, 1, INT64_MAX, &abi)) return bad("abi", v, "it must be a number");
+    if (abi == RT_KERNEL_ABI) return TS_OK;
+    return rt_fail(
+        TS_ERROR_BAD_KERNEL,
+        "the kernel has ABI %lld; tilesmith %s launches ABI %d: generate the kernel with this version",
+        (long long)abi, TS_VERSION, RT_KERNEL_ABI);
+}
+
+static ts_status read_version(RtHeader *h, Span v)
+{
+    return copy_text("tilesmith", v, h->version, sizeof h->version);
+}
+static ts_status read_config(RtHeader *h, Span v)
+{
+    return copy_text("config", v, h->config, sizeof h->config);
+}
+static ts_status read_epilogue(RtHeader *h, Span v)
+{
+    return copy_text("epilogue", v, h->epilogue, sizeof h->epilogue);
+}
+static ts_status read_block(RtHeader *h, Span v)
+{
+    ts_status status = read_int("block", v, 32, RT_MAX_BLOCK_THREADS, &h->block_threads);
+    if (status || h->block_threads % 32 == 0) return status;
+    return bad("block", v, "it must be a multiple of 32");
+}
+static ts_status read_smem(RtHeader *h, Span v)
+{
+    return read_int("smem_bytes", v, 0, MAX_SMEM_BYTES, &h->smem_bytes);
+}
+
+static ts_status read_workspace(RtHeader *h, Span v)
+{
+    if (span_int(v, 0, INT64_MAX, &h->workspace_bytes)) return TS_OK;
+    return bad("workspace_bytes", v, "it must be a number of bytes");
+}
+
+static ts_status read_grid(RtHeader *h, Span v)
+{
+    (void)h;
+    return span_is(v, "tiles")
+               ? TS_OK
+               : bad("grid", v,
+                     "this tilesmith knows the rule 'tiles' only: the kernel was written by another version");
+}
+
+static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '$'; }
+
+static ts_status read_entry(RtHeader *h, Span v)
+{
+    for (int i = 0; i < v.bytes; i++)
+        if (!is_name_char(v.at[i])) return bad("entry", v, "it must be one PTX name");
+    return copy_text("entry", v, h->entry, sizeof h->entry);
+}
+
+static ts_status read_target(RtHeader *h, Span v)
+{
+    int64_t sm = 0;
+    Span number = {v.at + 3, v.bytes - 3};
+    if (v.bytes < 4 || memcmp(v.at, "sm_", 3) != 0) return bad("target", v, "it must read like sm_89");
+    char last = v.at[v.bytes - 1];
+    if (last == 'a' || last == 'f') h->sm_suffix = last, number.bytes--;
+    if (!span_int(number, 10, 999, &sm)) return bad("target", v, "it must read like sm_89");
+    h->sm = (int)sm;
+    return copy_text("target", v, h->target, sizeof h->target);
+}
+
+static ts_status read_tile(RtHeader *h, Span v)
+{
+    int *side[3] = {&h->tile_m, &h->tile_n, &h->tile_k};
+    Span rest = v;
+    bool more = true;
+    for (int i = 0; i < 3; i++) {
+        int64_t number;
+        if (!more || !span_int(cut(&rest, 'x', &more), 1, MAX_TILE, &number))
+            return bad("tile", v, "it must read like 128x128x32");
+        *side[i] = (int)number;
+    }
+    return more ? bad("tile", v, "it must read like 128x128x32") : TS_OK;
+}
+
+static bool find_tensor(Span name, RtTensor *tensor)
+{
+    for (int i = 0; i < RT_N_TENSORS; i++)
+        if (span_is(name, rt_tensor_name[i])) return *tensor = (RtTensor)i, true;
+    return false;
+}
+
+static ts_dtype find_dtype(Span name)
+{
+#define X(dtype, number, text, bytes)                                                                          \
+    if (span_is(name, text)) return dtype;
+    TS_DTYPES(X)
+#undef X
+    return (ts_dtype)0;
+}
+
+static ts_status read_types(RtHeader *h, Span v)
+{
+    Span rest = v, word;
+    while (next_word(&rest, &word)) {
+        bool equals;
+        RtTensor tensor;
+        Span name = cut(&word, '=', &equals);
+        if (!equals || !find_tensor(name, &tensor))
+            return bad("types", v, "it must read like x=f16 w=f16 bias=f16 y=f16");
+        h->type[tensor] = find_dtype(word);
+        if (!h->type[tensor])
+            return bad("types", v,
+                       "an element type is not f16, bf16 or f32: the kernel was written by another version");
+    }
+    if (!h->type[RT_TENSOR_x] || !h->type[RT_TENSOR_w] || !h->type[RT_TENSOR_bias] || !h->type[RT_TENSOR_y])
+        return bad("types", v, "the types of x, w, bias and y must be there");
+    if (!h->type[RT_TENSOR_r]) h->type[RT_TENSOR_r] = h->type[RT_TENSOR_y];
+    return TS_OK;
+}
+
+/* Comes behind types in KEYS: what is not listed is aligned to its elements. */
+static ts_status read_align(RtHeader *h, Span v)
+{
+    Span rest = v, word;
+    for (int i = 0; i < RT_N_TENSORS; i++) h->align_bytes[i] = rt_dtype_bytes(h->type[i]);
+    while (next_word(&rest, &word)) {
+        bool equals;
+        RtTensor tensor;
+        int64_t bytes;
+        Span name = cut(&word, '=', &equals);
+        if (!equals || !find_tensor(name, &tensor)) return bad("align", v, "it must read like x=16 w=16 y=4");
+        if (!span_int(word, h->align_bytes[tensor], MAX_ALIGN_BYTES, &bytes) || (bytes & (bytes - 1)))
+            return bad("align", v, "an alignment must be a power of 2 and no less than an element");
+        h->align_bytes[tensor] = (int)bytes;
+    }
+    return TS_OK;
+}
+
+static ts_status add_param(RtHeader *h, Span v, Span name, Span type)
+{
+    int i = 0;
+    while (i < RT_N_PARAMS && !span_is(name, params[i].name)) i++;
+    if (i == RT_N_PARAMS)
+        return rt_fail(
+            TS_ERROR_BAD_KERNEL,
+            "the kernel has a parameter '%.*s' that tilesmith %s does not know: it was written by a newer tilesmith",
+            name.bytes > 32 ? 32 : name.bytes, name.at, TS_VERSION);
+    if (!span_is(type, params[i].type))
+        return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's parameter %s has type '%.*s'; it must be %s",
+                       params[i].name, type.bytes > 32 ? 32 : type.bytes, type.at, params[i].type);
+    if (h->has[i]) return bad("params", v, "a parameter stands there twice");
+    h->has[i] = true;
+    h->param[h->n_params++] = (RtParam)i;
+    return TS_OK;
+}
+
+static ts_status read_params(RtHeader *h, Span v)
+{
+    static const RtParam needed[] = {RT_PARAM_x, RT_PARAM_w,   RT_PARAM_y,   RT_PARAM_m,  RT_PARAM_n,
+                                     RT_PARAM_k, RT_PARAM_ldx, RT_PARAM_ldw, RT_PARAM_ldy};
+    Span rest = v, word;
+    while (next_word(&rest, &word)) {
+        bool colon;
+        Span name = cut(&word, ':', &colon);
+        if (!colon) return bad("params", v, "it must read like x:u64 w:u64 m:u32");
+        ts_status status = add_param(h, v, name, word);
+        if (status) return status;
+    }
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!h->has[needed[i]])
+            return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line 'params' lacks %s",
+                           params[needed[i]].name);
+    if (h->has[RT_PARAM_r] != h->has[RT_PARAM_ldr]) return bad("params", v, "r and ldr must come together");
+    return TS_OK;
+}
+
+/* ---- the lines ---- */
+
+typedef ts_status (*Reader)(RtHeader *, Span);
+
+static const struct {
+    const char *name;
+    Reader read;
+} keys[] = {
+#define X(key, reader) {#key, reader},
+    KEYS(X)
+#undef X
+};
+enum { N_KEYS = sizeof keys / sizeof *keys };
+
+static Span next_line(const char **text)
+{
+    const char *at = *text;
+    size_t bytes = strcspn(at, "\n");
+    *text = at + bytes + (at[bytes] == '\n');
+    return (Span){at, bytes > 4096 ? 4096 : (int)bytes};
+}
+
+/* Files away "key: value" if it is a key of ours. */
+static ts_status note_line(Span line, Span value[N_KEYS])
+{
+    bool colon;
+    Span rest = line, key = trim(cut(&rest, ':', &colon));
+    if (!colon) return TS_OK;
+    for (int i = 0; i < N_KEYS; i++) {
+        if (!span_is(key, keys[i].name)) continue;
+        if (value[i].at)
+            return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line '%s' stands there twice",
+                           keys[i].name);
+        value[i] = trim(rest);
+    }
+    return TS_OK;
+}
+
+/* Finds the values of all keys; returns the text behind the header in *body. */
+static ts_status find_lines(const char *text, Span value[N_KEYS], const char **body)
+{
+    for (*body = text; *text; *body = text) {
+        Span line = trim(next_line(&text));
+        if (line.bytes == 0) continue;
+        if (line.bytes < 2 || memcmp(line.at, "//", 2) != 0) break;
+        ts_status status = note_line((Span){line.at + 2, line.bytes - 2}, value);
+        if (status) return status;
+    }
+    return TS_OK;
+}
+
+/* ---- the text behind ---- */
+
+/* One pass over the text without its comments: every { has its }, and the last of these ends the text. */
+static ts_status check_whole(const char *body)
+{
+    int depth = 0;
+    char last = 0;
+    bool any = false;
+    for (const char *c = body; *c; c++) {
+        if (c[0] == '/' && c[1] == '/') {
+            c += strcspn(c, "\n");
+            if (!*c) break;
+        }
+        if (isspace((unsigned char)*c)) continue;
+        last = *c;
+        if (*c == '{') depth++, any = true;
+        if (*c == '}' && --depth < 0) break;
+    }
+    if (any && depth == 0 && last == '}') return TS_OK;
+    return rt_fail(
+        TS_ERROR_BAD_KERNEL,
+        "the kernel's text is cut short or damaged: it does not end where its entry's '}' should be; get or generate it again");
+}
+
+/* The word behind a directive such as ".target" at the start of a line. */
+static Span directive(const char *body, const char *name)
+{
+    while (*body) {
+        Span line = trim(next_line(&body)), word;
+        if (next_word(&line, &word) && span_is(word, name) && next_word(&line, &word)) {
+            bool comma;
+            return cut(&word, ',', &comma);
+        }
+    }
+    return (Span){"", 0};
+}
+
+static bool has_entry(const char *body, const char *name)
+{
+    size_t bytes = strlen(name);
+    for (const char *at = body; (at = strstr(at, ".entry")); at++) {
+        const char *word = at + strlen(".entry");
+        word += strspn(word, " \t");
+        if (strncmp(word, name, bytes) == 0 && !is_name_char(word[bytes])) return true;
+    }
+    return false;
+}
+
+static ts_status check_body(const char *body, RtHeader *h)
+{
+    Span version = directive(body, ".version"), target = directive(body, ".target"), minor = version;
+    int64_t major_number, minor_number;
+    bool point;
+    Span major = cut(&minor, '.', &point);
+    if (!span_int(major, 1, 99, &major_number) || !span_int(minor, 0, 9, &minor_number))
+        return rt_fail(TS_ERROR_BAD_KERNEL,
+                       "the kernel's text has no .version like 7.8 behind its header lines");
+    h->ptx_version = (int)(major_number * 10 + minor_number);
+    if (!span_is(target, h->target))
+        return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header says target %s, its text says '.target %.*s'",
+                       h->target, target.bytes > 32 ? 32 : target.bytes, target.at);
+    if (!has_entry(body, h->entry))
+        return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header says entry %s, which its text does not have",
+                       h->entry);
+    return check_whole(body);
+}
+
+ts_status rt_header_parse(const char *text, RtHeader *header)
+{
+    Span value[N_KEYS] = {{0}};
+    const char *body;
+    *header = (RtHeader){0};
+    ts_status status = find_lines(text, value, &body);
+    bool any = false;
+    for (int i = 0; i < N_KEYS; i++) any |= value[i].at != NULL;
+    if (!status && !any)
+        return rt_fail(
+            TS_ERROR_BAD_KERNEL,
+            "this is not a kernel of tilesmith: it does not start with header lines such as '// abi: 1'");
+    for (int i = 0; i < N_KEYS && !status; i++) {
+        if (!value[i].at)
+            return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line '%s' is missing", keys[i].name);
+        status = keys[i].read(header, value[i]);
+    }
+    return status ? status : check_body(body, header);
+}

@@ -1,0 +1,37 @@
+/* kernel.h: a loaded kernel, ready to launch. */
+#ifndef RUNTIME_KERNEL_H
+#define RUNTIME_KERNEL_H
+
+#include "runtime/context.h"
+#include "runtime/header.h"
+
+/* One value for each parameter that a kernel may have. */
+typedef struct RtValues {
+#define RT_C_u64 uint64_t
+#define RT_C_u32 uint32_t
+#define RT_C_f32 float
+#define X(name, type) RT_C_##type name;
+    RT_PARAMS(X)
+#undef X
+} RtValues;
+
+struct ts_kernel {
+    ts_context *context;
+    CUmodule module;
+    CUfunction function;
+    RtHeader header;
+    uint16_t value_offset[RT_N_PARAMS]; /* parameter i of the kernel stands here in an RtValues */
+    char *log;
+    int registers, local_bytes, blocks_per_sm;
+};
+
+/* ---- launch.c ---- */
+/* Points *args at a struct of this release's layout, in *copy where the caller's is of another, and checks
+ * m, n and k. */
+ts_status rt_args_read(const ts_linear_args **args, ts_linear_args *copy);
+/* Whether the kernel can do this, m and n not being 0, and with how many blocks. */
+ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, unsigned int *blocks);
+/* Checks, and launches. */
+ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream);
+
+#endif

@@ -1,0 +1,290 @@
+/* runtime_launch.c: loading and launching on the fake driver: what reaches cuLaunchKernel, and what is refused
+ * before it.
+ */
+#include "runtime/tilesmith.h"
+#include "tests/tap.h"
+#include "tests/unit/fake_cuda.h"
+
+#include <limits.h>
+
+static Fake fake;
+static ts_context *context;
+
+static ts_kernel *load(const char *from, const char *to)
+{
+    ts_kernel *kernel;
+    char *text = sample_with(from, to);
+    ts_status status = ts_kernel_load(context, text, strlen(text), &kernel);
+    free(text);
+    if (status) {
+        printf("Bail out! the sample kernel does not load: %s\n", ts_last_error());
+        exit(1);
+    }
+    return kernel;
+}
+
+static void refused(ts_status got, ts_status wanted, const char *words)
+{
+    bool good = got == wanted && strstr(ts_last_error(), words);
+    ok(good, "%s: %s", ts_status_name(wanted), words);
+    if (!good) note("got %s: %s", ts_status_name(got), ts_last_error());
+}
+
+/* A good problem of 300 x 200 x 96. */
+static ts_linear_args good_args(void)
+{
+    ts_linear_args args = ts_linear_args_make();
+    args.m = 300, args.n = 200, args.k = 96;
+    args.x = ts_matrix_make(0x10000, 96, TS_F16);
+    args.w = ts_matrix_make(0x20000, 104, TS_F16);
+    args.y = ts_matrix_make(0x30004, 202, TS_F16);
+    args.bias = 0x40002;
+    args.bias_dtype = TS_F16;
+    args.s = 2.0f;
+    args.t = 3.0f;
+    return args;
+}
+
+/* ---- loading ---- */
+
+static void test_info(void)
+{
+    ts_kernel *kernel = load("abi: 1", "abi: 1");
+    ts_kernel_info info = {.struct_size = sizeof info};
+    ok(ts_kernel_get_info(kernel, &info) == TS_OK, "info: %s", ts_last_error());
+    is_str(info.config, "mma_sm80_f16_128x64x32_w2x2_s3", "config");
+    is_str(info.entry, "sample", "entry");
+    is_str(info.target, "sm_80", "target");
+    is_str(info.epilogue, "z + s * sigmoid(z)", "epilogue");
+    ok(info.registers == 42 && info.local_bytes == 0 && info.blocks_per_sm == 2, "what the driver says");
+    ok(info.block_threads == 128 && info.smem_bytes == 36864 && info.x_align == 16 && info.y_align == 4,
+       "numbers");
+    ok(info.takes_bias == 1 && info.takes_r == 0 && info.w == TS_F16, "parameters and types");
+    is_str(ts_kernel_log(kernel), "ptxas info: used 42 registers", "the log is kept");
+    ts_kernel_destroy(kernel);
+}
+
+static void test_load_refused(const char *from, const char *to, ts_status wanted, const char *words)
+{
+    ts_kernel *kernel = (ts_kernel *)&fake;
+    char *text = sample_with(from, to);
+    refused(ts_kernel_load(context, text, strlen(text), &kernel), wanted, words);
+    ok(kernel == NULL, "and the kernel is NULL");
+    free(text);
+}
+
+static void test_loading(void)
+{
+    ts_kernel *kernel;
+    test_load_refused("target: sm_80", "target: sm_90", TS_ERROR_BAD_KERNEL, ".target sm_80");
+    test_load_refused("smem_bytes: 36864", "smem_bytes: 180224", TS_ERROR_UNSUPPORTED,
+                      "needs 180224 B of shared memory; device 'fake 0' allows 101376");
+    test_load_refused("workspace_bytes: 0", "workspace_bytes: 64", TS_ERROR_UNSUPPORTED, "workspace of 64 B");
+    setenv("FAKE_CUDA_MAX_THREADS", "96", 1);
+    test_load_refused("abi: 1", "abi: 1", TS_ERROR_UNSUPPORTED, "compiled to 42 registers it can have 96");
+    unsetenv("FAKE_CUDA_MAX_THREADS");
+    setenv("FAKE_CUDA_FAIL", "cuModuleGetFunction=500", 1);
+    test_load_refused("abi: 1", "abi: 1", TS_ERROR_BAD_KERNEL, "does not find entry sample");
+    unsetenv("FAKE_CUDA_FAIL");
+    refused(ts_kernel_load(context, "a\0b", 3, &kernel), TS_ERROR_BAD_KERNEL, "NUL inside");
+    refused(ts_kernel_load(context, "", 0, &kernel), TS_ERROR_BAD_KERNEL, "not a kernel of tilesmith");
+    refused(ts_kernel_load(NULL, SAMPLE, sizeof SAMPLE, &kernel), TS_ERROR_INVALID_ARGUMENT, "context is null");
+    ok(ts_kernel_load(context, SAMPLE, sizeof SAMPLE, &kernel) == TS_OK, "a counted final NUL is allowed");
+    ts_kernel_destroy(kernel);
+}
+
+/* Kernels by target on a device: loaded or refused. */
+static void test_arch(const char *target, const char *device_sm, bool fits)
+{
+    ts_context_options options = ts_context_options_make();
+    ts_context *on_device;
+    ts_kernel *kernel;
+    char header[64], body[64];
+    options.driver_library = fake_path();
+    setenv("FAKE_CUDA_SM", device_sm, 1);
+    ok(ts_context_create(&options, &on_device) == TS_OK, "a device of sm_%s", device_sm);
+    unsetenv("FAKE_CUDA_SM");
+    snprintf(header, sizeof header, "target: %s", target);
+    snprintf(body, sizeof body, ".target %s", target);
+    char *text = sample_with("target: sm_80", header), *at = strstr(text, ".target sm_80");
+    size_t room = strlen(text) + sizeof body;
+    char *both = malloc(room);
+    snprintf(both, room, "%.*s%s%s", (int)(at - text), text, body, at + strlen(".target sm_80"));
+    ts_status status = ts_kernel_load(on_device, both, strlen(both), &kernel);
+    ok(status == (fits ? TS_OK : TS_ERROR_UNSUPPORTED_ARCH), "%s on sm_%s is %s", target, device_sm,
+       fits ? "loaded" : "refused");
+    ts_kernel_destroy(kernel);
+    ts_context_destroy(on_device);
+    free(both);
+    free(text);
+}
+
+static void test_file(void)
+{
+    const char *path = "runtime_launch_test.ptx";
+    ts_kernel *kernel = NULL;
+    FILE *file = fopen(path, "wb");
+    ok(file && fputs(SAMPLE, file) >= 0 && fclose(file) == 0, "a file is written");
+    ok(ts_kernel_load_file(context, path, &kernel) == TS_OK, "and loaded: %s", ts_last_error());
+    ts_kernel_destroy(kernel);
+    file = fopen(path, "wb");
+    for (int i = 0; file && i < 200000; i++) fputc('x', file);
+    if (file) fclose(file);
+    refused(ts_kernel_load_file(context, path, &kernel), TS_ERROR_BAD_KERNEL, "not a kernel of tilesmith");
+    remove(path);
+}
+
+/* ---- what reaches the driver ---- */
+
+static void test_launch(void)
+{
+    ts_kernel *kernel = load("abi: 1", "abi: 1");
+    ts_linear_args args = good_args();
+    FakeLaunch l;
+    float s;
+    int stream;
+    ok(ts_kernel_launch(kernel, &args, &stream) == TS_OK, "launched: %s", ts_last_error());
+    fake.last_launch(&l);
+    ok(l.grid[0] == 3 * 4 && l.grid[1] == 1 && l.grid[2] == 1, "ceil(300/128) * ceil(200/64) blocks");
+    ok(l.block[0] == 128 && l.block[1] == 1 && l.block[2] == 1 && l.smem_bytes == 36864,
+       "threads and shared memory");
+    ok(l.stream == &stream && l.n_params == 11, "the caller's stream; 11 parameters");
+    ok(fake_param(&l, "x") == 0x10000 && fake_param(&l, "w") == 0x20000 && fake_param(&l, "y") == 0x30004,
+       "addresses");
+    ok(fake_param(&l, "bias") == 0x40002, "bias");
+    ok(fake_param(&l, "m") == 300 && fake_param(&l, "n") == 200 && fake_param(&l, "k") == 96, "sizes");
+    ok(fake_param(&l, "ldx") == 96 && fake_param(&l, "ldw") == 104 && fake_param(&l, "ldy") == 202,
+       "row pitches");
+    uint32_t bits = (uint32_t)fake_param(&l, "s");
+    memcpy(&s, &bits, sizeof s);
+    ok(s == 2.0f, "s");
+    ts_kernel_destroy(kernel);
+}
+
+static void test_edges(void)
+{
+    ts_kernel *kernel = load("abi: 1", "abi: 1");
+    ts_linear_args args = good_args();
+    FakeLaunch l;
+    fake.reset();
+    args.m = 0, args.y.data = 0;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "m = 0 succeeds");
+    args = good_args(), args.n = 0;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuLaunchKernel") == 0,
+       "n = 0 succeeds; nothing is launched");
+    args = good_args(), args.k = 0, args.x.data = args.w.data = 0, args.x.row_stride = -1;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "k = 0 with null x and w: %s", ts_last_error());
+    fake.last_launch(&l);
+    ok(fake_param(&l, "k") == 0 && fake_param(&l, "x") == 0 && fake_param(&l, "ldx") == 0,
+       "k, x and ldx are 0");
+    args = good_args(), args.m = 1, args.x.row_stride = -7, args.y.row_stride = 3;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "the stride of one row is not looked at: %s",
+       ts_last_error());
+    fake.last_launch(&l);
+    ok(fake_param(&l, "ldx") == 0 && fake_param(&l, "ldy") == 0, "and not passed on");
+    args = good_args(), args.k = 1, args.x.col_stride = 5;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "nor is that of one column: %s", ts_last_error());
+    args = good_args(), args.x.row_stride = 0;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "rows of x may repeat: %s", ts_last_error());
+    args = good_args(), args.bias = 0, args.bias_dtype = (ts_dtype)0;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "no bias: %s", ts_last_error());
+    fake.last_launch(&l);
+    ok(fake_param(&l, "bias") == 0, "which is null");
+    ts_kernel_destroy(kernel);
+}
+
+static void test_r(void)
+{
+    ts_kernel *kernel = load("params: y:u64", "params: t:f32 r:u64 ldr:u64 y:u64");
+    ts_linear_args args = good_args();
+    FakeLaunch l;
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_INVALID_ARGUMENT, "address of r is null");
+    args.r = ts_matrix_make(0x50002, 205, TS_F16);
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "with r: %s", ts_last_error());
+    fake.last_launch(&l);
+    ok(fake_param(&l, "r") == 0x50002 && fake_param(&l, "ldr") == 205 && l.n_params == 14, "r and ldr");
+    args.r.dtype = TS_F32;
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_UNSUPPORTED, "r is f32");
+    ts_kernel_destroy(kernel);
+
+    kernel = load(" bias:u64", "");
+    args = good_args();
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_UNSUPPORTED, "takes none");
+    ts_kernel_destroy(kernel);
+}
+
+/* ---- what is refused ---- */
+
+static void test_refusals(void)
+{
+    ts_kernel *kernel = load("abi: 1", "abi: 1");
+    struct {
+        ts_linear_args args;
+        char more[8];
+    } newer = {.args = good_args()};
+#define TRY(change, status, words)                                                                             \
+    do {                                                                                                       \
+        ts_linear_args args = good_args();                                                                     \
+        change;                                                                                                \
+        refused(ts_kernel_launch(kernel, &args, NULL), status, words);                                         \
+    } while (0)
+    fake.reset();
+    TRY(args.m = -1, TS_ERROR_INVALID_ARGUMENT, "m is -1");
+    TRY(args.n = 1ll << 31, TS_ERROR_INVALID_ARGUMENT, "n is 2147483648");
+    TRY(args.k = LLONG_MAX, TS_ERROR_INVALID_ARGUMENT, "k is 9223372036854775807");
+    TRY(args.struct_size = 8, TS_ERROR_INVALID_ARGUMENT, "sizeof(ts_linear_args)");
+    TRY(args.x.dtype = TS_F32, TS_ERROR_UNSUPPORTED, "x is f32");
+    TRY(args.y.dtype = (ts_dtype)0, TS_ERROR_INVALID_ARGUMENT, "type of y is not set");
+    TRY(args.bias_dtype = TS_F32, TS_ERROR_UNSUPPORTED, "bias is f32");
+    TRY(args.x.data = 0, TS_ERROR_INVALID_ARGUMENT, "address of x is null");
+    TRY(args.w.data = 0, TS_ERROR_INVALID_ARGUMENT, "address of w is null");
+    TRY(args.y.data = 0, TS_ERROR_INVALID_ARGUMENT, "address of y is null");
+    TRY(args.x.col_stride = 2, TS_ERROR_UNSUPPORTED, "x has col_stride 2");
+    TRY(args.w.row_stride = -104, TS_ERROR_UNSUPPORTED, "w has row_stride -104");
+    TRY(args.y.row_stride = 198, TS_ERROR_INVALID_ARGUMENT, "less than its 200 columns");
+    TRY(args.x.row_stride = LLONG_MAX / 4, TS_ERROR_INVALID_ARGUMENT, "64-bit address space");
+    TRY(args.x.row_stride = LLONG_MAX, TS_ERROR_INVALID_ARGUMENT, "64-bit address space");
+    TRY(args.x.data += 8, TS_ERROR_MISALIGNED,
+        "the address of x is 65544 (0x10008) bytes; the kernel mma_sm80_f16_128x64x32_w2x2_s3 needs a multiple of 16");
+    TRY(args.x.row_stride = 100, TS_ERROR_MISALIGNED, "the row pitch of x is 200");
+    TRY(args.y.row_stride = 201, TS_ERROR_MISALIGNED, "the row pitch of y is 402");
+    TRY(args.bias += 1, TS_ERROR_MISALIGNED, "the address of bias");
+    TRY(args.r = args.y, TS_ERROR_UNSUPPORTED, "does not use it");
+    TRY((args.m = INT_MAX, args.n = INT_MAX, args.y.row_stride = INT_MAX + 1ll), TS_ERROR_UNSUPPORTED,
+        "split the problem");
+    newer.args.struct_size = sizeof newer;
+    ok(ts_kernel_launch(kernel, &newer.args, NULL) == TS_OK, "args of a newer release, its fields 0: %s",
+       ts_last_error());
+    newer.more[0] = 1;
+    refused(ts_kernel_launch(kernel, &newer.args, NULL), TS_ERROR_UNSUPPORTED, "does not know");
+    refused(ts_kernel_launch(kernel, NULL, NULL), TS_ERROR_INVALID_ARGUMENT, "args is null");
+    refused(ts_kernel_launch(NULL, &newer.args, NULL), TS_ERROR_INVALID_ARGUMENT, "kernel is null");
+    ok(fake.calls("cuLaunchKernel") == 1, "nothing refused reached the driver");
+    ts_kernel_destroy(kernel);
+}
+
+int main(void)
+{
+    ts_context_options options = ts_context_options_make();
+    fake = fake_open();
+    options.driver_library = fake_path();
+    ok(ts_context_create(&options, &context) == TS_OK, "a context on the fake driver: %s", ts_last_error());
+    test_info();
+    test_loading();
+    test_arch("sm_80", "80", true);
+    test_arch("sm_80", "120", true);
+    test_arch("sm_90", "89", false);
+    test_arch("sm_90a", "90", true);
+    test_arch("sm_90a", "89", false);
+    test_arch("sm_90a", "100", false);
+    test_arch("sm_120f", "121", true);
+    test_arch("sm_100f", "120", false);
+    test_file();
+    test_launch();
+    test_edges();
+    test_r();
+    test_refusals();
+    ts_context_destroy(context);
+    ok(fake.live() == 0, "nothing is left: %d", fake.live());
+    return done();
+}
