@@ -1,0 +1,118 @@
+/* cuda_abi.h: the part of the CUDA driver's binary interface that the emulator speaks.
+ *
+ * Names and numbers are those of CUDA 13's cuda.h; nothing of the toolkit is needed to build. Enumerations
+ * are passed as int, as in C.
+ */
+#ifndef EMU_CUDA_ABI_H
+#define EMU_CUDA_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* clang-format off */
+/* code, name, text as cuGetErrorString gives it */
+#define CUDA_RESULTS(X) \
+X(0,   CUDA_SUCCESS,                         "no error") \
+X(1,   CUDA_ERROR_INVALID_VALUE,             "invalid argument") \
+X(2,   CUDA_ERROR_OUT_OF_MEMORY,             "out of memory") \
+X(3,   CUDA_ERROR_NOT_INITIALIZED,           "initialization error") \
+X(100, CUDA_ERROR_NO_DEVICE,                 "no CUDA-capable device is detected") \
+X(101, CUDA_ERROR_INVALID_DEVICE,            "invalid device ordinal") \
+X(200, CUDA_ERROR_INVALID_IMAGE,             "device kernel image is invalid") \
+X(201, CUDA_ERROR_INVALID_CONTEXT,           "invalid device context") \
+X(209, CUDA_ERROR_NO_BINARY_FOR_GPU,         "no kernel image is available for execution on the device") \
+X(218, CUDA_ERROR_INVALID_PTX,               "a PTX JIT compilation failed") \
+X(222, CUDA_ERROR_UNSUPPORTED_PTX_VERSION,   "the provided PTX was compiled with an unsupported toolchain.") \
+X(301, CUDA_ERROR_FILE_NOT_FOUND,            "file not found") \
+X(400, CUDA_ERROR_INVALID_HANDLE,            "invalid resource handle") \
+X(500, CUDA_ERROR_NOT_FOUND,                 "named symbol not found") \
+X(600, CUDA_ERROR_NOT_READY,                 "device not ready") \
+X(700, CUDA_ERROR_ILLEGAL_ADDRESS,           "an illegal memory access was encountered") \
+X(701, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,   "too many resources requested for launch") \
+X(702, CUDA_ERROR_LAUNCH_TIMEOUT,            "the launch timed out and was terminated") \
+X(709, CUDA_ERROR_CONTEXT_IS_DESTROYED,      "context is destroyed") \
+X(716, CUDA_ERROR_MISALIGNED_ADDRESS,        "misaligned address") \
+X(719, CUDA_ERROR_LAUNCH_FAILED,             "unspecified launch failure") \
+X(801, CUDA_ERROR_NOT_SUPPORTED,             "operation not supported") \
+X(999, CUDA_ERROR_UNKNOWN,                   "unknown error")
+/* clang-format on */
+
+#define X(code, name, text) name = code,
+typedef enum CUresult { CUDA_RESULTS(X) } CUresult;
+#undef X
+
+typedef uint64_t CUdeviceptr;
+typedef int CUdevice;
+typedef struct Context *CUcontext;
+typedef struct Module *CUmodule;
+typedef struct Function *CUfunction;
+typedef struct Stream *CUstream;
+typedef struct Event *CUevent;
+typedef struct CUuuid { char bytes[16]; } CUuuid;
+
+#define CU_STREAM_LEGACY     ((CUstream)0x1)
+#define CU_STREAM_PER_THREAD ((CUstream)0x2)
+
+#define CU_LAUNCH_PARAM_END            ((void *)0x0)
+#define CU_LAUNCH_PARAM_BUFFER_POINTER ((void *)0x1)
+#define CU_LAUNCH_PARAM_BUFFER_SIZE    ((void *)0x2)
+
+typedef struct CUlaunchConfig {
+    unsigned gridDimX, gridDimY, gridDimZ;
+    unsigned blockDimX, blockDimY, blockDimZ;
+    unsigned sharedMemBytes;
+    CUstream hStream;
+    struct CUlaunchAttribute *attrs;
+    unsigned numAttrs;
+} CUlaunchConfig;
+
+typedef struct CUlaunchAttribute {
+    int id;
+    char pad[8 - sizeof(int)];
+    union { char bytes[64]; struct { unsigned x, y, z; } clusterDim; } value;
+} CUlaunchAttribute;
+
+enum { CU_LAUNCH_ATTRIBUTE_IGNORE = 0, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4 };
+
+enum {
+    CU_JIT_WALL_TIME = 2,
+    CU_JIT_INFO_LOG_BUFFER = 3,
+    CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES = 4,
+    CU_JIT_ERROR_LOG_BUFFER = 5,
+    CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6,
+    CU_JIT_LOG_VERBOSE = 12,
+};
+
+enum {
+    CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK = 0,
+    CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES = 1,
+    CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES = 2,
+    CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES = 3,
+    CU_FUNC_ATTRIBUTE_NUM_REGS = 4,
+    CU_FUNC_ATTRIBUTE_PTX_VERSION = 5,
+    CU_FUNC_ATTRIBUTE_BINARY_VERSION = 6,
+    CU_FUNC_ATTRIBUTE_CACHE_MODE_CA = 7,
+    CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8,
+    CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT = 9,
+    CU_FUNC_ATTRIBUTE_LAST = 15,
+};
+
+enum {
+    CU_POINTER_ATTRIBUTE_CONTEXT = 1,
+    CU_POINTER_ATTRIBUTE_MEMORY_TYPE = 2,
+    CU_POINTER_ATTRIBUTE_DEVICE_POINTER = 3,
+    CU_POINTER_ATTRIBUTE_HOST_POINTER = 4,
+    CU_POINTER_ATTRIBUTE_IS_MANAGED = 8,
+    CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9,
+    CU_POINTER_ATTRIBUTE_RANGE_START_ADDR = 11,
+    CU_POINTER_ATTRIBUTE_RANGE_SIZE = 12,
+};
+enum { CU_MEMORYTYPE_HOST = 1, CU_MEMORYTYPE_DEVICE = 2 };
+
+enum {
+    CU_GET_PROC_ADDRESS_SUCCESS = 0,
+    CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND = 1,
+    CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT = 2,
+};
+
+#endif

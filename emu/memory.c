@@ -1,0 +1,198 @@
+/* memory.c: loads and stores, and the checks that every access of any file goes through.
+ *
+ * Shared memory: naturally aligned, inside the launch's dynamic array, ordered behind what other warps did
+ * (race.c). Global memory: naturally aligned, inside one live allocation. Stores of different threads to
+ * one place of global memory are not followed; store_global is where that would go.
+ */
+#include "emu/execs.h"
+
+#include <string.h>
+
+/* ---- checks ---- */
+
+static _Noreturn void trap_shared_range(Warp *w, int lane, uint32_t address, uint32_t bytes, const char *verb)
+{
+    uint32_t size = w->block->launch->shared_bytes;
+    int64_t offset = (int64_t)address - SHARED_BASE;
+    if (offset < 0)
+        trap(w, lane, TRAP_OUT_OF_BOUNDS, "%s %u B of shared memory at 0x%x, which is before the array (it starts at 0x%x)", verb, bytes,
+             address, SHARED_BASE);
+    trap(w, lane, TRAP_OUT_OF_BOUNDS, "%s %u B of shared memory at byte %lld of smem, %lld B behind the end of its %u B", verb, bytes,
+         (long long)offset, (long long)(offset + bytes - size), size);
+}
+
+static void check_shared_range(Warp *w, int lane, uint32_t address, uint32_t bytes, const char *verb)
+{
+    uint32_t offset = address - SHARED_BASE, size = w->block->launch->shared_bytes;
+    if (address & (bytes - 1))
+        trap(w, lane, TRAP_MISALIGNED, "%s %u B of shared memory at 0x%x, which is not a multiple of %u", verb, bytes, address, bytes);
+    if (offset >= size || bytes > size - offset) trap_shared_range(w, lane, address, bytes, verb);
+}
+
+static _Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const char *verb)
+{
+    int64_t byte = (int64_t)c->granule * GRANULE;
+    int line = w->block->program->inst[c->pc].line, thread = c->warp * LANES + c->lane;
+    if (c->with == WITH_COPY_IN_FLIGHT)
+        trap(w, lane, TRAP_RACE, "%s byte %lld of smem while the cp.async of line %d (thread %d) to it is in flight", verb, (long long)byte,
+             line, thread);
+    if (c->with == WITH_WRITE)
+        trap(w, lane, TRAP_RACE, "%s byte %lld of smem, which thread %d wrote at line %d, with no barrier between", verb, (long long)byte,
+             thread, line);
+    trap(w, lane, TRAP_RACE, "%s byte %lld of smem, which warp %d read, with no barrier between", verb, (long long)byte, c->warp);
+}
+
+unsigned char *shared_for_read(Warp *w, int lane, uint32_t address, uint32_t bytes)
+{
+    check_shared_range(w, lane, address, bytes, "reads");
+    uint32_t offset = address - SHARED_BASE;
+    Conflict c = races_read(&w->block->races, w->index, offset, bytes);
+    if (c.with) trap_race(w, lane, &c, "reads");
+    return w->block->shared + offset;
+}
+
+unsigned char *shared_for_write(Warp *w, int lane, uint32_t address, uint32_t bytes)
+{
+    check_shared_range(w, lane, address, bytes, "writes");
+    uint32_t offset = address - SHARED_BASE;
+    Conflict c = races_write(&w->block->races, w->index, lane, w->block->pc, offset, bytes);
+    if (c.with) trap_race(w, lane, &c, "writes");
+    return w->block->shared + offset;
+}
+
+void shared_for_copy(Warp *w, int lane, uint32_t address, uint32_t bytes)
+{
+    check_shared_range(w, lane, address, bytes, "copies to");
+    Conflict c = races_copy_issued(&w->block->races, w->index, lane, w->block->pc, address - SHARED_BASE, bytes);
+    if (c.with) trap_race(w, lane, &c, "copies to");
+}
+
+static const DeviceRange *find_range(Block *b, uint64_t address)
+{
+    for (int i = 0; i < 4; i++)
+        if (address - b->recent[i].base < b->recent[i].bytes) return &b->recent[i];
+    const DeviceRange *found = device_find(address);
+    if (!found) return NULL;
+    DeviceRange *slot = &b->recent[b->next_recent++ & 3];
+    *slot = *found;
+    return slot;
+}
+
+unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align, const char *verb)
+{
+    if (address & (align - 1))
+        trap(w, lane, TRAP_MISALIGNED, "%s %u B of global memory at 0x%llx, which is not a multiple of %u", verb, bytes,
+             (unsigned long long)address, align);
+    const DeviceRange *range = find_range(w->block, address);
+    uint64_t offset = range ? address - range->base : 0;
+    if (range && bytes <= range->bytes - offset) return range->host + offset;
+    char where[128];
+    device_describe(address, bytes, where, sizeof where);
+    trap(w, lane, TRAP_OUT_OF_BOUNDS, "%s %u B of global memory at 0x%llx, %s", verb, bytes, (unsigned long long)address, where);
+}
+
+/* ---- parameters ---- */
+
+static void load_param(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes)
+{
+    unsigned char *to = write_row(w, in, 0);
+    const unsigned char *from = w->block->launch->params + in->arg[1].imm;
+    EACH_LANE(l, lanes) memcpy(to + l * bytes, from, bytes);
+}
+
+void exec_LD_PARAM_B32(Warp *w, const Inst *in, uint32_t lanes) { load_param(w, in, lanes, 4); }
+void exec_LD_PARAM_B64(Warp *w, const Inst *in, uint32_t lanes) { load_param(w, in, lanes, 8); }
+void exec_LD_PARAM_F32(Warp *w, const Inst *in, uint32_t lanes) { load_param(w, in, lanes, 4); }
+
+/* ---- global memory ---- */
+
+/* The lanes' addresses: the base registers plus the offset. */
+static void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[LANES])
+{
+    const uint64_t *base = (const uint64_t *)(w->registers + in->arg[arg].row);
+    for (int l = 0; l < LANES; l++) address[l] = base[l] + (uint64_t)in->arg[arg].imm;
+}
+
+/* Vector accesses of `n` registers, which are consecutive rows. */
+static void load_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes, uint32_t n)
+{
+    uint64_t address[LANES];
+    unsigned char *to = write_row(w, in, 0);
+    Counters *c = &w->block->counters;
+    global_addresses(w, in, 1, address);
+    count(c, COUNT_global_load_requests, 1);
+    count(c, COUNT_global_load_sectors, (uint64_t)count_sectors(address, bytes * n, lanes));
+    count(c, COUNT_global_bytes_loaded, (uint64_t)count_lanes(lanes) * bytes * n);
+    EACH_LANE(l, lanes) {
+        const unsigned char *from = global_bytes(w, (int)l, address[l], bytes * n, bytes * n, "reads");
+        for (uint32_t i = 0; i < n; i++) memcpy(to + (i * LANES + l) * bytes, from + i * bytes, bytes);
+    }
+}
+
+static void store_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes, uint32_t n)
+{
+    uint64_t address[LANES];
+    const unsigned char *from = read_row(w, in, 1);
+    Counters *c = &w->block->counters;
+    global_addresses(w, in, 0, address);
+    count(c, COUNT_global_store_requests, 1);
+    count(c, COUNT_global_store_sectors, (uint64_t)count_sectors(address, bytes * n, lanes));
+    count(c, COUNT_global_bytes_stored, (uint64_t)count_lanes(lanes) * bytes * n);
+    count(c, COUNT_global_elements_stored, (uint64_t)count_lanes(lanes) * n);
+    EACH_LANE(l, lanes) {
+        unsigned char *to = global_bytes(w, (int)l, address[l], bytes * n, bytes * n, "writes");
+        for (uint32_t i = 0; i < n; i++) memcpy(to + i * bytes, from + (i * LANES + l) * bytes, bytes);
+    }
+}
+
+void exec_LD_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 2, 1); }
+void exec_LD_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
+void exec_LD_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
+void exec_ST_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 2, 1); }
+void exec_ST_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
+void exec_ST_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
+void exec_ST_GLOBAL_V2_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 2); }
+
+/* ---- shared memory ---- */
+
+void shared_addresses(const Warp *w, const Inst *in, int arg, uint32_t address[LANES])
+{
+    const uint32_t *base = (const uint32_t *)(w->registers + in->arg[arg].row);
+    for (int l = 0; l < LANES; l++) address[l] = base[l] + (uint32_t)in->arg[arg].imm;
+}
+
+void count_shared(Warp *w, const uint32_t address[LANES], uint32_t bytes, uint32_t lanes, int conflicts)
+{
+    int ideal, passes = count_wavefronts(address, bytes, lanes, &ideal);
+    count(&w->block->counters, COUNT_shared_wavefronts, (uint64_t)passes);
+    count(&w->block->counters, COUNT_shared_wavefronts_ideal, (uint64_t)ideal);
+    count(&w->block->counters, conflicts, (uint64_t)(passes - ideal));
+}
+
+static void load_shared(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes, uint32_t n)
+{
+    uint32_t address[LANES];
+    unsigned char *to = write_row(w, in, 0);
+    shared_addresses(w, in, 1, address);
+    EACH_LANE(l, lanes) {
+        const unsigned char *from = shared_for_read(w, (int)l, address[l], bytes * n);
+        for (uint32_t i = 0; i < n; i++) memcpy(to + (i * LANES + l) * bytes, from + i * bytes, bytes);
+    }
+    count_shared(w, address, bytes * n, lanes, COUNT_shared_load_conflicts);
+}
+
+static void store_shared(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes, uint32_t n)
+{
+    uint32_t address[LANES];
+    const unsigned char *from = read_row(w, in, 1);
+    shared_addresses(w, in, 0, address);
+    EACH_LANE(l, lanes) {
+        unsigned char *to = shared_for_write(w, (int)l, address[l], bytes * n);
+        for (uint32_t i = 0; i < n; i++) memcpy(to + i * bytes, from + (i * LANES + l) * bytes, bytes);
+    }
+    count_shared(w, address, bytes * n, lanes, COUNT_shared_store_conflicts);
+}
+
+void exec_LD_SHARED_B32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 1); }
+void exec_ST_SHARED_B32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 1); }
+void exec_ST_SHARED_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 4); }

@@ -1,0 +1,48 @@
+/* kit.h: what the tests that run kernels share: the driver under test, and one verified run. */
+#ifndef TESTS_KIT_H
+#define TESTS_KIT_H
+
+#include "cli/problem.h"
+#include "cli/verify.h"
+#include "tests/tap.h"
+
+#include <stdlib.h>
+
+/* TILESMITH_TEST_DRIVER names a GPU's driver; without it tests run on the emulator, as a device of sm_`sm`. */
+static inline const char *kit_driver(const char *sm)
+{
+    const char *driver = getenv("TILESMITH_TEST_DRIVER"), *emulator = getenv("TILESMITH_EMU_LIB");
+    setenv("TILESMITH_EMU_SM", sm, 0);
+    setenv("TILESMITH_EMU_QUIET", "1", 0);
+    return driver ? driver : emulator ? emulator : "build/emu/libcuda.so.1";
+}
+
+static inline bool kit_on_gpu(void) { return getenv("TILESMITH_TEST_DRIVER") != NULL; }
+
+static inline ts_context *kit_context(const char *sm)
+{
+    ts_context *context = NULL;
+    ts_context_options options = ts_context_options_make();
+    options.driver_library = kit_driver(sm);
+    if (ts_context_create(&options, &context) != TS_OK) printf("Bail out! %s\n", ts_last_error());
+    return context;
+}
+
+/* One run of a loaded kernel on random inputs; false with the reason in `why` when it is not right. */
+static inline bool kit_run(ts_context *context, const ts_kernel *kernel, Shape shape, bool without_bias, Verdict *verdict, Error *why)
+{
+    Problem p = {.context = context, .kernel = kernel, .shape = shape, .s = 2, .t = 0.5f, .without_bias = without_bias};
+    *verdict = (Verdict){0};
+    bool ran = problem_create(&p, why);
+    if (ran) problem_randomise(&p, 7);
+    ran = ran && problem_run(&p, why);
+    if (ran) {
+        Linear linear = problem_linear(&p);
+        ran = verify(&linear, &p.operand[OPERAND_Y].host, verdict, why);
+    }
+    problem_free(&p);
+    if (ran && !verdict->ok) refuse(why, "wrong: rel_err %.2e, %lld elements off%s", verdict->rel_err, (long long)verdict->n_mismatches, verdict->padding_written ? ", padding written" : "");
+    return ran && verdict->ok;
+}
+
+#endif

@@ -1,0 +1,117 @@
+/* sweep.c: every listed config over odd shapes, every epilogue function, every output type, each output
+ * against float64. On the emulator, or on a GPU with TILESMITH_TEST_DRIVER=libcuda.so.1.
+ *
+ * To run one config again: build/tilesmith run --device emu --config NAME --shape MxNxK
+ */
+#include "tests/kit.h"
+
+static const Shape shapes[] = {
+    {1, 1, 1}, {37, 75, 101}, {129, 127, 65}, {64, 64, 0}, {0, 5, 7}, {5, 0, 7}, {200, 96, 260}, {16, 40, 8}, {131, 261, 33},
+};
+static const Shape gpu_shapes[] = {{1024, 1000, 1111}, {333, 4097, 2050}, {4000, 777, 640}};
+
+static ts_kernel *load(ts_context *context, const char *name)
+{
+    char *text;
+    size_t bytes;
+    ts_kernel *kernel = NULL;
+    if (ts_generate(name, &text, &bytes) != TS_OK) {
+        ok(false, "%s: %s", name, ts_last_error());
+        return NULL;
+    }
+    ts_status status = ts_kernel_load(context, text, bytes, &kernel);
+    ts_free_text(text);
+    if (status != TS_OK) ok(false, "%s loads: %s", name, ts_last_error());
+    return kernel;
+}
+
+static bool run_shapes(ts_context *context, const ts_kernel *kernel, const char *name, const Shape *shape, size_t n, double *worst)
+{
+    bool all = true;
+    for (size_t i = 0; i < n; i++) {
+        Verdict v;
+        Error why = {""};
+        bool good = kit_run(context, kernel, shape[i], false, &v, &why);
+        if (!good) note("%s %lldx%lldx%lld: %s", name, (long long)shape[i].m, (long long)shape[i].n, (long long)shape[i].k, why.text);
+        all &= good;
+        if (v.rel_err > *worst) *worst = v.rel_err;
+    }
+    return all;
+}
+
+static void run_config(ts_context *context, const char *name, const Shape *shape, size_t n)
+{
+    double worst = 0;
+    ts_kernel *kernel = load(context, name);
+    if (!kernel) return;
+    bool good = run_shapes(context, kernel, name, shape, n, &worst);
+    if (kit_on_gpu()) good &= run_shapes(context, kernel, name, gpu_shapes, sizeof gpu_shapes / sizeof *gpu_shapes, &worst);
+    ts_kernel_info info = {.struct_size = sizeof info};
+    ts_kernel_get_info(kernel, &info);
+    if (kit_on_gpu() && info.local_bytes) note("%s: %d B of local memory a thread", name, info.local_bytes);
+    ok(good, "%s: worst rel_err %.1e", name, worst);
+    ts_kernel_destroy(kernel);
+}
+
+static void listed(ts_context *context, const GenArch *arch, GenType type)
+{
+    GenConfig config;
+    GenError error;
+    char name[GEN_MAX_NAME];
+    for (int i = 0; gen_listed(arch, type, i, &config); i++) {
+        if (!gen_config_check(&config, &error)) continue;
+        gen_config_name(&config, name);
+        run_config(context, name, shapes, sizeof shapes / sizeof *shapes);
+    }
+}
+
+/* Each function, each leaf, mixed types: on one small tile. */
+static void epilogues(ts_context *context, const GenArch *arch)
+{
+    static const char *const epilogue[] = {
+        "z", "acc", "z + s * sigmoid(z)", "silu(z)", "tanh(z)", "gelu(z)", "gelu_tanh(z)", "relu(z)", "softplus(z)", "mish(z)",
+        "exp(z * 0.5) - bias", "abs(z)", "min(z, s) + max(z, t)", "clamp(z, -0.5, t)", "z / (1 + abs(z))", "-z + r", "r * sigmoid(z - bias * t) + s",
+    };
+    static const Shape shape = {67, 45, 40};
+    for (size_t i = 0; i < sizeof epilogue / sizeof *epilogue; i++) {
+        GenConfig config;
+        GenError error;
+        char name[GEN_MAX_NAME];
+        gen_config_default(arch, i % 2 ? GEN_BF16 : GEN_F16, &config);
+        gen_config_set_tile(&config, "64x32x32", &error);
+        gen_config_set_warps(&config, "2x2", &error);
+        config.y = i % 3 == 0 ? GEN_F32 : config.w;
+        config.bias = i % 4 == 0 ? GEN_F32 : i % 4 == 1 ? GEN_BF16 : GEN_F16;
+        config.y_store_elems = 1 + (int)(i % 2);
+        gen_config_set_epilogue(&config, epilogue[i], &error);
+        gen_config_name(&config, name);
+        note("%s", epilogue[i]);
+        run_config(context, name, &shape, 1);
+    }
+}
+
+static void no_bias(ts_context *context, const char *name)
+{
+    Verdict v;
+    Error why = {""};
+    ts_kernel *kernel = load(context, name);
+    if (!kernel) return;
+    bool good = kit_run(context, kernel, (Shape){33, 35, 37}, true, &v, &why);
+    ok(good, "%s without a bias%s%s", name, good ? "" : ": ", why.text);
+    ts_kernel_destroy(kernel);
+}
+
+int main(void)
+{
+    ts_context *context = kit_context("90");
+    ts_device_info info = {.struct_size = sizeof info};
+    if (!context || ts_context_get_info(context, &info) != TS_OK) return 1;
+    const GenArch *arch = gen_arch_for_device(info.compute_major, info.compute_minor);
+    note("device: %s, kernels for %s", info.name, arch->name);
+    no_bias(context, "mma_sm80_f16_64x64x32_w2x2_s3");
+    epilogues(context, arch);
+    listed(context, arch, GEN_F16);
+    listed(context, arch, GEN_BF16);
+    ts_context_destroy(context);
+    return done();
+}
