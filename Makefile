@@ -69,7 +69,7 @@ $(B)/libtilesmith%so:
 
 $(B)/emu/libcuda.so.1: $(emu_o)
 	@mkdir -p $(@D)
-	$(link) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $^ -o $@ $(libs)
+	$(link) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) $^ -o $@ $(libs)
 
 # ---- tests: TAP programs and scripts, found by wildcard ----
 

@@ -26,7 +26,8 @@ static bool reserve(CopyQueue *q, int more)
     return true;
 }
 
-static void count_copies(Warp *w, const uint32_t *shared, const uint64_t *global, const uint32_t *source_bytes, uint32_t bytes, uint32_t lanes)
+static void count_copies(Warp *w, const uint32_t *shared, const uint64_t *global,
+                         const uint32_t *source_bytes, uint32_t bytes, uint32_t lanes)
 {
     Counters *c = &w->block->counters;
     uint32_t reading = 0, total = 0;
@@ -50,14 +51,21 @@ static void issue(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes)
     const uint32_t *source_bytes = read_row(w, in, 2);
     shared_addresses(w, in, 0, shared);
     for (int l = 0; l < LANES; l++) global[l] = base[l] + (uint64_t)in->arg[1].imm;
-    if (!reserve(q, LANES)) trap(w, first_lane(lanes), TRAP_ASYNC_COPY, "the host has no memory for more copies in flight");
+    if (!reserve(q, LANES))
+        trap(w, first_lane(lanes), TRAP_ASYNC_COPY, "the host has no memory for more copies in flight");
     EACH_LANE(l, lanes) {
         if (source_bytes[l] > bytes)
-            trap(w, (int)l, TRAP_ASYNC_COPY, "source size %u is more than the %u B copied", source_bytes[l], bytes);
+            trap(w, (int)l, TRAP_ASYNC_COPY, "source size %u is more than the %u B copied", source_bytes[l],
+                 bytes);
         if (source_bytes[l]) global_bytes(w, (int)l, global[l], source_bytes[l], bytes, "copies");
         shared_for_copy(w, (int)l, shared[l], bytes);
-        q->copy[q->n++] = (Copy){.source = global[l], .shared = shared[l], .group = NOT_COMMITTED, .pc = w->block->pc,
-                                 .lane = (uint8_t)l, .bytes = (uint8_t)bytes, .source_bytes = (uint8_t)source_bytes[l]};
+        q->copy[q->n++] = (Copy){.source = global[l],
+                                 .shared = shared[l],
+                                 .group = NOT_COMMITTED,
+                                 .pc = w->block->pc,
+                                 .lane = (uint8_t)l,
+                                 .bytes = (uint8_t)bytes,
+                                 .source_bytes = (uint8_t)source_bytes[l]};
     }
     count_copies(w, shared, global, source_bytes, bytes, lanes);
 }
@@ -88,7 +96,8 @@ static void land(Warp *w, const Copy *c)
     uint32_t offset = c->shared - SHARED_BASE;
     unsigned char *to = b->shared + offset;
     memset(to, 0, c->bytes);
-    if (c->source_bytes) memcpy(to, global_bytes(w, c->lane, c->source, c->source_bytes, c->bytes, "copies"), c->source_bytes);
+    if (c->source_bytes)
+        memcpy(to, global_bytes(w, c->lane, c->source, c->source_bytes, c->bytes, "copies"), c->source_bytes);
     races_copy_landed(&b->races, w->index, offset, c->bytes);
 }
 
@@ -100,7 +109,8 @@ void exec_CP_ASYNC_WAIT(Warp *w, const Inst *in, uint32_t lanes)
     int kept = 0, committed = 0;
     for (int i = 0; i < q->n; i++) {
         const Copy c = q->copy[i];
-        bool waited = c.group != NOT_COMMITTED && (lanes >> c.lane & 1) && c.group + pending < q->groups[c.lane];
+        bool waited =
+            c.group != NOT_COMMITTED && (lanes >> c.lane & 1) && c.group + pending < q->groups[c.lane];
         if (waited) land(w, &c);
         else q->copy[kept++] = c;
         if (i < q->committed) committed = kept;
@@ -113,6 +123,7 @@ void exec_CP_ASYNC_WAIT(Warp *w, const Inst *in, uint32_t lanes)
 void copies_drop(Warp *w)
 {
     for (int i = 0; i < w->copies.n; i++)
-        races_copy_landed(&w->block->races, w->index, w->copies.copy[i].shared - SHARED_BASE, w->copies.copy[i].bytes);
+        races_copy_landed(&w->block->races, w->index, w->copies.copy[i].shared - SHARED_BASE,
+                          w->copies.copy[i].bytes);
     w->copies.n = w->copies.committed = 0;
 }

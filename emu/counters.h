@@ -26,7 +26,7 @@ X(global_store_requests,        "warp instructions that store to global memory")
 X(global_store_sectors,         "32-byte sectors that they touch") \
 X(global_bytes_loaded,          "bytes read, summed over lanes") \
 X(global_bytes_stored,          "bytes written, summed over lanes") \
-X(global_elements_stored,       "registers written, summed over lanes; a packed pair is one, a vector its count") \
+X(global_elements_stored,       "registers written, summed over lanes: a packed pair is one, a vector its count") \
 X(mma,                          "mma.sync") \
 X(ldmatrix,                     "ldmatrix") \
 X(cp_async,                     "cp.async") \

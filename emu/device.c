@@ -97,7 +97,8 @@ uint64_t device_alloc(uint64_t bytes, void *owner)
     poison(host, bytes);
     table.used += bytes;
     uint64_t after = (base + bytes + GUARD + ALIGN - 1) / ALIGN * ALIGN;
-    if (after > table.next) table.next = after | ALIGN; /* an odd multiple: aligned as promised, and no better */
+    if (after > table.next)
+        table.next = after | ALIGN; /* an odd multiple: aligned as promised, and no better */
     return base;
 }
 
@@ -146,15 +147,15 @@ void device_describe(uint64_t address, uint64_t bytes, char *out, size_t out_byt
     if (!device_owns(address)) {
         snprintf(out, out_bytes, "which is not a device address");
     } else if (below && !below->host && offset < below->bytes) {
-        snprintf(out, out_bytes, "%llu B into an allocation of %llu B that has been freed", (unsigned long long)offset,
-                 (unsigned long long)below->bytes);
+        snprintf(out, out_bytes, "%llu B into an allocation of %llu B that has been freed",
+                 (unsigned long long)offset, (unsigned long long)below->bytes);
     } else if (below && (!above || offset < below->bytes || offset - below->bytes <= above->base - address)) {
         uint64_t behind = offset + bytes - below->bytes;
-        snprintf(out, out_bytes, "%llu B behind the end of an allocation of %llu B", (unsigned long long)behind,
-                 (unsigned long long)below->bytes);
+        snprintf(out, out_bytes, "%llu B behind the end of an allocation of %llu B",
+                 (unsigned long long)behind, (unsigned long long)below->bytes);
     } else if (above) {
-        snprintf(out, out_bytes, "%llu B before an allocation of %llu B", (unsigned long long)(above->base - address),
-                 (unsigned long long)above->bytes);
+        snprintf(out, out_bytes, "%llu B before an allocation of %llu B",
+                 (unsigned long long)(above->base - address), (unsigned long long)above->bytes);
     } else {
         snprintf(out, out_bytes, "where nothing is allocated");
     }

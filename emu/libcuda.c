@@ -80,7 +80,10 @@ EXPORT CUresult cuInit(unsigned flags)
     if (initialized) LEAVE(CUDA_SUCCESS);
     int sm = (int)setting("TILESMITH_EMU_SM", 89, 80, 120);
     if (!chip_select(sm)) {
-        fprintf(stderr, "tilesmith emulator: there is no device sm_%d (TILESMITH_EMU_SM); it can be 80, 86, 89, 90 or 120\n", sm);
+        fprintf(stderr,
+                "tilesmith emulator: there is no device sm_%d (TILESMITH_EMU_SM); it can be 80, 86, 89, 90 "
+                "or 120\n",
+                sm);
         LEAVE(CUDA_ERROR_NO_DEVICE);
     }
     initialized = device_memory_open(setting("TILESMITH_EMU_MEMORY_MB", 4096, 1, 1 << 18) << 20);
@@ -177,10 +180,10 @@ static const struct { const char *name; AnyFunction function; int since; } symbo
 #undef X
 };
 
-static CUresult find_symbol(const char *name, void **function, int version, uint64_t flags, int *status)
+/* How it went; *function is NULL unless it was found. */
+static int find_symbol(const char *name, void **function, int version)
 {
     int found = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
-    if (!name || !function || flags > 2) return CUDA_ERROR_INVALID_VALUE;
     *function = NULL;
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         if (strcmp(symbols[i].name, name) != 0) continue;
@@ -189,16 +192,21 @@ static CUresult find_symbol(const char *name, void **function, int version, uint
         found = CU_GET_PROC_ADDRESS_SUCCESS;
         memcpy(function, &symbols[i].function, sizeof *function);
     }
-    if (status) *status = found;
-    return found == CU_GET_PROC_ADDRESS_SUCCESS ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+    return found;
 }
 
 EXPORT CUresult cuGetProcAddress(const char *name, void **function, int version, uint64_t flags)
 {
-    return find_symbol(name, function, version, flags, NULL);
+    if (!name || !function || flags > 2) return CUDA_ERROR_INVALID_VALUE;
+    return find_symbol(name, function, version) ? CUDA_ERROR_NOT_FOUND : CUDA_SUCCESS;
 }
 
-EXPORT CUresult cuGetProcAddress_v2(const char *name, void **function, int version, uint64_t flags, int *status)
+/* As driver 580: who asks for a status gets the failure there, and success as the result. */
+EXPORT CUresult cuGetProcAddress_v2(const char *name, void **function, int version, uint64_t flags,
+                                    int *status)
 {
-    return find_symbol(name, function, version, flags, status);
+    if (!status) return cuGetProcAddress(name, function, version, flags);
+    if (!name || !function || flags > 2) return CUDA_ERROR_INVALID_VALUE;
+    *status = find_symbol(name, function, version);
+    return CUDA_SUCCESS;
 }

@@ -25,7 +25,8 @@
 
 #define EXPORT __attribute__((visibility("default")))
 /* The same function under another exported name: older, or of the per-thread default stream. */
-#define ALSO_AS(other, function) extern __typeof__(function) other __attribute__((alias(#function), visibility("default")))
+#define ALSO_AS(other, function) \
+    extern __typeof__(function) other __attribute__((alias(#function), visibility("default")))
 
 enum { DRIVER_VERSION = 13000, PTX_VERSION = 90 };
 
@@ -46,7 +47,14 @@ const Chip *chip(void);
 bool chip_select(int sm); /* false: no such chip in the table */
 
 /* ---- handles ---- */
-typedef enum ObjectKind { OBJECT_CONTEXT, OBJECT_MODULE, OBJECT_FUNCTION, OBJECT_STREAM, OBJECT_EVENT, OBJECT_HOST_MEMORY } ObjectKind;
+typedef enum ObjectKind {
+    OBJECT_CONTEXT,
+    OBJECT_MODULE,
+    OBJECT_FUNCTION,
+    OBJECT_STREAM,
+    OBJECT_EVENT,
+    OBJECT_HOST_MEMORY
+} ObjectKind;
 
 typedef struct Object {
     ObjectKind kind;

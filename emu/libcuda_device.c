@@ -10,7 +10,7 @@
 /* ---- the device ---- */
 
 /* sm, SMs; shared memory of a block and of an SM; threads and blocks of an SM; clock kHz, memory clock kHz,
- * bus bits, L2: of the A100, A10, RTX 4090, H100 and RTX 5090. CUDA programming guide, compute capabilities. */
+ * bus bits, L2: of the A100, A10, RTX 4090, H100 and RTX 5090, as CUDA's guide and data sheets have them. */
 static const Chip chips[] = {
     {80,  108, 166912, 167936, 2048, 32, 1410000, 1215000,  5120, 40 << 20},
     {86,  72,  101376, 102400, 1536, 16, 1695000, 6251000,  384,  6 << 20},
@@ -272,7 +272,10 @@ static CUresult create(CUcontext *context, unsigned flags, CUdevice device)
     LEAVE(CUDA_SUCCESS);
 }
 
-EXPORT CUresult cuCtxCreate_v2(CUcontext *context, unsigned flags, CUdevice device) { return create(context, flags, device); }
+EXPORT CUresult cuCtxCreate_v2(CUcontext *context, unsigned flags, CUdevice device)
+{
+    return create(context, flags, device);
+}
 
 EXPORT CUresult cuCtxCreate_v3(CUcontext *context, void *affinity, int n, unsigned flags, CUdevice device)
 {
@@ -287,9 +290,7 @@ EXPORT CUresult cuCtxCreate_v4(CUcontext *context, void *params, unsigned flags,
 EXPORT CUresult cuCtxDestroy_v2(CUcontext context)
 {
     ENTER_WITHOUT_CONTEXT();
-    CUresult r = check_context(context);
-    LEAVE_IF(r, r);
-    LEAVE_IF(context->primary, CUDA_ERROR_INVALID_CONTEXT);
+    LEAVE_IF(check_context(context) || context->primary, CUDA_ERROR_INVALID_CONTEXT);
     clear_context(context);
     object_remove(&context->object);
     if (depth && stack[depth - 1] == context) depth--;

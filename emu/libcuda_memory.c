@@ -120,10 +120,22 @@ EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t by
     return copy_between(device_bytes(to, bytes), device_bytes(from, bytes), bytes, stream);
 }
 
-EXPORT CUresult cuMemcpy(CUdeviceptr to, CUdeviceptr from, size_t bytes) { return cuMemcpyAsync(to, from, bytes, NULL); }
-EXPORT CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t bytes) { return cuMemcpyHtoDAsync_v2(to, from, bytes, NULL); }
-EXPORT CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t bytes) { return cuMemcpyDtoHAsync_v2(to, from, bytes, NULL); }
-EXPORT CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes) { return cuMemcpyDtoDAsync_v2(to, from, bytes, NULL); }
+EXPORT CUresult cuMemcpy(CUdeviceptr to, CUdeviceptr from, size_t bytes)
+{
+    return cuMemcpyAsync(to, from, bytes, NULL);
+}
+EXPORT CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t bytes)
+{
+    return cuMemcpyHtoDAsync_v2(to, from, bytes, NULL);
+}
+EXPORT CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t bytes)
+{
+    return cuMemcpyDtoHAsync_v2(to, from, bytes, NULL);
+}
+EXPORT CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes)
+{
+    return cuMemcpyDtoDAsync_v2(to, from, bytes, NULL);
+}
 
 /* ---- fills ---- */
 
@@ -139,12 +151,30 @@ static CUresult fill(CUdeviceptr to, uint32_t value, size_t element_bytes, size_
     LEAVE(CUDA_SUCCESS);
 }
 
-EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t n, CUstream s) { return fill(to, value, 1, n, s); }
-EXPORT CUresult cuMemsetD16Async(CUdeviceptr to, unsigned short value, size_t n, CUstream s) { return fill(to, value, 2, n, s); }
-EXPORT CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t n, CUstream s) { return fill(to, value, 4, n, s); }
-EXPORT CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, size_t n) { return fill(to, value, 1, n, NULL); }
-EXPORT CUresult cuMemsetD16_v2(CUdeviceptr to, unsigned short value, size_t n) { return fill(to, value, 2, n, NULL); }
-EXPORT CUresult cuMemsetD32_v2(CUdeviceptr to, unsigned value, size_t n) { return fill(to, value, 4, n, NULL); }
+EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t n, CUstream s)
+{
+    return fill(to, value, 1, n, s);
+}
+EXPORT CUresult cuMemsetD16Async(CUdeviceptr to, unsigned short value, size_t n, CUstream s)
+{
+    return fill(to, value, 2, n, s);
+}
+EXPORT CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t n, CUstream s)
+{
+    return fill(to, value, 4, n, s);
+}
+EXPORT CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, size_t n)
+{
+    return fill(to, value, 1, n, NULL);
+}
+EXPORT CUresult cuMemsetD16_v2(CUdeviceptr to, unsigned short value, size_t n)
+{
+    return fill(to, value, 2, n, NULL);
+}
+EXPORT CUresult cuMemsetD32_v2(CUdeviceptr to, unsigned value, size_t n)
+{
+    return fill(to, value, 4, n, NULL);
+}
 
 /* ---- what an address is ---- */
 
@@ -168,7 +198,9 @@ static CUresult host_attribute(void *value, int attribute, const HostMemory *h)
     case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: *(unsigned *)value = CU_MEMORYTYPE_HOST; return CUDA_SUCCESS;
     case CU_POINTER_ATTRIBUTE_IS_MANAGED: *(unsigned *)value = 0; return CUDA_SUCCESS;
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: *(int *)value = 0; return CUDA_SUCCESS;
-    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: *(CUdeviceptr *)value = (uintptr_t)h->memory; return CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+        *(CUdeviceptr *)value = (uintptr_t)h->memory;
+        return CUDA_SUCCESS;
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE: *(size_t *)value = h->bytes; return CUDA_SUCCESS;
     default: return CUDA_ERROR_INVALID_VALUE;
     }
@@ -186,7 +218,9 @@ EXPORT CUresult cuPointerGetAttribute(void *value, int attribute, CUdeviceptr ad
         *(CUdeviceptr *)value = address;
         LEAVE(CUDA_SUCCESS);
     }
-    LEAVE(r ? device_attribute(value, attribute, r) : h ? host_attribute(value, attribute, h) : CUDA_ERROR_INVALID_VALUE);
+    LEAVE(r   ? device_attribute(value, attribute, r)
+          : h ? host_attribute(value, attribute, h)
+              : CUDA_ERROR_INVALID_VALUE);
 }
 
 ALSO_AS(cuMemGetInfo, cuMemGetInfo_v2);

@@ -26,9 +26,15 @@ static void read_options(JitOptions *j, unsigned n, const int *option, void **va
         switch (option[i]) {
         case CU_JIT_WALL_TIME: j->wall_time = &value[i]; break;
         case CU_JIT_INFO_LOG_BUFFER: j->info = value[i]; break;
-        case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES: j->info_bytes = (unsigned)number, j->info_size = &value[i]; break;
+        case CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES:
+            j->info_bytes = (unsigned)number;
+            j->info_size = &value[i];
+            break;
         case CU_JIT_ERROR_LOG_BUFFER: j->error = value[i]; break;
-        case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES: j->error_bytes = (unsigned)number, j->error_size = &value[i]; break;
+        case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
+            j->error_bytes = (unsigned)number;
+            j->error_size = &value[i];
+            break;
         case CU_JIT_LOG_VERBOSE: j->verbose = (int)number != 0; break;
         default: break; /* there is no compiler to steer */
         }
@@ -36,7 +42,8 @@ static void read_options(JitOptions *j, unsigned n, const int *option, void **va
 }
 
 /* Fills a log and returns the bytes it needed, as the driver puts them into the size option. */
-__attribute__((format(printf, 4, 5))) static void write_log(char *buffer, size_t bytes, void **size, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void write_log(char *buffer, size_t bytes, void **size,
+                                                            const char *format, ...)
 {
     char text[1024];
     va_list ap;
@@ -55,25 +62,30 @@ __attribute__((format(printf, 4, 5))) static void write_log(char *buffer, size_t
 
 static bool not_text(const char *image)
 {
-    return strncmp(image, "\x7F" "ELF", 4) == 0 || strncmp(image, "\x50\xED\x55\xBA", 4) == 0;
+    static const char elf[] = {0x7F, 'E', 'L', 'F', 0}, fatbin[] = {'P', (char)0xED, 'U', (char)0xBA, 0};
+    return strncmp(image, elf, 4) == 0 || strncmp(image, fatbin, 4) == 0;
 }
 
 /* Code for sm_90a runs on sm_90 alone; other code on its target and everything later. */
 static bool runs_here(const PtxKernel *k) { return k->sm_suffix ? k->sm == chip()->sm : k->sm <= chip()->sm; }
 
+/* The results are those of driver 580: text without a .version is no image, a target that does not run here
+ * fails to compile. One thing is stricter: reading a register that nothing writes is refused. */
 static CUresult compile(const char *text, Program **program, char *error, size_t error_bytes)
 {
     PtxKernel *k = ptx_parse(text);
     CUresult r = CUDA_ERROR_INVALID_PTX;
     if (!k) return CUDA_ERROR_OUT_OF_MEMORY;
     snprintf(error, error_bytes, "%s", k->error);
-    if (k->sm && k->version > PTX_VERSION) {
-        snprintf(error, error_bytes, ".version %d.%d is newer than this driver's %d.%d", k->version / 10, k->version % 10,
-                 PTX_VERSION / 10, PTX_VERSION % 10);
+    if (!k->version) {
+        r = CUDA_ERROR_INVALID_IMAGE;
+    } else if (k->version > PTX_VERSION) {
+        snprintf(error, error_bytes, ".version %d.%d is newer than this driver's %d.%d", k->version / 10,
+                 k->version % 10, PTX_VERSION / 10, PTX_VERSION % 10);
         r = CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
     } else if (k->sm && !runs_here(k)) {
-        snprintf(error, error_bytes, "the target sm_%d%.1s does not run on this device, which is sm_%d", k->sm, &k->sm_suffix, chip()->sm);
-        r = CUDA_ERROR_NO_BINARY_FOR_GPU;
+        snprintf(error, error_bytes, "the target sm_%d%.1s does not run on this device, which is sm_%d",
+                 k->sm, &k->sm_suffix, chip()->sm);
     } else if (!k->error[0]) {
         *program = program_new(k, error, error_bytes);
         if (*program) return CUDA_SUCCESS;
@@ -111,7 +123,8 @@ static float milliseconds_since(const struct timespec *start)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (float)(1e3 * (double)(now.tv_sec - start->tv_sec) + 1e-6 * (double)(now.tv_nsec - start->tv_nsec));
+    return (float)(1e3 * (double)(now.tv_sec - start->tv_sec) +
+                   1e-6 * (double)(now.tv_nsec - start->tv_nsec));
 }
 
 static int declared_registers(const PtxKernel *k)
@@ -128,12 +141,15 @@ static CUresult load(CUmodule *module, const void *image, const JitOptions *j)
     clock_gettime(CLOCK_MONOTONIC, &start);
     LEAVE_IF(!module || !image, CUDA_ERROR_INVALID_VALUE);
     CUresult r = CUDA_ERROR_NO_BINARY_FOR_GPU;
-    if (not_text(image)) snprintf(error, sizeof error, "the image is a cubin or fatbin; the emulator executes PTX text");
+    if (not_text(image))
+        snprintf(error, sizeof error, "the image is a cubin or fatbin; the emulator executes PTX text");
     else r = compile(image, &program, error, sizeof error);
     write_log(j->error, j->error_bytes, j->error_size, r ? "%s\n" : "%s", error);
     if (r || !j->verbose) write_log(j->info, j->info_bytes, j->info_size, "%s", "");
     else
-        write_log(j->info, j->info_bytes, j->info_size, "emulator info    : loaded entry function '%s' for 'sm_%d'\nemulator info    : %d instructions, %d registers declared\n",
+        write_log(j->info, j->info_bytes, j->info_size,
+                  "emulator info    : loaded entry function '%s' for 'sm_%d'\n"
+                  "emulator info    : %d instructions, %d registers declared\n",
                   program->kernel->entry, chip()->sm, program->n_inst, declared_registers(program->kernel));
     float elapsed = milliseconds_since(&start);
     if (j->wall_time) memcpy(j->wall_time, &elapsed, sizeof elapsed);
@@ -141,7 +157,8 @@ static CUresult load(CUmodule *module, const void *image, const JitOptions *j)
     LEAVE(r);
 }
 
-EXPORT CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned n, int *options, void **values)
+EXPORT CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned n, int *options,
+                                   void **values)
 {
     JitOptions j;
     if (n && (!options || !values)) return CUDA_ERROR_INVALID_VALUE;
@@ -149,32 +166,40 @@ EXPORT CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned
     return load(module, image, &j);
 }
 
-EXPORT CUresult cuModuleLoadData(CUmodule *module, const void *image) { return cuModuleLoadDataEx(module, image, 0, NULL, NULL); }
+EXPORT CUresult cuModuleLoadData(CUmodule *module, const void *image)
+{
+    return cuModuleLoadDataEx(module, image, 0, NULL, NULL);
+}
 
-/* The whole file with a zero behind it; NULL when it cannot be read. */
+/* All that is left in a file, with a zero behind it; NULL when it cannot be read. */
+static char *read_stream(FILE *f)
+{
+    size_t n = 0, capacity = 65536;
+    char *text = malloc(capacity);
+    while (text) {
+        size_t got = fread(text + n, 1, capacity - n - 1, f);
+        n += got;
+        if (!got) break;
+        if (capacity - n > 1) continue;
+        char *moved = realloc(text, capacity *= 2);
+        if (!moved) free(text);
+        text = moved;
+    }
+    if (text && !ferror(f)) {
+        text[n] = 0;
+        return text;
+    }
+    free(text);
+    return NULL;
+}
+
 static char *read_file(const char *path)
 {
     FILE *f = fopen(path, "rb");
-    char *text = NULL;
-    size_t n = 0, capacity = 0;
-    while (f) {
-        if (n + 1 >= capacity) {
-            char *moved = realloc(text, capacity = capacity ? 2 * capacity : 65536);
-            if (!moved) break;
-            text = moved;
-        }
-        size_t got = fread(text + n, 1, capacity - n - 1, f);
-        n += got;
-        if (got) continue;
-        bool whole = !ferror(f);
-        fclose(f);
-        text[n] = 0;
-        if (whole) return text;
-        f = NULL;
-    }
-    if (f) fclose(f);
-    free(text);
-    return NULL;
+    if (!f) return NULL;
+    char *text = read_stream(f);
+    fclose(f);
+    return text;
 }
 
 EXPORT CUresult cuModuleLoad(CUmodule *module, const char *path)
@@ -294,18 +319,21 @@ EXPORT CUresult cuFuncGetName(const char **name, CUfunction f)
 
 static int least(int a, int b) { return a < b ? a : b; }
 
-EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int block_threads, size_t shared_bytes)
+EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int block_threads,
+                                                            size_t shared_bytes)
 {
     const Chip *chip_ = chip();
     ENTER(c);
     LEAVE_IF(!blocks || block_threads < 1 || !c, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
     *blocks = 0;
-    LEAVE_IF(block_threads > max_threads(f) || shared_bytes > (size_t)f->max_dynamic_shared_bytes, CUDA_SUCCESS);
+    LEAVE_IF(block_threads > max_threads(f) || shared_bytes > (size_t)f->max_dynamic_shared_bytes,
+             CUDA_SUCCESS);
     int warps = (block_threads + 31) / 32, regs = (registers(f) + 7) / 8 * 8;
     int of_registers = regs ? 65536 / (regs * 32 * warps) : chip_->sm_blocks;
     int of_shared = chip_->sm_shared_bytes / ((int)shared_bytes + 1024);
-    *blocks = least(least(chip_->sm_blocks, chip_->sm_threads / (32 * warps)), least(of_registers, of_shared));
+    *blocks =
+        least(least(chip_->sm_blocks, chip_->sm_threads / (32 * warps)), least(of_registers, of_shared));
     LEAVE(CUDA_SUCCESS);
 }
 
@@ -314,8 +342,10 @@ EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunct
 static bool dimensions_ok(const Function *f, const CUlaunchConfig *l)
 {
     uint64_t threads = (uint64_t)l->blockDimX * l->blockDimY * l->blockDimZ;
-    bool block = threads && l->blockDimX <= 1024 && l->blockDimY <= 1024 && l->blockDimZ <= 64 && threads <= (uint64_t)max_threads(f);
-    bool grid = l->gridDimX && l->gridDimY && l->gridDimZ && l->gridDimX <= INT32_MAX && l->gridDimY <= 65535 && l->gridDimZ <= 65535;
+    bool block = threads && l->blockDimX <= 1024 && l->blockDimY <= 1024 && l->blockDimZ <= 64 &&
+                 threads <= (uint64_t)max_threads(f);
+    bool grid = l->gridDimX && l->gridDimY && l->gridDimZ && l->gridDimX <= INT32_MAX &&
+                l->gridDimY <= 65535 && l->gridDimZ <= 65535;
     return block && grid && l->sharedMemBytes <= (unsigned)f->max_dynamic_shared_bytes;
 }
 
@@ -326,7 +356,8 @@ static bool attributes_ok(const CUlaunchConfig *l)
     for (unsigned i = 0; i < l->numAttrs; i++) {
         const struct CUlaunchAttribute *a = &l->attrs[i];
         bool one = a->value.clusterDim.x == 1 && a->value.clusterDim.y == 1 && a->value.clusterDim.z == 1;
-        if (a->id != CU_LAUNCH_ATTRIBUTE_IGNORE && !(a->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION && one)) return false;
+        if (a->id != CU_LAUNCH_ATTRIBUTE_IGNORE && !(a->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION && one))
+            return false;
     }
     return true;
 }
@@ -370,7 +401,8 @@ static void run(const Function *f, const CUlaunchConfig *l, const unsigned char 
 }
 
 /* A trap is not the launch's result: as on a GPU it comes up in the next call. */
-static CUresult launch_and_keep_trap(Context *c, const Function *f, const CUlaunchConfig *l, const unsigned char *params)
+static CUresult launch_and_keep_trap(Context *c, const Function *f, const CUlaunchConfig *l,
+                                     const unsigned char *params)
 {
     LaunchResult *result = calloc(1, sizeof *result);
     if (!result) return CUDA_ERROR_OUT_OF_MEMORY;
@@ -401,10 +433,12 @@ EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, voi
     LEAVE(r);
 }
 
-EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                               unsigned block_y, unsigned block_z, unsigned shared_bytes, CUstream stream, void **params, void **extra)
+EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                               unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                               CUstream stream, void **params, void **extra)
 {
-    CUlaunchConfig config = {grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, NULL, 0};
+    CUlaunchConfig config = {grid_x,  grid_y,       grid_z, block_x, block_y,
+                             block_z, shared_bytes, stream, NULL,    0};
     return cuLaunchKernelEx(&config, function, params, extra);
 }
 

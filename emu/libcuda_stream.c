@@ -6,7 +6,10 @@
 
 enum { NON_BLOCKING = 1, DISABLE_TIMING = 2, EVENT_FLAGS = 7, LEAST_PRIORITY = 0, GREATEST_PRIORITY = -5 };
 
-bool stream_ok(CUstream s) { return !s || s == CU_STREAM_LEGACY || s == CU_STREAM_PER_THREAD || object_is(s, OBJECT_STREAM); }
+bool stream_ok(CUstream s)
+{
+    return !s || s == CU_STREAM_LEGACY || s == CU_STREAM_PER_THREAD || object_is(s, OBJECT_STREAM);
+}
 
 EXPORT CUresult cuStreamCreateWithPriority(CUstream *stream, unsigned flags, int priority)
 {
@@ -16,12 +19,17 @@ EXPORT CUresult cuStreamCreateWithPriority(CUstream *stream, unsigned flags, int
     LEAVE_IF(!s, CUDA_ERROR_OUT_OF_MEMORY);
     object_add(&s->object, OBJECT_STREAM, c);
     s->flags = flags;
-    s->priority = priority > LEAST_PRIORITY ? LEAST_PRIORITY : priority < GREATEST_PRIORITY ? GREATEST_PRIORITY : priority;
+    s->priority = priority > LEAST_PRIORITY      ? LEAST_PRIORITY
+                  : priority < GREATEST_PRIORITY ? GREATEST_PRIORITY
+                                                 : priority;
     *stream = s;
     LEAVE(CUDA_SUCCESS);
 }
 
-EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned flags) { return cuStreamCreateWithPriority(stream, flags, 0); }
+EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned flags)
+{
+    return cuStreamCreateWithPriority(stream, flags, 0);
+}
 
 EXPORT CUresult cuStreamDestroy_v2(CUstream stream)
 {
@@ -111,7 +119,8 @@ EXPORT CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUeven
     LEAVE_IF(!milliseconds || !c, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(start, OBJECT_EVENT) || !object_is(end, OBJECT_EVENT), CUDA_ERROR_INVALID_HANDLE);
     LEAVE_IF(!timed(start) || !timed(end), CUDA_ERROR_INVALID_HANDLE);
-    double seconds = (double)(end->at.tv_sec - start->at.tv_sec), nanoseconds = (double)(end->at.tv_nsec - start->at.tv_nsec);
+    double seconds = (double)(end->at.tv_sec - start->at.tv_sec),
+           nanoseconds = (double)(end->at.tv_nsec - start->at.tv_nsec);
     *milliseconds = (float)(1e3 * seconds + 1e-6 * nanoseconds);
     LEAVE(CUDA_SUCCESS);
 }

@@ -76,9 +76,12 @@ static void check_collective(Warp *w, const Inst *in, uint32_t here)
 {
     if (here != w->alive)
         trap(w, first_lane(w->alive & ~here), TRAP_DIVERGED,
-             "all lanes must execute this together, but this one stands elsewhere (lanes here: 0x%08x of 0x%08x)", here, w->alive);
+             "all lanes must execute this together, but this one stands elsewhere (lanes here: 0x%08x of "
+             "0x%08x)",
+             here, w->alive);
     if (in->op != PTX_BAR_SYNC && w->alive != ALL_LANES)
-        trap(w, first_lane(~w->alive), TRAP_DIVERGED, "all 32 lanes must execute this, but this one has exited or never existed");
+        trap(w, first_lane(~w->alive), TRAP_DIVERGED,
+             "all 32 lanes must execute this, but this one has exited or never existed");
 }
 
 static void split(Warp *w, uint32_t lanes, uint32_t pc)
@@ -108,7 +111,8 @@ static void step(Block *b, Warp *w)
     const Inst *in = &b->program->inst[pc];
     b->pc = pc;
     if (++b->executed > b->launch->budget)
-        trap(w, first_lane(here), TRAP_BUDGET, "the block has executed %llu warp instructions and does not end (TILESMITH_EMU_BUDGET)",
+        trap(w, first_lane(here), TRAP_BUDGET,
+             "the block has executed %llu warp instructions and does not end (TILESMITH_EMU_BUDGET)",
              (unsigned long long)b->launch->budget);
     if (in->collective) check_collective(w, in, here);
     uint32_t lanes = here & guard_lanes(w, in);
@@ -162,10 +166,12 @@ static _Noreturn void deadlock(Block *b)
     for (int i = 0; i < b->n_warps && n < (int)sizeof text - 32; i++) {
         if (!b->warp[i].alive) continue;
         if (!first) first = &b->warp[i];
-        n += snprintf(text + n, sizeof text - (size_t)n, "%swarp %d at bar.sync %d", n ? ", " : "", i, b->warp[i].barrier);
+        n += snprintf(text + n, sizeof text - (size_t)n, "%swarp %d at bar.sync %d", n ? ", " : "", i,
+                      b->warp[i].barrier);
     }
     b->pc = first->pc - 1; /* behind its bar.sync */
-    trap(first, first_lane(first->alive), TRAP_DEADLOCK, "every warp waits at a barrier that the others do not reach: %s", text);
+    trap(first, first_lane(first->alive), TRAP_DEADLOCK,
+         "every warp waits at a barrier that the others do not reach: %s", text);
 }
 
 static Warp *draw_warp(Block *b)
@@ -266,7 +272,8 @@ static Block *block_new(const Launch *l)
     unsigned char *registers = aligned_alloc(64, bytes * (size_t)b->n_warps + 64);
     for (int i = 0; i < b->n_warps; i++) b->warp[i].registers = registers + bytes * (size_t)i;
     if (l->shared_bytes) b->shared = malloc(l->shared_bytes);
-    bool ok = registers && (b->shared || !l->shared_bytes) && races_open(&b->races, l->shared_bytes, b->n_warps);
+    bool ok =
+        registers && (b->shared || !l->shared_bytes) && races_open(&b->races, l->shared_bytes, b->n_warps);
     if (ok) return b;
     block_free(b);
     return NULL;

@@ -89,8 +89,8 @@ typedef struct Program {
     unsigned char *constants;
 } Program;
 
-/* Verifies the kernel and takes it over. NULL with a sentence in `error` when it cannot run; the kernel is then
- * still the caller's. */
+/* Verifies the kernel and takes it over. NULL with a sentence in `error` when it cannot run; the kernel is
+ * then still the caller's. */
 Program *program_new(PtxKernel *kernel, char *error, size_t error_bytes);
 void program_free(Program *p);
 
@@ -171,7 +171,10 @@ static inline const void *read_row(const Warp *w, const Inst *in, int arg)
     const Operand *o = &in->arg[arg];
     return o->constant ? o->constant : w->registers + o->row;
 }
-static inline void *write_row(const Warp *w, const Inst *in, int arg) { return w->registers + in->arg[arg].row; }
+static inline void *write_row(const Warp *w, const Inst *in, int arg)
+{
+    return w->registers + in->arg[arg].row;
+}
 static inline uint32_t read_predicate(const Warp *w, const Inst *in, int arg)
 {
     return *(const uint32_t *)(w->registers + in->arg[arg].row);
@@ -179,8 +182,9 @@ static inline uint32_t read_predicate(const Warp *w, const Inst *in, int arg)
 static inline int first_lane(uint32_t lanes) { return __builtin_ctz(lanes); }
 static inline int count_lanes(uint32_t lanes) { return __builtin_popcount(lanes); }
 /* for each lane of a mask, the lowest first */
-#define EACH_LANE(lane, lanes) \
-    for (uint32_t lane##_left = (lanes), lane = 0; lane##_left && (lane = (uint32_t)first_lane(lane##_left), 1); lane##_left &= lane##_left - 1)
+#define EACH_LANE(lane, lanes)                                                                         \
+    for (uint32_t lane##_left = (lanes), lane = 0;                                                     \
+         lane##_left && (lane = (uint32_t)first_lane(lane##_left), 1); lane##_left &= lane##_left - 1)
 
 /* ---- memory, checked (memory.c) ---- */
 /* The bytes of a shared access, which has been found aligned, inside the array and free of races. */
@@ -188,9 +192,11 @@ unsigned char *shared_for_read(Warp *w, int lane, uint32_t address, uint32_t byt
 unsigned char *shared_for_write(Warp *w, int lane, uint32_t address, uint32_t bytes);
 void shared_for_copy(Warp *w, int lane, uint32_t address, uint32_t bytes); /* marks the bytes in flight */
 void shared_addresses(const Warp *w, const Inst *in, int arg, uint32_t address[LANES]);
-/* Counts the passes of an access that has been checked; `conflicts` is the counter of those beyond the ideal. */
+/* Counts the passes of an access that has been checked; `conflicts` is the counter of those beyond the ideal.
+ */
 void count_shared(Warp *w, const uint32_t address[LANES], uint32_t bytes, uint32_t lanes, int conflicts);
-unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align, const char *verb);
+unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align,
+                            const char *verb);
 
 /* ---- asynchronous copies (async.c) ---- */
 void copies_drop(Warp *w);

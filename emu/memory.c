@@ -15,9 +15,11 @@ static _Noreturn void trap_shared_range(Warp *w, int lane, uint32_t address, uin
     uint32_t size = w->block->launch->shared_bytes;
     int64_t offset = (int64_t)address - SHARED_BASE;
     if (offset < 0)
-        trap(w, lane, TRAP_OUT_OF_BOUNDS, "%s %u B of shared memory at 0x%x, which is before the array (it starts at 0x%x)", verb, bytes,
+        trap(w, lane, TRAP_OUT_OF_BOUNDS,
+             "%s %u B of shared memory at 0x%x, which is before the array (it starts at 0x%x)", verb, bytes,
              address, SHARED_BASE);
-    trap(w, lane, TRAP_OUT_OF_BOUNDS, "%s %u B of shared memory at byte %lld of smem, %lld B behind the end of its %u B", verb, bytes,
+    trap(w, lane, TRAP_OUT_OF_BOUNDS,
+         "%s %u B of shared memory at byte %lld of smem, %lld B behind the end of its %u B", verb, bytes,
          (long long)offset, (long long)(offset + bytes - size), size);
 }
 
@@ -25,7 +27,8 @@ static void check_shared_range(Warp *w, int lane, uint32_t address, uint32_t byt
 {
     uint32_t offset = address - SHARED_BASE, size = w->block->launch->shared_bytes;
     if (address & (bytes - 1))
-        trap(w, lane, TRAP_MISALIGNED, "%s %u B of shared memory at 0x%x, which is not a multiple of %u", verb, bytes, address, bytes);
+        trap(w, lane, TRAP_MISALIGNED, "%s %u B of shared memory at 0x%x, which is not a multiple of %u",
+             verb, bytes, address, bytes);
     if (offset >= size || bytes > size - offset) trap_shared_range(w, lane, address, bytes, verb);
 }
 
@@ -34,12 +37,15 @@ static _Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const char
     int64_t byte = (int64_t)c->granule * GRANULE;
     int line = w->block->program->inst[c->pc].line, thread = c->warp * LANES + c->lane;
     if (c->with == WITH_COPY_IN_FLIGHT)
-        trap(w, lane, TRAP_RACE, "%s byte %lld of smem while the cp.async of line %d (thread %d) to it is in flight", verb, (long long)byte,
-             line, thread);
+        trap(w, lane, TRAP_RACE,
+             "%s byte %lld of smem while the cp.async of line %d (thread %d) to it is in flight", verb,
+             (long long)byte, line, thread);
     if (c->with == WITH_WRITE)
-        trap(w, lane, TRAP_RACE, "%s byte %lld of smem, which thread %d wrote at line %d, with no barrier between", verb, (long long)byte,
-             thread, line);
-    trap(w, lane, TRAP_RACE, "%s byte %lld of smem, which warp %d read, with no barrier between", verb, (long long)byte, c->warp);
+        trap(w, lane, TRAP_RACE,
+             "%s byte %lld of smem, which thread %d wrote at line %d, with no barrier between", verb,
+             (long long)byte, thread, line);
+    trap(w, lane, TRAP_RACE, "%s byte %lld of smem, which warp %d read, with no barrier between", verb,
+         (long long)byte, c->warp);
 }
 
 unsigned char *shared_for_read(Warp *w, int lane, uint32_t address, uint32_t bytes)
@@ -63,7 +69,8 @@ unsigned char *shared_for_write(Warp *w, int lane, uint32_t address, uint32_t by
 void shared_for_copy(Warp *w, int lane, uint32_t address, uint32_t bytes)
 {
     check_shared_range(w, lane, address, bytes, "copies to");
-    Conflict c = races_copy_issued(&w->block->races, w->index, lane, w->block->pc, address - SHARED_BASE, bytes);
+    Conflict c =
+        races_copy_issued(&w->block->races, w->index, lane, w->block->pc, address - SHARED_BASE, bytes);
     if (c.with) trap_race(w, lane, &c, "copies to");
 }
 
@@ -78,17 +85,19 @@ static const DeviceRange *find_range(Block *b, uint64_t address)
     return slot;
 }
 
-unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align, const char *verb)
+unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align,
+                            const char *verb)
 {
     if (address & (align - 1))
-        trap(w, lane, TRAP_MISALIGNED, "%s %u B of global memory at 0x%llx, which is not a multiple of %u", verb, bytes,
-             (unsigned long long)address, align);
+        trap(w, lane, TRAP_MISALIGNED, "%s %u B of global memory at 0x%llx, which is not a multiple of %u",
+             verb, bytes, (unsigned long long)address, align);
     const DeviceRange *range = find_range(w->block, address);
     uint64_t offset = range ? address - range->base : 0;
     if (range && bytes <= range->bytes - offset) return range->host + offset;
     char where[128];
     device_describe(address, bytes, where, sizeof where);
-    trap(w, lane, TRAP_OUT_OF_BOUNDS, "%s %u B of global memory at 0x%llx, %s", verb, bytes, (unsigned long long)address, where);
+    trap(w, lane, TRAP_OUT_OF_BOUNDS, "%s %u B of global memory at 0x%llx, %s", verb, bytes,
+         (unsigned long long)address, where);
 }
 
 /* ---- parameters ---- */

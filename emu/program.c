@@ -22,7 +22,10 @@ static bool structural(PtxOp op)
 }
 
 /* A predicate is one mask; every other class has a row of 32 values. */
-static uint32_t row_bytes(PtxClass c) { return c == PTX_PRED ? 4 : (uint32_t)ptx_class_info[c].bytes * LANES; }
+static uint32_t row_bytes(PtxClass c)
+{
+    return c == PTX_PRED ? 4 : (uint32_t)ptx_class_info[c].bytes * LANES;
+}
 
 static void lay_out_registers(Program *p)
 {
@@ -114,7 +117,9 @@ static bool decode_all(Program *p, char *error, size_t error_bytes)
     for (int i = 0; i < k->n_inst && ok; i++) {
         if (structural(k->inst[i].op)) continue;
         ok = decode(p, i, label, &p->inst[p->n_inst++], &constant);
-        if (!ok) snprintf(error, error_bytes, "line %d: reads outside the parameters, or misaligned", k->inst[i].line);
+        if (!ok)
+            snprintf(error, error_bytes, "line %d: reads outside the parameters, or misaligned",
+                     k->inst[i].line);
     }
     free(label);
     return ok;

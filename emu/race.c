@@ -7,7 +7,10 @@
 #define IN_FLIGHT 0xFFFFFFFFu /* a writer clock that nobody knows of */
 #define OWN       0xFFFFFFFEu /* what a warp knows of itself: everything that has happened */
 
-static uint32_t writer_id(int warp, int lane, uint32_t pc) { return (uint32_t)lane | (uint32_t)warp << 5 | pc << 10; }
+static uint32_t writer_id(int warp, int lane, uint32_t pc)
+{
+    return (uint32_t)lane | (uint32_t)warp << 5 | pc << 10;
+}
 static int writer_warp(uint32_t writer) { return writer >> 5 & 31; }
 
 bool races_open(Races *r, uint32_t shared_bytes, int n_warps)
@@ -34,7 +37,8 @@ void races_close(Races *r)
 
 static void forget_everything(Races *r)
 {
-    if (r->writer_clock) memset(r->writer_clock, 0, r->n_granules * (2 + (size_t)r->n_warps) * sizeof(uint32_t));
+    if (r->writer_clock)
+        memset(r->writer_clock, 0, r->n_granules * (2 + (size_t)r->n_warps) * sizeof(uint32_t));
     memset(r->clock, 0, sizeof r->clock);
 }
 
@@ -88,7 +92,10 @@ static Conflict find_conflict(const Races *r, int warp, uint32_t first, uint32_t
     return (Conflict){0};
 }
 
-static uint32_t granules(uint32_t offset, uint32_t bytes) { return (offset % GRANULE + bytes + GRANULE - 1) / GRANULE; }
+static uint32_t granules(uint32_t offset, uint32_t bytes)
+{
+    return (offset % GRANULE + bytes + GRANULE - 1) / GRANULE;
+}
 
 Conflict races_read(Races *r, int warp, uint32_t offset, uint32_t bytes)
 {
@@ -99,7 +106,8 @@ Conflict races_read(Races *r, int warp, uint32_t offset, uint32_t bytes)
     return (Conflict){0};
 }
 
-static Conflict claim(Races *r, int warp, int lane, uint32_t pc, uint32_t clock, uint32_t offset, uint32_t bytes)
+static Conflict claim(Races *r, int warp, int lane, uint32_t pc, uint32_t clock, uint32_t offset,
+                      uint32_t bytes)
 {
     uint32_t first = offset / GRANULE, n = granules(offset, bytes), id = writer_id(warp, lane, pc);
     if (!writes_known(r, warp, first, n) || !reads_known(r, warp, first, n))

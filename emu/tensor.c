@@ -48,7 +48,8 @@ void exec_LDMATRIX_X4(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, lo
 typedef double Row8 __attribute__((vector_size(64)));
 typedef float (*Widen)(uint16_t);
 
-static inline __attribute__((always_inline)) void widen_a(const uint32_t a[4][LANES], double out[16][16], Widen widen)
+static inline __attribute__((always_inline)) void widen_a(const uint32_t a[4][LANES], double out[16][16],
+                                                          Widen widen)
 {
     for (int i = 0; i < 4; i++)
         for (int l = 0; l < LANES; l++) {
@@ -58,7 +59,8 @@ static inline __attribute__((always_inline)) void widen_a(const uint32_t a[4][LA
         }
 }
 
-static inline __attribute__((always_inline)) void widen_b(const uint32_t b[2][LANES], double out[16][8], Widen widen)
+static inline __attribute__((always_inline)) void widen_b(const uint32_t b[2][LANES], double out[16][8],
+                                                          Widen widen)
 {
     for (int i = 0; i < 2; i++)
         for (int l = 0; l < LANES; l++) {

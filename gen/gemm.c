@@ -76,30 +76,32 @@ static void thread_place(Gemm *g)
     emit(k, REM_U32, g->warp_n, g->warp_n, imm(g->p->config.warps_n));
 }
 
-static PtxArg tile_count(Gemm *g, const char *name, PtxArg size, int tile)
+static void declare_tile(Gemm *g)
 {
-    PtxArg tiles = ptx_reg(g->k, PTX_B32, name);
+    g->row0 = ptx_reg(g->k, PTX_B32, "row0");
+    g->col0 = ptx_reg(g->k, PTX_B32, "col0");
+    g->walk = ptx_regs(g->k, PTX_B32, "walk_", 6);
+}
+
+static void tile_count(Gemm *g, PtxArg tiles, PtxArg size, int tile)
+{
     emit(g->k, ADD_S32, tiles, size, imm(tile - 1));
     emit(g->k, DIV_U32, tiles, tiles, imm(tile));
-    return tiles;
 }
 
 /* Blocks that run together should share rows of x and of W in L2: tiles are walked in groups of group_m
  * tiles along m, down each group's columns first. */
-static void tile_walk(Gemm *g)
+void gen_tile_place(Gemm *g)
 {
     const GenConfig *c = &g->p->config;
     PtxKernel *k = g->k;
+    PtxArg tiles_m = at(g->walk, 0), width = at(g->walk, 1), group_m = at(g->walk, 2), block = at(g->walk, 3), first = at(g->walk, 4), height = at(g->walk, 5);
     ptx_section(k, "this block's tile, in groups of rows for L2");
-    PtxArg tiles_m = tile_count(g, "tiles_m", g->m, c->tile_m), tiles_n = tile_count(g, "tiles_n", g->n, c->tile_n);
-    PtxArg group_m = ptx_reg(k, PTX_B32, "group_m"), width = ptx_reg(k, PTX_B32, "group_tiles");
-    PtxArg block = ptx_reg(k, PTX_B32, "block"), first = ptx_reg(k, PTX_B32, "group_first");
-    PtxArg height = ptx_reg(k, PTX_B32, "group_height");
-    g->row0 = ptx_reg(k, PTX_B32, "row0");
-    g->col0 = ptx_reg(k, PTX_B32, "col0");
+    tile_count(g, tiles_m, g->m, c->tile_m);
+    tile_count(g, width, g->n, c->tile_n);
     emit(k, MOV_SPECIAL, block, special(PTX_CTAID_X));
     emit(k, MIN_U32, group_m, tiles_m, imm(c->group_m));
-    emit(k, MUL_LO_S32, width, tiles_n, group_m);
+    emit(k, MUL_LO_S32, width, width, group_m);
     emit(k, DIV_U32, first, block, width);
     emit(k, REM_U32, block, block, width);
     emit(k, MUL_LO_S32, first, first, group_m);
@@ -133,7 +135,8 @@ static void write_kernel(Gemm *g)
     g->n = load_size(g, "n", g->n_param);
     g->depth = load_size(g, "k", g->k_param);
     thread_place(g);
-    tile_walk(g);
+    declare_tile(g);
+    gen_tile_place(g);
     switch (p->config.backend) {
     case GEN_BACKEND_MMA: gen_gemm_mma(g); break;
     case GEN_N_BACKENDS: break;

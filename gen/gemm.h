@@ -22,7 +22,12 @@ typedef struct Gemm {
     PtxArg m, n, depth;
     PtxArg tid, lane, warp_m, warp_n;
     PtxArg row0, col0;
+    PtxArg walk; /* scratch of the tile walk */
 } Gemm;
+
+/* gemm.c: emits row0 and col0 of this block. Done twice, before the copies and before the store: computing
+ * them again is cheaper than two registers kept over the main loop. */
+void gen_tile_place(Gemm *g);
 
 /* gemm_mma.c */
 void gen_gemm_mma(Gemm *g);

@@ -5,14 +5,13 @@
  *     prologue     copy k-blocks 0 .. stages-2, one commit group each
  *     wait, barrier, fragments of k-step 0
  *     main loop    for each k-block
- *                    for each k-step: mma of this one; fragments of the next, each as its register frees;
- *                      all but the last:  start a share of the copy of the k-block stages-1 ahead
- *                      before the last:   wait for the next k-block, barrier, turn to its slot
+ *                    for each k-step: mma of this one; fragments of the next, each as its register frees
+ *                      the first also starts the copy of the k-block stages-1 ahead
+ *                      before the last: wait for the next k-block, barrier, turn to its slot
  *     store        bias, epilogue, y (store.c)
  *
  * One barrier a k-block is enough: it both publishes the next k-block and says that everyone has read the
- * slot which the next copy overwrites. Behind the end of k the copies go on with sizes of 0, so that the
- * count of the wait stays right.
+ * slot which the next copy overwrites.
  *
  * Edges. Rows behind the end of x or W are read as the last row again: they only reach outputs that are
  * never stored. Behind the end of k, the copy's source size shrinks and the rest of the chunk is zero.
@@ -132,7 +131,6 @@ static void copy_places(Mma *g)
     }
     global_pointers(g, &g->x, g->gemm->x_param, g->gemm->ldx_param, g->gemm->row0, g->gemm->m);
     global_pointers(g, &g->w, g->gemm->w_param, g->gemm->ldw_param, g->gemm->col0, g->gemm->n);
-    emit(k, SHL_B32, g->copy_chunk, g->copy_chunk, imm(3)); /* from here on in elements */
     emit(k, MOV_B32, g->k_rest, g->gemm->depth);
 }
 
@@ -175,6 +173,15 @@ static void fragment_places(Mma *g)
 
 /* ---- copies ---- */
 
+/* A k-block's copy: `slot_at` + `slot_offset` is this thread's chunk of the first pass in the slot to fill.
+ * A block before the end of k needs no sizes; the one that k cuts takes them from k_left, and so do the empty
+ * ones behind it, which copy nothing and fill with zeros. */
+typedef struct Copy {
+    PtxArg slot_at;
+    int slot_offset;
+    bool sized;
+} Copy;
+
 /* How much of each piece of this thread's chunk lies before the end of k. */
 static void copy_sizes(Mma *g, int bytes)
 {
@@ -193,11 +200,12 @@ static void copy_sizes(Mma *g, int bytes)
     }
 }
 
-static void copy_async(Mma *g, const Operand *o, PtxArg to, PtxArg from, PtxArg guard)
+/* One chunk by cp.async, in pieces as wide as the alignment allows. */
+static void copy_async(Mma *g, int bytes, PtxArg to, PtxArg from, PtxArg guard, bool sized)
 {
-    int bytes = o->plan->copy_bytes;
     for (int i = 0; i < GEN_CHUNK_BYTES / bytes; i++) {
-        PtxArg dst = mem(to, to.imm + i * bytes), src = mem(from, i * bytes), size = at(g->size[bytes], i);
+        PtxArg dst = mem(to, to.imm + i * bytes), src = mem(from, i * bytes);
+        PtxArg size = sized ? at(g->size[bytes], i) : imm(bytes);
         if (bytes == 16) emit_if(g->k, guard, CP_ASYNC_CG_16, dst, src, size);
         if (bytes == 8) emit_if(g->k, guard, CP_ASYNC_CA_8, dst, src, size);
         if (bytes == 4) emit_if(g->k, guard, CP_ASYNC_CA_4, dst, src, size);
@@ -205,46 +213,48 @@ static void copy_async(Mma *g, const Operand *o, PtxArg to, PtxArg from, PtxArg 
 }
 
 /* cp.async moves at least 4 bytes; single elements go through registers. */
-static void copy_elements(Mma *g, PtxArg to, PtxArg from, PtxArg guard)
+static void copy_elements(Mma *g, PtxArg to, PtxArg from, PtxArg guard, bool sized)
 {
     PtxKernel *k = g->k;
     for (int i = 0; i < 8; i++) {
-        emit(k, MOV_B16, at(g->staged, i), imm(0));
-        emit_if(k, at(g->size[2], i), LD_GLOBAL_B16, at(g->staged, i), mem(from, 2 * i));
+        if (sized) emit(k, MOV_B16, at(g->staged, i), imm(0));
+        emit_if(k, sized ? at(g->size[2], i) : PTX_NONE, LD_GLOBAL_B16, at(g->staged, i), mem(from, 2 * i));
     }
     for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(g->packed, i), span(g->staged, 2 * i, 2));
     emit_if(k, guard, ST_SHARED_V4_B32, to, span(g->packed, 0, 4));
 }
 
 /* The chunk of pass i of an operand: to its slot, and its pointer to the next k-block. */
-static void copy_chunk(Mma *g, Operand *o, int i, PtxArg slot_at, int slot_offset)
+static void copy_chunk(Mma *g, Operand *o, int i, Copy c)
 {
     const GenPlan *p = g->plan;
     int turn = i % p->swizzle_period;
-    int offset = slot_offset + o->plan->smem_offset + (i - turn) * p->rows_per_pass * p->row_bytes;
-    PtxArg to = mem(at(slot_at, turn), offset), from = at(o->pointer, i);
+    int offset = c.slot_offset + o->plan->smem_offset + (i - turn) * p->rows_per_pass * p->row_bytes;
+    PtxArg to = mem(at(c.slot_at, turn), offset), from = at(o->pointer, i);
     PtxArg guard = i == o->plan->passes - 1 ? o->last_pass : PTX_NONE;
-    if (o->plan->copy_bytes == 2) copy_elements(g, to, from, guard);
-    else copy_async(g, o, to, from, guard);
+    if (o->plan->copy_bytes == 2) copy_elements(g, to, from, guard, c.sized);
+    else copy_async(g, o->plan->copy_bytes, to, from, guard, c.sized);
     emit(g->k, ADD_S64, from, from, imm(p->row_bytes));
 }
 
-/* A k-block's copy is some chunks of x and some of W, started from `first` to `last`. */
-static int copy_chunks(const Mma *g) { return g->x.plan->passes + g->w.plan->passes; }
-
-static void copy_some(Mma *g, int first, int last, PtxArg slot_at, int slot_offset)
+/* Chunks first .. last-1 of a k-block, those of x before those of W. */
+static void copy_some(Mma *g, int first, int last, Copy c)
 {
     int x_passes = g->x.plan->passes;
     for (int i = first; i < last; i++) {
-        if (i < x_passes) copy_chunk(g, &g->x, i, slot_at, slot_offset);
-        else copy_chunk(g, &g->w, i - x_passes, slot_at, slot_offset);
+        if (i < x_passes) copy_chunk(g, &g->x, i, c);
+        else copy_chunk(g, &g->w, i - x_passes, c);
     }
 }
 
-/* Behind the end of k all sizes are 0: such a block is zeros that nobody reads. */
-static void begin_copy(Mma *g)
+static int copy_chunks(const Mma *g) { return g->x.plan->passes + g->w.plan->passes; }
+
+/* What a sized copy needs to know. */
+static void begin_sized_copy(Mma *g)
 {
-    emit(g->k, SUB_S32, g->k_left, g->k_rest, g->copy_chunk);
+    PtxKernel *k = g->k;
+    emit(k, REM_U32, g->k_left, g->gemm->tid, imm(g->plan->row_chunks)); /* not kept over the main loop */
+    emit(k, MAD_LO_S32, g->k_left, g->k_left, imm(-GEN_CHUNK_BYTES / 2), g->k_rest);
     copy_sizes(g, g->x.plan->copy_bytes);
     if (g->w.plan->copy_bytes != g->x.plan->copy_bytes) copy_sizes(g, g->w.plan->copy_bytes);
 }
@@ -305,19 +315,18 @@ static void multiply_row(Mma *g, int i, int set)
     }
 }
 
-/* Multiplies one k-step, loads the fragments of the next (W's into the other set, each of x as soon as its
- * own row tile is done with the old one), and starts a share of the next copy behind each row tile: the
- * compiler keeps loads from and copies to shared memory in order, so a copy in front would hold them up. */
-static void multiply_step(Mma *g, int step)
+/* Multiplies one k-step and loads the fragments of the next: W's into the other set, each of x as soon as its
+ * own row tile is done with the old one. The first k-step also starts the next copy, in shares between the
+ * row tiles: loads from and copies to shared memory stay in order, so copies hold up the loads behind them. */
+static void multiply_step(Mma *g, int step, Copy copy)
 {
-    int steps = g->plan->k_steps, rows = g->plan->mma_m, next = (step + 1) % steps, chunks = copy_chunks(g);
+    int rows = g->plan->mma_m, shares = g->plan->copy_shares, chunks = copy_chunks(g), next = (step + 1) % g->plan->k_steps;
     PtxArg x_from = step_address(g, &g->x, next), w_from = step_address(g, &g->w, next);
     load_w(g, next % 2, w_from);
     for (int i = 0; i < rows; i++) {
-        int turn = step * rows + i, turns = (steps - 1) * rows;
+        if (step == 0 && i < shares) copy_some(g, i * chunks / shares, (i + 1) * chunks / shares, copy);
         multiply_row(g, i, step % 2);
         load_x(g, i, x_from);
-        if (turn < turns) copy_some(g, turn * chunks / turns, (turn + 1) * chunks / turns, g->to_slot, 0);
     }
 }
 
@@ -355,8 +364,8 @@ static void prologue(Mma *g)
 {
     ptx_section(g->k, "prologue: fill all slots but one");
     for (int s = 0; s < g->plan->config.stages - 1; s++) {
-        begin_copy(g);
-        copy_some(g, 0, copy_chunks(g), g->copy_at, s * g->plan->stage_bytes);
+        begin_sized_copy(g);
+        copy_some(g, 0, copy_chunks(g), (Copy){g->copy_at, s * g->plan->stage_bytes, true});
         end_copy(g);
     }
     wait_for_block(g);
@@ -364,28 +373,44 @@ static void prologue(Mma *g)
     for (int i = 0; i < g->plan->mma_m; i++) load_x(g, i, g->x.slot_at);
 }
 
-static void main_loop(Mma *g)
+/* Multiplies a k-block and copies the one stages-1 ahead. */
+static void k_block(Mma *g, bool sized)
 {
-    PtxKernel *k = g->k;
     int steps = g->plan->k_steps;
-    PtxArg loop = ptx_label(k, "main_loop");
-    ptx_section(k, "main loop: one k-block a turn");
-    emit(k, LABEL, loop);
-    emit(k, PRAGMA_NOUNROLL);
     turn_to_free_slot(g);
-    begin_copy(g);
+    if (sized) begin_sized_copy(g);
     for (int step = 0; step < steps; step++) {
-        ptx_comment(k, "k-step %d", step);
+        ptx_comment(g->k, "k-step %d", step);
         if (step == steps - 1) {
             end_copy(g);
             wait_for_block(g);
             next_slot(g);
         }
-        multiply_step(g, step);
+        multiply_step(g, step, (Copy){g->to_slot, 0, sized});
     }
-    /* k_rest runs stages - 1 k-blocks ahead of what is multiplied */
-    emit(k, SETP_GT_S32, g->p, g->k_rest, imm(-(g->plan->config.stages - 1) * g->plan->config.tile_k));
+}
+
+/* Two loops of the same blocks: while whole k-blocks are left to copy, and until all are multiplied. */
+static void main_loop(Mma *g)
+{
+    PtxKernel *k = g->k;
+    int tile_k = g->plan->config.tile_k;
+    PtxArg loop = ptx_label(k, "main_loop"), drain = ptx_label(k, "drain_loop");
+    ptx_section(k, "main loop: one k-block a turn");
+    emit(k, SETP_LT_S32, g->p, g->k_rest, imm(tile_k));
+    emit_if(k, g->p, BRA, drain);
+    emit(k, LABEL, loop);
+    emit(k, PRAGMA_NOUNROLL);
+    k_block(g, false);
+    emit(k, SETP_GE_S32, g->p, g->k_rest, imm(tile_k));
     emit_if(k, g->p, BRA, loop);
+
+    ptx_section(k, "the last k-blocks: what is copied is cut by the end of k, or nothing");
+    emit(k, LABEL, drain);
+    emit(k, PRAGMA_NOUNROLL);
+    k_block(g, true);
+    emit(k, SETP_GT_S32, g->p, g->k_rest, imm(-(g->plan->config.stages - 1) * tile_k));
+    emit_if(k, g->p, BRA, drain);
 }
 
 void gen_gemm_mma(Gemm *gemm)

@@ -40,6 +40,7 @@ static bool plan_warps(const GenConfig *c, GenPlan *p, GenError *error)
     p->mma_m = p->warp_m / 16;
     p->mma_n = p->warp_n / 8;
     p->k_steps = c->tile_k / 16;
+    p->copy_shares = p->k_steps > 2 ? p->mma_m : 1; /* measured: docs/tuning.md */
     return true;
 }
 
@@ -67,29 +68,35 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
 
 static int min_int(int a, int b) { return a < b ? a : b; }
 
+/* Blocks whose registers fit: an SM is four partitions with a quarter of the registers each, a warp lives in
+ * one of them, and a thread's registers come in units of 8. */
+static int blocks_by_regs(const GenArch *a, int warps, int regs)
+{
+    int warp_regs = 32 * ((regs + 7) / 8 * 8);
+    return 4 * (a->sm_regs / 4 / warp_regs) / warps;
+}
+
 /* Registers: accumulators, fragments (two sets of W's), one 64-bit pointer a pass; the rest is experience with
  * ptxas (docs/configs.md). Occupancy: what registers, shared memory, warps and blocks allow. */
 static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    enum { REGS_REST = 22, REGS_STAGED = 8 }; /* addresses and loop state; elements staged through registers */
+    enum { REGS_REST = 22, REGS_STAGED = 8, ENOUGH_BLOCKS = 8 }; /* addresses, loop; elements on their way */
     const GenArch *a = c->arch;
     bool staged = c->x_copy_bytes == 2 || c->w_copy_bytes == 2;
     p->regs_acc = p->mma_m * p->mma_n * 4;
     p->regs_frag = p->mma_m * 4 + 2 * p->mma_n * 2;
     p->regs_address = 2 * (p->x.passes + p->w.passes);
     int needed = p->regs_acc + p->regs_frag + p->regs_address;
-    p->regs_estimate = needed + REGS_REST + (staged ? REGS_STAGED : 0);
+    p->regs_estimate = min_int(needed + REGS_REST + (staged ? REGS_STAGED : 0), GEN_MAX_REGS);
     if (needed > GEN_MAX_REGS)
         return gen_fail(error, "a warp tile of %dx%d needs about %d registers a thread; %d is the limit: use more warps or a smaller tile",
                         p->warp_m, p->warp_n, needed, GEN_MAX_REGS);
-    int regs = min_int((p->regs_estimate + 7) / 8 * 8, 256);
-    int by_regs = a->sm_regs / (regs * p->threads);
     int by_smem = a->sm_smem_bytes / (p->smem_bytes + a->smem_reserved_bytes);
-    int fit = min_int(min_int(by_regs, by_smem), min_int(a->sm_warps / p->warps, a->sm_blocks));
+    int by_warps = min_int(a->sm_warps / p->warps, a->sm_blocks);
+    int fit = min_int(min_int(by_smem, by_warps), min_int(blocks_by_regs(a, p->warps, p->regs_estimate), ENOUGH_BLOCKS));
     p->blocks_per_sm = c->min_blocks ? c->min_blocks : fit < 1 ? 1 : fit;
-    int by_rest = min_int(by_smem, min_int(a->sm_warps / p->warps, a->sm_blocks));
-    if (p->blocks_per_sm <= by_rest) return true;
-    return gen_fail(error, "min_blocks=%d do not fit on an SM of %s: shared memory allows %d, warps %d", c->min_blocks, a->name, by_smem, a->sm_warps / p->warps);
+    if (p->blocks_per_sm <= min_int(by_smem, by_warps)) return true;
+    return gen_fail(error, "min_blocks=%d do not fit on an SM of %s: shared memory allows %d, warps %d", c->min_blocks, a->name, by_smem, by_warps);
 }
 
 bool gen_plan(const GenConfig *c, GenPlan *p, GenError *error)

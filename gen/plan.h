@@ -23,6 +23,7 @@ struct GenPlan {
     int warp_m, warp_n;     /* tile of a warp */
     int mma_m, mma_n;       /* its 16-row and 8-column mma tiles */
     int k_steps;            /* mma k-steps (16) of a k-block */
+    int copy_shares;        /* parts in which a k-block's copy is started, between the row tiles of a k-step */
 
     int row_bytes;          /* of a row of either operand in shared memory */
     int row_chunks;         /* its 16-byte chunks */

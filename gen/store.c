@@ -191,6 +191,7 @@ void gen_store(Gemm *g, PtxArg acc)
     Store s = {.g = g, .k = g->k, .p = g->p, .acc = acc};
     PtxKernel *k = g->k;
     int n = g->p->mma_n;
+    gen_tile_place(g);
     ptx_section(k, "store: where this lane's outputs are");
     declare(&s);
     place(&s);

@@ -110,9 +110,9 @@ X(ST_GLOBAL_V2_F32, 80, 70, STORE,        "st.global.v2.f32 %[d], %{2f}",       
 X(LD_SHARED_B32,    80, 70, LOAD,         "ld.shared.b32 %=r, %[r]",                         "9.7.9.8")  \
 X(ST_SHARED_B32,    80, 70, STORE,        "st.shared.b32 %[r], %r",                          "9.7.9.11") \
 X(ST_SHARED_V4_B32, 80, 70, STORE,        "st.shared.v4.b32 %[r], %{4r}",                    "9.7.9.11") \
-X(CP_ASYNC_CG_16,   80, 74, LOAD | ASYNC, "cp.async.cg.shared.global.L2::128B %[r], %[d], 16, %r", "9.7.9.25.3.1") \
-X(CP_ASYNC_CA_8,    80, 70, LOAD | ASYNC, "cp.async.ca.shared.global %[r], %[d], 8, %r",     "9.7.9.25.3.1") \
-X(CP_ASYNC_CA_4,    80, 70, LOAD | ASYNC, "cp.async.ca.shared.global %[r], %[d], 4, %r",     "9.7.9.25.3.1") \
+X(CP_ASYNC_CG_16,   80, 74, LOAD | ASYNC, "cp.async.cg.shared.global.L2::128B %[r], %[d], 16, %R", "9.7.9.25.3.1") \
+X(CP_ASYNC_CA_8,    80, 70, LOAD | ASYNC, "cp.async.ca.shared.global %[r], %[d], 8, %R",     "9.7.9.25.3.1") \
+X(CP_ASYNC_CA_4,    80, 70, LOAD | ASYNC, "cp.async.ca.shared.global %[r], %[d], 4, %R",     "9.7.9.25.3.1") \
 X(CP_ASYNC_COMMIT,  80, 70, ASYNC,        "cp.async.commit_group",                           "9.7.9.25.3.2") \
 X(CP_ASYNC_WAIT,    80, 70, ASYNC,        "cp.async.wait_group %i<0,63>",                    "9.7.9.25.3.3") \
 /* tensor cores */ \

@@ -121,9 +121,10 @@ static void test_arch(const char *target, const char *device_sm, bool fits)
 
 static void test_file(void)
 {
-    const char *path = "runtime_launch_test.ptx";
+    char path[] = "/tmp/tilesmith_launch_XXXXXX";
     ts_kernel *kernel = NULL;
-    FILE *file = fopen(path, "wb");
+    int descriptor = mkstemp(path);
+    FILE *file = descriptor >= 0 ? fdopen(descriptor, "wb") : NULL;
     ok(file && fputs(SAMPLE, file) >= 0 && fclose(file) == 0, "a file is written");
     ok(ts_kernel_load_file(context, path, &kernel) == TS_OK, "and loaded: %s", ts_last_error());
     ts_kernel_destroy(kernel);
