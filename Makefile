@@ -100,6 +100,7 @@ deps:
 	@tests/deps.t
 
 golden: $(B)/tilesmith
+	rm -f ptx_out/*.ptx
 	$(B)/tilesmith gen --all -o ptx_out/
 
 bench-gen: $(B)/bench/bench_gen

@@ -77,7 +77,7 @@ bool gen_shipped(int i, GenConfig *config)
         "mma_sm89_f16_64x64x32_w2x2_s3",       "mma_sm89_bf16_64x32x32_w2x2_s3",
         "mma_sm89_f16_32x32x32_w2x1_s2",       "mma_sm89_bf16_16x64x128_w1x4_s4",
         "mma_sm89_f16_64x64x64_w2x2_s3_vx2_vw2_vy1",
-        "mma_sm89_f16_64x64x64_w2x2_s3_e_z_gelu",
+        "mma_sm89_f16_128x128x32_w2x4_s3_e_z_gelu",
     };
     GenError error;
     if (i < 0 || i >= (int)(sizeof names / sizeof *names)) return false;
