@@ -11,7 +11,7 @@
     X(GROUP_M, group_m)           \
     X(X_COPY_BYTES, x_copy_bytes) \
     X(W_COPY_BYTES, w_copy_bytes) \
-    X(Y_STORE, y_store_elems)     \
+    X(Y_STORE, y_store_bytes)     \
     X(MIN_BLOCKS, min_blocks)
 
 static int unknown_arch(const Options *o)

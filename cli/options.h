@@ -23,7 +23,7 @@ X(EPILOGUE,     "epilogue",      0,   TEXT, "EXPR",   "what y is: an expression 
 X(GROUP_M,      "group-m",       0,   INT,  "N",      "tiles of m that are walked together") \
 X(X_COPY_BYTES, "x-copy-bytes",  0,   INT,  "BYTES",  "16, 8, 4 or 2: the alignment of x's rows") \
 X(W_COPY_BYTES, "w-copy-bytes",  0,   INT,  "BYTES",  "16, 8, 4 or 2: the alignment of W's rows") \
-X(Y_STORE,      "y-store-elems", 0,   INT,  "N",      "2 or 1: the alignment of y's rows, in elements") \
+X(Y_STORE,      "y-store-bytes", 0,   INT,  "BYTES",  "16, 8, 4 or 2: the alignment of y's rows")\
 X(MIN_BLOCKS,   "min-blocks",    0,   INT,  "N",      "resident blocks per SM to compile for (0: what fits)") \
 X(ALL,          "all",           0,   FLAG, "",       "write the shipped set, each kernel to NAME.ptx") \
 X(OUTPUT,       "output",        'o', TEXT, "PATH",   "where to write: a file, a directory (NAME.ptx there), or -") \

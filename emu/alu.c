@@ -111,6 +111,13 @@ static inline float approx_lg2(float a)
 }
 static inline float approx_tanh(float a) { return canonical((float)tanh((double)a)); }
 
+/* The operand that is a number, if only one is. */
+static inline float min_number(float a, float b)
+{
+    if (a != a) return canonical(b);
+    if (b != b) return a;
+    return a < b || (a == b && signbit(a)) ? a : b;
+}
 /* NaN if either is; -0 is below +0. */
 static inline float min_nan(float a, float b)
 {
@@ -137,9 +144,9 @@ UNARY(MOV_BITS_F32,      uint32_t, uint32_t, a)
 UNARY(CVT_U64_U32,       uint64_t, uint32_t, a)
 UNARY(CVT_U32_U64,       uint32_t, uint64_t, a)
 UNARY(CVT_F32_F16,       float,    uint16_t, canonical(f32_of_f16(a)))
+/* the first source goes to the upper half */
 UNARY(CVT_F16_F32,       uint16_t, float,    f16_of_f32(a))
 UNARY(CVT_BF16_F32,      uint16_t, float,    bf16_of_f32(a))
-/* the first source goes to the upper half */
 BINARY(CVT_F16X2_F32,    uint32_t, float, float, pack(f16_of_f32(b), f16_of_f32(a)))
 BINARY(CVT_BF16X2_F32,   uint32_t, float, float, pack(bf16_of_f32(b), bf16_of_f32(a)))
 
@@ -177,6 +184,7 @@ COMPARE(SETP_LT_S32,     int32_t,  a < b)
 COMPARE(SETP_GE_S32,     int32_t,  a >= b)
 COMPARE(SETP_GT_S32,     int32_t,  a > b)
 COMPARE_AND(SETP_EQ_AND_U32, uint32_t, a == b)
+COMPARE_AND(SETP_LT_AND_S32, int32_t,  a < b)
 COMPARE_AND(SETP_GT_AND_S32, int32_t,  a > b)
 COMPARE(SETP_NE_B64,     uint64_t, a != b)
 COMPARE(SETP_LT_F32,     float,    a < b)
@@ -191,6 +199,7 @@ TERNARY(FMA_F32,         float, float, float, canonical(fmaf(a, b, c)))
 BINARY(DIV_F32,          float, float, float, canonical(a / b))
 UNARY(ABS_F32,           uint32_t, uint32_t, a & 0x7FFFFFFF)
 UNARY(NEG_F32,           uint32_t, uint32_t, a ^ 0x80000000)
+BINARY(MIN_F32,          float, float, float, min_number(a, b))
 BINARY(MIN_NAN_F32,      float, float, float, min_nan(a, b))
 BINARY(MAX_NAN_F32,      float, float, float, max_nan(a, b))
 UNARY(RCP_APPROX,        float, float, approx_rcp(a))

@@ -34,6 +34,10 @@ X(709, CUDA_ERROR_CONTEXT_IS_DESTROYED,      "context is destroyed") \
 X(716, CUDA_ERROR_MISALIGNED_ADDRESS,        "misaligned address") \
 X(719, CUDA_ERROR_LAUNCH_FAILED,             "unspecified launch failure") \
 X(801, CUDA_ERROR_NOT_SUPPORTED,             "operation not supported") \
+X(900, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "operation not permitted when stream is capturing") \
+X(901, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "operation failed due to a previous error during capture") \
+X(906, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT,   "operation would make the legacy stream depend on a capturing blocking stream") \
+X(908, CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, "attempt to terminate a thread-local capture sequence from another thread") \
 X(999, CUDA_ERROR_UNKNOWN,                   "unknown error")
 /* clang-format on */
 
@@ -48,6 +52,7 @@ typedef struct Module *CUmodule;
 typedef struct Function *CUfunction;
 typedef struct Stream *CUstream;
 typedef struct Event *CUevent;
+typedef struct Graph *CUgraph, *CUgraphExec;
 typedef struct CUuuid { char bytes[16]; } CUuuid;
 
 #define CU_STREAM_LEGACY     ((CUstream)0x1)
@@ -108,6 +113,13 @@ enum {
     CU_POINTER_ATTRIBUTE_RANGE_SIZE = 12,
 };
 enum { CU_MEMORYTYPE_HOST = 1, CU_MEMORYTYPE_DEVICE = 2 };
+
+enum { CU_STREAM_CAPTURE_MODE_GLOBAL = 0, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1, CU_STREAM_CAPTURE_MODE_RELAXED = 2 };
+enum {
+    CU_STREAM_CAPTURE_STATUS_NONE = 0,
+    CU_STREAM_CAPTURE_STATUS_ACTIVE = 1,
+    CU_STREAM_CAPTURE_STATUS_INVALIDATED = 2,
+};
 
 enum {
     CU_GET_PROC_ADDRESS_SUCCESS = 0,

@@ -5,6 +5,7 @@
  *     libcuda_module.c   modules, functions, launches
  *     libcuda_memory.c   allocations, copies, fills
  *     libcuda_stream.c   streams and events
+ *     libcuda_graph.c    capture of a stream's launches into a graph, and its replay
  *
  * One lock covers the whole driver; a launch runs to its end inside its call. So streams execute eagerly,
  * in the order of the calls, which is one of the orders that CUDA allows.
@@ -53,7 +54,9 @@ typedef enum ObjectKind {
     OBJECT_FUNCTION,
     OBJECT_STREAM,
     OBJECT_EVENT,
-    OBJECT_HOST_MEMORY
+    OBJECT_HOST_MEMORY,
+    OBJECT_GRAPH,
+    OBJECT_GRAPH_EXEC
 } ObjectKind;
 
 typedef struct Object {
@@ -86,6 +89,7 @@ typedef struct Stream {
     Object object;
     unsigned flags;
     int priority;
+    struct Capture *capture; /* NULL: what comes is done at once */
 } Stream;
 
 typedef struct Event {
@@ -110,6 +114,34 @@ Object *object_first(void);
 void object_destroy(Object *o);
 void module_destroy(Module *m);
 bool stream_ok(CUstream s);
+
+/* ---- graphs (libcuda_graph.c) ---- */
+/* One launch, with values of its own for the parameters. */
+typedef struct GraphNode {
+    struct GraphNode *next;
+    struct Function *function;
+    CUlaunchConfig config;
+    size_t param_bytes;
+    unsigned char params[];
+} GraphNode;
+
+/* What was captured, or an executable copy of it; nodes run in their order. */
+typedef struct Graph {
+    Object object;
+    GraphNode *first, **last;
+} Graph;
+
+bool stream_captures(CUstream s);
+/* Whether something other than a launch may be done on this stream now; where not, a capture is lost by it. */
+CUresult stream_ready(CUstream s);
+/* The same for a launch, which a capturing stream takes. */
+CUresult stream_ready_for_launch(CUstream s);
+CUresult capture_launch(CUstream s, struct Function *f, const CUlaunchConfig *config, const unsigned char *params);
+void capture_end(Stream *s);
+void graph_clear(Graph *g);
+/* Of the parameter block; and a launch whose arguments were checked (libcuda_module.c). */
+int function_param_bytes(const struct Function *f);
+CUresult launch_now(Context *c, const struct Function *f, const CUlaunchConfig *config, const unsigned char *params);
 
 /* ---- entering and leaving the driver ---- */
 void api_lock(void);

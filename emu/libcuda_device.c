@@ -197,6 +197,8 @@ void object_destroy(Object *o)
     }
     object_remove(o);
     if (o->kind == OBJECT_HOST_MEMORY) free(((HostMemory *)o)->memory);
+    if (o->kind == OBJECT_STREAM) capture_end((Stream *)o);
+    if (o->kind == OBJECT_GRAPH || o->kind == OBJECT_GRAPH_EXEC) graph_clear((Graph *)o);
     free(o);
 }
 

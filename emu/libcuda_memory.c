@@ -88,7 +88,8 @@ static CUresult copy(unsigned char *to, const unsigned char *from, size_t bytes)
 
 static CUresult copy_between(unsigned char *to, const unsigned char *from, size_t bytes, CUstream stream)
 {
-    LEAVE_IF(!stream_ok(stream), CUDA_ERROR_INVALID_HANDLE);
+    CUresult ready = stream_ready(stream);
+    LEAVE_IF(ready, ready);
     LEAVE(copy(to, from, bytes));
 }
 
@@ -143,7 +144,8 @@ static CUresult fill(CUdeviceptr to, uint32_t value, size_t element_bytes, size_
 {
     ENTER(c);
     (void)c;
-    LEAVE_IF(!stream_ok(stream), CUDA_ERROR_INVALID_HANDLE);
+    CUresult ready = stream_ready(stream);
+    LEAVE_IF(ready, ready);
     LEAVE_IF(!n, CUDA_SUCCESS);
     unsigned char *p = n <= SIZE_MAX / 4 ? device_bytes(to, n * element_bytes) : NULL;
     LEAVE_IF(!p || to % element_bytes, CUDA_ERROR_INVALID_VALUE);

@@ -400,9 +400,10 @@ static void run(const Function *f, const CUlaunchConfig *l, const unsigned char 
     machine_run(&launch, result);
 }
 
+int function_param_bytes(const Function *f) { return f->module->program->kernel->param_bytes; }
+
 /* A trap is not the launch's result: as on a GPU it comes up in the next call. */
-static CUresult launch_and_keep_trap(Context *c, const Function *f, const CUlaunchConfig *l,
-                                     const unsigned char *params)
+CUresult launch_now(Context *c, const Function *f, const CUlaunchConfig *l, const unsigned char *params)
 {
     LaunchResult *result = calloc(1, sizeof *result);
     if (!result) return CUDA_ERROR_OUT_OF_MEMORY;
@@ -421,14 +422,17 @@ EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, voi
 {
     ENTER(c);
     LEAVE_IF(!config, CUDA_ERROR_INVALID_VALUE);
-    LEAVE_IF(!object_is(f, OBJECT_FUNCTION) || !stream_ok(config->hStream), CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
+    CUresult ready = stream_ready_for_launch(config->hStream);
+    LEAVE_IF(ready, ready);
     LEAVE_IF(!dimensions_ok(f, config), CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!attributes_ok(config), CUDA_ERROR_NOT_SUPPORTED);
     const PtxKernel *k = f->module->program->kernel;
     unsigned char *block = calloc(1, (size_t)k->param_bytes + 8);
     LEAVE_IF(!block, CUDA_ERROR_OUT_OF_MEMORY);
     CUresult r = gather_params(k, params, extra, block);
-    if (!r) r = launch_and_keep_trap(c, f, config, block);
+    if (!r && stream_captures(config->hStream)) r = capture_launch(config->hStream, f, config, block);
+    else if (!r) r = launch_now(c, f, config, block);
     free(block);
     LEAVE(r);
 }

@@ -42,30 +42,24 @@ EXPORT CUresult cuStreamDestroy_v2(CUstream stream)
 EXPORT CUresult cuStreamSynchronize(CUstream stream)
 {
     ENTER(c);
-    LEAVE(stream_ok(stream) ? c->error : CUDA_ERROR_INVALID_HANDLE);
+    CUresult ready = stream_ready(stream);
+    LEAVE(ready ? ready : c->error);
 }
 
 EXPORT CUresult cuStreamQuery(CUstream stream)
 {
     ENTER(c);
-    LEAVE(stream_ok(stream) ? c->error : CUDA_ERROR_INVALID_HANDLE);
+    CUresult ready = stream_ready(stream);
+    LEAVE(ready ? ready : c->error);
 }
 
 EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags)
 {
     ENTER(c);
-    LEAVE_IF(!stream_ok(stream) || !object_is(event, OBJECT_EVENT), CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!object_is(event, OBJECT_EVENT), CUDA_ERROR_INVALID_HANDLE);
+    CUresult ready = stream_ready(stream);
+    LEAVE_IF(ready, ready);
     LEAVE(flags > 1 ? CUDA_ERROR_INVALID_VALUE : c->error);
-}
-
-/* Capture is not offered, so no stream ever captures. */
-EXPORT CUresult cuStreamIsCapturing(CUstream stream, int *status)
-{
-    ENTER(c);
-    LEAVE_IF(!stream_ok(stream) || !c, CUDA_ERROR_INVALID_HANDLE);
-    LEAVE_IF(!status, CUDA_ERROR_INVALID_VALUE);
-    *status = 0;
-    LEAVE(CUDA_SUCCESS);
 }
 
 /* ---- events ---- */
@@ -93,7 +87,9 @@ EXPORT CUresult cuEventDestroy_v2(CUevent event)
 EXPORT CUresult cuEventRecord(CUevent event, CUstream stream)
 {
     ENTER(c);
-    LEAVE_IF(!object_is(event, OBJECT_EVENT) || !stream_ok(stream) || !c, CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!object_is(event, OBJECT_EVENT) || !c, CUDA_ERROR_INVALID_HANDLE);
+    CUresult ready = stream_ready(stream);
+    LEAVE_IF(ready, ready);
     clock_gettime(CLOCK_MONOTONIC, &event->at);
     event->recorded = true;
     LEAVE(CUDA_SUCCESS);
@@ -135,5 +131,4 @@ ALSO_AS(cuEventDestroy, cuEventDestroy_v2);
 ALSO_AS(cuStreamSynchronize_ptsz, cuStreamSynchronize);
 ALSO_AS(cuStreamQuery_ptsz, cuStreamQuery);
 ALSO_AS(cuStreamWaitEvent_ptsz, cuStreamWaitEvent);
-ALSO_AS(cuStreamIsCapturing_ptsz, cuStreamIsCapturing);
 ALSO_AS(cuEventRecord_ptsz, cuEventRecord);

@@ -160,7 +160,8 @@ void exec_LD_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w
 void exec_ST_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 2, 1); }
 void exec_ST_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
-void exec_ST_GLOBAL_V2_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 2); }
+void exec_ST_GLOBAL_V2_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 2); }
+void exec_ST_GLOBAL_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 4); }
 
 /* ---- shared memory ---- */
 
@@ -202,6 +203,10 @@ static void store_shared(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes
     count_shared(w, address, bytes * n, lanes, COUNT_shared_store_conflicts);
 }
 
+void exec_LD_SHARED_B16(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 2, 1); }
+void exec_LD_SHARED_V2_B32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 2); }
+void exec_LD_SHARED_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 4); }
+void exec_ST_SHARED_V2_F32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 2); }
 void exec_LD_SHARED_B32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 1); }
 void exec_ST_SHARED_B32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 1); }
 void exec_ST_SHARED_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 4); }

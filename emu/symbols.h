@@ -83,6 +83,14 @@ X("cuEventRecord",                   cuEventRecord,                   2000)  \
 X("cuEventSynchronize",              cuEventSynchronize,              2000)  \
 X("cuEventQuery",                    cuEventQuery,                    2000)  \
 X("cuEventElapsedTime",              cuEventElapsedTime,              2000)  \
-X("cuEventElapsedTime",              cuEventElapsedTime_v2,           12080)
+X("cuEventElapsedTime",              cuEventElapsedTime_v2,           12080) \
+X("cuStreamBeginCapture",            cuStreamBeginCapture_v2,         10010) \
+X("cuStreamEndCapture",              cuStreamEndCapture,              10000) \
+X("cuGraphInstantiateWithFlags",     cuGraphInstantiateWithFlags,     11040) \
+X("cuGraphInstantiate",              cuGraphInstantiateWithFlags,     12000) \
+X("cuGraphUpload",                   cuGraphUpload,                   11010) \
+X("cuGraphLaunch",                   cuGraphLaunch,                   10000) \
+X("cuGraphDestroy",                  cuGraphDestroy,                  10000) \
+X("cuGraphExecDestroy",              cuGraphExecDestroy,              10000)
 /* clang-format on */
 #endif

@@ -45,8 +45,8 @@ static void set_tile(GenConfig *c, const struct Tile *t)
     c->stages = t->stages;
 }
 
-/* Copy widths below 16 bytes, and single stores, for rows that allow no more. */
-static const struct Narrow { int x_copy, w_copy, y_store; } narrow_table[] = {{8, 8, 2}, {4, 4, 2}, {2, 2, 1}, {16, 2, 1}, {2, 16, 2}, {16, 4, 1}};
+/* Copies and stores below 16 bytes, for rows that allow no more. */
+static const struct Narrow { int x_copy, w_copy, y_store; } narrow_table[] = {{8, 8, 8}, {4, 4, 4}, {2, 2, 2}, {16, 2, 2}, {2, 16, 16}, {16, 4, 2}};
 enum { N_NARROW = sizeof narrow_table / sizeof *narrow_table };
 static const int narrow_tile[] = {5, 12, 15}; /* rows of tile_table that are listed in all copy widths */
 enum { N_NARROW_TILES = sizeof narrow_tile / sizeof *narrow_tile };
@@ -61,7 +61,7 @@ bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
     const struct Narrow *w = &narrow_table[narrow / N_NARROW_TILES];
     config->x_copy_bytes = w->x_copy;
     config->w_copy_bytes = w->w_copy;
-    config->y_store_elems = w->y_store;
+    config->y_store_bytes = w->y_store;
     return true;
 }
 
@@ -76,7 +76,7 @@ bool gen_shipped(int i, GenConfig *config)
         "mma_sm89_f16_128x128x32_w2x4_s3",     "mma_sm89_bf16_128x128x32_w2x4_s3",
         "mma_sm89_f16_64x64x32_w2x2_s3",       "mma_sm89_bf16_64x32x32_w2x2_s3",
         "mma_sm89_f16_32x32x32_w2x1_s2",       "mma_sm89_bf16_16x64x128_w1x4_s4",
-        "mma_sm89_f16_64x64x64_w2x2_s3_vx2_vw2_vy1",
+        "mma_sm89_f16_64x64x64_w2x2_s3_vx2_vw2_vy2",
         "mma_sm89_f16_128x128x32_w2x4_s3_e_z_gelu",
     };
     GenError error;
@@ -111,7 +111,7 @@ bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
     candidate.y = p->y;
     candidate.x_copy_bytes = copy_bytes(p->x_align_bytes);
     candidate.w_copy_bytes = copy_bytes(p->w_align_bytes);
-    candidate.y_store_elems = p->y_align_bytes >= 2 * gen_type_bytes(p->y) ? 2 : 1;
+    candidate.y_store_bytes = copy_bytes(p->y_align_bytes);
     if (p->epilogue && !gen_config_set_epilogue(&candidate, p->epilogue, error)) return false;
     for (int i = 0; i < N_TILES; i++) {
         set_tile(&candidate, &tile_table[i]);

@@ -24,7 +24,7 @@ static const char *const backend_name[GEN_N_BACKENDS] = {[GEN_BACKEND_MMA] = "mm
     X("g", group_m, 8)        \
     X("vx", x_copy_bytes, 16) \
     X("vw", w_copy_bytes, 16) \
-    X("vy", y_store_elems, 2) \
+    X("vy", y_store_bytes, 16)\
     X("o", min_blocks, 0)
 
 void gen_config_default(const GenArch *arch, GenType type, GenConfig *config)

@@ -1,4 +1,4 @@
-/* epilogue.c: the epilogue expression as PTX, one output element at a time, on fp32 registers.
+/* epilogue.c: the epilogue expression as PTX on fp32 registers, up to four output elements at a time.
  *
  * Exponentials go through ex2.approx.ftz (2 ulp) and reciprocals through rcp.approx.ftz (1 ulp). The
  * sigmoid is written so that it saturates by itself: ex2 of a large argument is +inf and rcp of that 0,
@@ -9,20 +9,37 @@
 
 static const float LOG2_E = 1.44269504088896340736f, LN_2 = 0.69314718055994530942f;
 
+/* The value of a node for the elements at hand. */
+typedef struct Value { PtxArg of[EPILOGUE_WIDTH]; } Value;
+
+/* z + c * sigmoid(z): a NaN or infinity in z decides y whatever the sigmoid makes of it. */
+static bool sigmoid_is_added_to_its_argument(const GenExpr *e)
+{
+    const GenExprNode *root = &e->node[e->n - 1];
+    if (root->op != EXPR_ADD || e->node[root->arg[0]].op != EXPR_Z) return false;
+    const GenExprNode *product = &e->node[root->arg[1]];
+    if (product->op != EXPR_MUL) return false;
+    const GenExprNode *factor = &e->node[product->arg[0]], *sigmoid = &e->node[product->arg[1]];
+    bool scalar = factor->op == EXPR_S || factor->op == EXPR_T || factor->op == EXPR_CONST;
+    return scalar && sigmoid->op == EXPR_SIGMOID && e->node[sigmoid->arg[0]].op == EXPR_Z;
+}
+
 void gen_epilogue_begin(Epilogue *e, const Gemm *g)
 {
     PtxKernel *k = g->k;
     *e = (Epilogue){.k = k, .expr = &g->p->epilogue};
     if (e->expr->uses_s) emit(k, LD_PARAM_F32, e->s = ptx_reg(k, PTX_F32, "s"), mem(g->s_param, 0));
     if (e->expr->uses_t) emit(k, LD_PARAM_F32, e->t = ptx_reg(k, PTX_F32, "t"), mem(g->t_param, 0));
-    e->temp = ptx_regs(k, PTX_F32, "e", e->expr->n);
+    e->temp = ptx_regs(k, PTX_F32, "e", EPILOGUE_WIDTH * e->expr->n);
+    e->group = ptx_regs(k, PTX_F32, "a", EPILOGUE_WIDTH);
     e->u = ptx_reg(k, PTX_F32, "u");
     e->v = ptx_reg(k, PTX_F32, "v");
     e->w = ptx_reg(k, PTX_F32, "w");
     e->p = ptx_reg(k, PTX_PRED, "p_e");
+    e->group_sigmoids = sigmoid_is_added_to_its_argument(e->expr);
 }
 
-/* ---- functions: y = f(x); y may be x ---- */
+/* ---- functions of one element: y = f(x); y is not x ---- */
 
 /* y = exp(scale * x) */
 static void emit_exp(Epilogue *e, PtxArg y, PtxArg x, float scale)
@@ -123,81 +140,146 @@ static void emit_mish(Epilogue *e, PtxArg y, PtxArg x)
     emit(k, MUL_F32, y, x, e->v);
 }
 
-/* ---- the tree ---- */
-
-static PtxArg new_temp(Epilogue *e)
-{
-    int i = 0;
-    while (e->busy[i]) i++;
-    e->busy[i] = true;
-    return at(e->temp, i);
-}
-
-/* A value is used once: its register is free again when its user has read it. */
-static void release(Epilogue *e, PtxArg value)
-{
-    if (value.first >= e->temp.first && value.first < e->temp.first + e->temp.count) e->busy[value.first - e->temp.first] = false;
-}
-
-static void emit_node(Epilogue *e, int op, PtxArg y, const PtxArg a[3])
+static void emit_element(Epilogue *e, int op, PtxArg y, PtxArg a, PtxArg b, PtxArg c)
 {
     PtxKernel *k = e->k;
     switch (op) {
-    case EXPR_ADD: emit(k, ADD_F32, y, a[0], a[1]); break;
-    case EXPR_SUB: emit(k, SUB_F32, y, a[0], a[1]); break;
-    case EXPR_MUL: emit(k, MUL_F32, y, a[0], a[1]); break;
-    case EXPR_DIV: emit(k, DIV_F32, y, a[0], a[1]); break;
-    case EXPR_NEG: emit(k, NEG_F32, y, a[0]); break;
-    case EXPR_SIGMOID: emit_sigmoid(e, y, a[0], 1); break;
-    case EXPR_TANH: emit_tanh(e, y, a[0]); break;
+    case EXPR_ADD: emit(k, ADD_F32, y, a, b); break;
+    case EXPR_SUB: emit(k, SUB_F32, y, a, b); break;
+    case EXPR_MUL: emit(k, MUL_F32, y, a, b); break;
+    case EXPR_DIV: emit(k, DIV_F32, y, a, b); break;
+    case EXPR_NEG: emit(k, NEG_F32, y, a); break;
+    case EXPR_SIGMOID: emit_sigmoid(e, y, a, 1); break;
+    case EXPR_TANH: emit_tanh(e, y, a); break;
     case EXPR_SILU:
-        emit_sigmoid(e, e->u, a[0], 1);
-        emit(k, MUL_F32, y, a[0], e->u);
+        emit_sigmoid(e, e->u, a, 1);
+        emit(k, MUL_F32, y, a, e->u);
         break;
-    case EXPR_GELU: emit_gelu(e, y, a[0]); break;
-    case EXPR_GELU_TANH: emit_gelu_tanh(e, y, a[0]); break;
-    case EXPR_RELU: emit(k, MAX_NAN_F32, y, a[0], immf(0)); break;
-    case EXPR_SOFTPLUS: emit_softplus(e, y, a[0]); break;
-    case EXPR_MISH: emit_mish(e, y, a[0]); break;
-    case EXPR_EXP: emit_exp(e, y, a[0], 1); break;
-    case EXPR_ABS: emit(k, ABS_F32, y, a[0]); break;
-    case EXPR_MIN: emit(k, MIN_NAN_F32, y, a[0], a[1]); break;
-    case EXPR_MAX: emit(k, MAX_NAN_F32, y, a[0], a[1]); break;
+    case EXPR_GELU: emit_gelu(e, y, a); break;
+    case EXPR_GELU_TANH: emit_gelu_tanh(e, y, a); break;
+    case EXPR_RELU: emit(k, MAX_NAN_F32, y, a, immf(0)); break;
+    case EXPR_SOFTPLUS: emit_softplus(e, y, a); break;
+    case EXPR_MISH: emit_mish(e, y, a); break;
+    case EXPR_EXP: emit_exp(e, y, a, 1); break;
+    case EXPR_ABS: emit(k, ABS_F32, y, a); break;
+    case EXPR_MIN: emit(k, MIN_NAN_F32, y, a, b); break;
+    case EXPR_MAX: emit(k, MAX_NAN_F32, y, a, b); break;
     case EXPR_CLAMP:
-        emit(k, MAX_NAN_F32, e->u, a[0], a[1]);
-        emit(k, MIN_NAN_F32, y, e->u, a[2]);
+        emit(k, MAX_NAN_F32, e->u, a, b);
+        emit(k, MIN_NAN_F32, y, e->u, c);
         break;
     }
 }
 
-/* Emits node i and all below it. `out`: where the value shall go; PTX_NONE: anywhere. */
-static PtxArg emit_tree(Epilogue *e, int i, PtxArg out, const PtxArg leaf[EXPR_CONST])
+/* ---- sigmoids in groups: the special function unit is what limits an epilogue ----
+ *
+ * a_i = 1 + exp(-x_i); with r = 1 / (a0 a1 a2 a3), 1/a0 = r a1 (a2 a3) and so on: one reciprocal for four
+ * elements, 1.25 special functions an element instead of 2. The exponent is cut so that the product stays
+ * finite: an error of 2^-31, absolute, and only where sigmoid(x) is smaller than that. */
+static void emit_sigmoids(Epilogue *e, int n, const Value *y, const Value *x)
+{
+    PtxKernel *k = e->k;
+    const PtxArg a[] = {at(e->group, 0), at(e->group, 1), at(e->group, 2), at(e->group, 3)};
+    for (int i = 0; i < n; i++) {
+        emit(k, MUL_F32, a[i], x->of[i], immf(-LOG2_E));
+        emit(k, MIN_F32, a[i], a[i], immf(31));
+        emit(k, EX2_APPROX, a[i], a[i]);
+        emit(k, ADD_F32, a[i], a[i], immf(1));
+    }
+    emit(k, MUL_F32, e->u, a[0], a[1]);
+    if (n == 4) emit(k, MUL_F32, e->v, a[2], a[3]);
+    if (n == 4) emit(k, MUL_F32, e->w, e->u, e->v);
+    emit(k, RCP_APPROX, e->w, n == 4 ? e->w : e->u);
+    if (n == 4) { /* u = 1 / (a2 a3), w = 1 / (a0 a1) */
+        emit(k, MUL_F32, e->u, e->u, e->w);
+        emit(k, MUL_F32, e->w, e->v, e->w);
+    }
+    emit(k, MUL_F32, y->of[0], a[1], e->w);
+    emit(k, MUL_F32, y->of[1], a[0], e->w);
+    if (n == 4) emit(k, MUL_F32, y->of[2], a[3], e->u);
+    if (n == 4) emit(k, MUL_F32, y->of[3], a[2], e->u);
+}
+
+/* ---- the tree ---- */
+
+static Value new_temp(Epilogue *e)
+{
+    Value v;
+    int i = 0;
+    while (e->busy[i]) i++;
+    e->busy[i] = true;
+    for (int j = 0; j < EPILOGUE_WIDTH; j++) v.of[j] = at(e->temp, EPILOGUE_WIDTH * i + j);
+    return v;
+}
+
+/* A value is used once: its registers are free again when its user has read them. */
+static void release(Epilogue *e, const Value *v)
+{
+    uint32_t i = v->of[0].first - e->temp.first;
+    if (v->of[0].first >= e->temp.first && i < e->temp.count) e->busy[i / EPILOGUE_WIDTH] = false;
+}
+
+static void emit_node(Epilogue *e, int n, const GenExprNode *node, const Value *y, const Value a[3])
+{
+    if (node->op == EXPR_SIGMOID && e->group_sigmoids && n > 1) {
+        emit_sigmoids(e, n, y, &a[0]);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        if (node->op == EXPR_CONST) emit(e->k, MOV_F32, y->of[i], immf(node->value));
+        else emit_element(e, node->op, y->of[i], a[0].of[i], a[1].of[i], a[2].of[i]);
+    }
+}
+
+/* Emits node i and all below it for n elements. `out`: where the value shall go; NULL: anywhere. */
+static Value emit_tree(Epilogue *e, int n, int i, const Value *out, const Value leaf[EXPR_CONST])
 {
     const GenExprNode *node = &e->expr->node[i], *right = &e->expr->node[node->arg[1]];
-    PtxArg a[3];
-    if (node->op < EXPR_CONST) return leaf[node->op];
     bool fused = node->op == EXPR_ADD && right->op == EXPR_MUL;
     int operands = gen_expr_op[node->op].operands;
-    a[0] = operands > 0 ? emit_tree(e, node->arg[0], PTX_NONE, leaf) : PTX_NONE;
+    Value a[3] = {0};
+    if (node->op < EXPR_CONST) return leaf[node->op];
+    if (operands > 0) a[0] = emit_tree(e, n, node->arg[0], NULL, leaf);
     if (fused) {
-        a[1] = emit_tree(e, right->arg[0], PTX_NONE, leaf);
-        a[2] = emit_tree(e, right->arg[1], PTX_NONE, leaf);
+        a[1] = emit_tree(e, n, right->arg[0], NULL, leaf);
+        a[2] = emit_tree(e, n, right->arg[1], NULL, leaf);
         operands = 3;
     } else {
-        for (int j = 1; j < operands; j++) a[j] = emit_tree(e, node->arg[j], PTX_NONE, leaf);
+        for (int j = 1; j < operands; j++) a[j] = emit_tree(e, n, node->arg[j], NULL, leaf);
     }
-    PtxArg y = out.kind == PTX_ARG_NONE ? new_temp(e) : out;
-    if (node->op == EXPR_CONST) emit(e->k, MOV_F32, y, immf(node->value));
-    else if (fused) emit(e->k, FMA_F32, y, a[1], a[2], a[0]);
-    else emit_node(e, node->op, y, a);
-    for (int j = 0; j < operands; j++) release(e, a[j]);
+    Value y = out ? *out : new_temp(e);
+    if (!fused) emit_node(e, n, node, &y, a);
+    for (int j = 0; fused && j < n; j++) emit(e->k, FMA_F32, y.of[j], a[1].of[j], a[2].of[j], a[0].of[j]);
+    for (int j = 0; j < operands; j++) release(e, &a[j]);
     return y;
 }
 
-void gen_epilogue(Epilogue *e, PtxArg out, PtxArg z, PtxArg acc, PtxArg bias, PtxArg r)
+static Value spread(PtxArg regs, int n)
 {
-    const PtxArg leaf[EXPR_CONST] = {
-        [EXPR_Z] = z, [EXPR_ACC] = acc, [EXPR_BIAS] = bias, [EXPR_R] = r, [EXPR_S] = e->s, [EXPR_T] = e->t};
-    PtxArg value = emit_tree(e, e->expr->n - 1, out, leaf);
-    if (value.first != out.first) emit(e->k, MOV_F32, out, value);
+    Value v = {0};
+    for (int i = 0; i < n && regs.kind == PTX_ARG_REG; i++) v.of[i] = at(regs, i);
+    return v;
+}
+
+static Value repeated(PtxArg reg)
+{
+    Value v;
+    for (int i = 0; i < EPILOGUE_WIDTH; i++) v.of[i] = reg;
+    return v;
+}
+
+void gen_epilogue(Epilogue *e, const EpilogueElements *x)
+{
+    Value out = spread(x->y, x->n), leaf[EXPR_CONST];
+    leaf[EXPR_Z] = spread(x->z, x->n);
+    leaf[EXPR_R] = spread(x->r, x->n);
+    leaf[EXPR_S] = repeated(e->s);
+    leaf[EXPR_T] = repeated(e->t);
+    for (int i = 0; i < x->n; i++) {
+        leaf[EXPR_ACC].of[i] = x->acc[i];
+        leaf[EXPR_BIAS].of[i] = x->bias[i];
+    }
+    Value value = emit_tree(e, x->n, e->expr->n - 1, &out, leaf);
+    for (int i = 0; i < x->n; i++)
+        if (value.of[i].first != out.of[i].first) emit(e->k, MOV_F32, out.of[i], value.of[i]);
 }

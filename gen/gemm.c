@@ -28,7 +28,7 @@ static void header(Gemm *g)
     ptx_header(k, "smem_bytes: %d", p->smem_bytes);
     ptx_header(k, "params: x:u64 w:u64 bias:u64 y:u64%s m:u32 n:u32 k:u32 ldx:u64 ldw:u64 ldy:u64%s%s%s", p->epilogue.uses_r ? " r:u64" : "",
                p->epilogue.uses_r ? " ldr:u64" : "", p->epilogue.uses_s ? " s:f32" : "", p->epilogue.uses_t ? " t:f32" : "");
-    ptx_header(k, "align: x=%d w=%d y=%d", c->x_copy_bytes, c->w_copy_bytes, p->y_align_bytes);
+    ptx_header(k, "align: x=%d w=%d y=%d", c->x_copy_bytes, c->w_copy_bytes, c->y_store_bytes);
     ptx_header(k, "workspace_bytes: 0");
 }
 

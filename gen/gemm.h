@@ -43,20 +43,29 @@ void gen_gemm_mma(Gemm *g);
  * Emits: at = row * row_bytes + 16 * (chunk ^ f(row)). */
 void gen_swizzled_offset(Gemm *g, PtxArg at, PtxArg row, PtxArg chunk);
 
-/* store.c: acc[(i * mma_n + j) * 4 ..] is the 16x8 mma tile (i, j) of this warp. */
+/* store.c: acc[(i * mma_n + j) * 4 ..] is the 16x8 mma tile (i, j) of this warp. Shared memory is free for it
+ * when all warps have come here: it waits for that itself. */
 void gen_store(Gemm *g, PtxArg acc);
 
 /* epilogue.c */
+enum { EPILOGUE_WIDTH = 4 }; /* elements at a time */
 typedef struct Epilogue {
     PtxKernel *k;
     const GenExpr *expr;
     PtxArg s, t;              /* scalars, in registers, where the expression uses them */
     PtxArg temp;              /* f32 values of inner nodes */
+    PtxArg group;             /* scratch of a group of sigmoids */
     PtxArg u, v, w, p;        /* scratch of one function */
+    bool group_sigmoids;      /* sigmoids may share a reciprocal */
     bool busy[GEN_MAX_EXPR_NODES];
 } Epilogue;
+/* What the leaves are: f32 registers, n of each; r is PTX_NONE when the expression has none. */
+typedef struct EpilogueElements {
+    int n;                    /* 2 or 4 */
+    PtxArg y, z, r;           /* arrays */
+    PtxArg acc[EPILOGUE_WIDTH], bias[EPILOGUE_WIDTH];
+} EpilogueElements;
 void gen_epilogue_begin(Epilogue *e, const Gemm *g);
-/* out = expression; z, acc, bias, r are fp32 registers (r: PTX_NONE when the expression has none). */
-void gen_epilogue(Epilogue *e, PtxArg out, PtxArg z, PtxArg acc, PtxArg bias, PtxArg r);
+void gen_epilogue(Epilogue *e, const EpilogueElements *x);
 
 #endif

@@ -269,7 +269,7 @@ static void end_copy(Mma *g)
 static void turn_to_free_slot(Mma *g)
 {
     PtxKernel *k = g->k;
-    int stage_bytes = g->plan->stage_bytes, last = g->plan->smem_bytes - stage_bytes;
+    int stage_bytes = g->plan->stage_bytes, last = g->plan->ring_bytes - stage_bytes;
     emit(k, SETP_EQ_U32, g->p, g->read_slot, imm(0));
     emit(k, ADD_S32, g->slot, g->read_slot, imm(-stage_bytes));
     emit(k, SELP_B32, g->slot, imm(last), g->slot, g->p);
@@ -336,7 +336,7 @@ static void multiply_step(Mma *g, int step, Copy copy)
 static void next_slot(Mma *g)
 {
     PtxKernel *k = g->k;
-    int stage_bytes = g->plan->stage_bytes, last = g->plan->smem_bytes - stage_bytes;
+    int stage_bytes = g->plan->stage_bytes, last = g->plan->ring_bytes - stage_bytes;
     emit(k, SETP_EQ_U32, g->p, g->read_slot, imm(last));
     emit(k, SELP_B32, g->slot, imm(-last), imm(stage_bytes), g->p);
     emit(k, ADD_S32, g->read_slot, g->read_slot, g->slot);

@@ -24,7 +24,8 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (c->group_m < 1 || c->group_m > 64) return gen_fail(error, "group_m=%d is not from 1 to 64", c->group_m);
     if (!one_of(c->x_copy_bytes, copies, 4)) return gen_fail(error, "x_copy_bytes=%d is not 16, 8, 4 or 2", c->x_copy_bytes);
     if (!one_of(c->w_copy_bytes, copies, 4)) return gen_fail(error, "w_copy_bytes=%d is not 16, 8, 4 or 2", c->w_copy_bytes);
-    if (c->y_store_elems != 1 && c->y_store_elems != 2) return gen_fail(error, "y_store_elems=%d is not 1 or 2", c->y_store_elems);
+    if (!one_of(c->y_store_bytes, copies, 4) || c->y_store_bytes < gen_type_bytes(c->y))
+        return gen_fail(error, "y_store_bytes=%d is not 16, 8, 4 or 2, or less than one element of %s", c->y_store_bytes, gen_type_name(c->y));
     return true;
 }
 
@@ -44,6 +45,26 @@ static bool plan_warps(const GenConfig *c, GenPlan *p, GenError *error)
     return true;
 }
 
+static int min_int(int a, int b) { return a < b ? a : b; }
+
+/* The way of 16 rows of a warp tile through shared memory to y. */
+static bool plan_store(const GenConfig *c, GenPlan *p, GenError *error)
+{
+    if (p->warp_n & (p->warp_n - 1))
+        return gen_fail(error, "tile_n=%d gives each of %d warps %d columns; that must be a power of 2", c->tile_n, c->warps_n, p->warp_n);
+    p->y_bytes = gen_type_bytes(c->y);
+    p->bias_bytes = gen_type_bytes(c->bias);
+    int row_bytes = p->warp_n * p->y_bytes;
+    p->y_piece_bytes = min_int(c->y_store_bytes, row_bytes / 2); /* so that 32 lanes cover at most 16 rows */
+    p->y_piece_elems = p->y_piece_bytes / p->y_bytes;
+    int row_pieces = row_bytes / p->y_piece_bytes;
+    p->y_row_lanes = min_int(row_pieces, 32);
+    p->y_row_parts = row_pieces / p->y_row_lanes;
+    p->y_pitch_bytes = row_bytes / 16 % 2 ? row_bytes : row_bytes + 16; /* an odd multiple of 16 */
+    p->y_buffer_bytes = 16 * p->y_pitch_bytes;
+    return true;
+}
+
 static void plan_operand(const GenPlan *p, GenOperandPlan *o, int rows, int smem_offset, int copy_bytes)
 {
     *o = (GenOperandPlan){.rows = rows, .smem_offset = smem_offset, .copy_bytes = copy_bytes};
@@ -60,13 +81,13 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     plan_operand(p, &p->x, c->tile_m, 0, c->x_copy_bytes);
     plan_operand(p, &p->w, c->tile_n, c->tile_m * p->row_bytes, c->w_copy_bytes);
     p->stage_bytes = (c->tile_m + c->tile_n) * p->row_bytes;
-    p->smem_bytes = c->stages * p->stage_bytes;
+    p->ring_bytes = c->stages * p->stage_bytes;
+    int store_bytes = p->warps * 2 * p->y_buffer_bytes;
+    p->smem_bytes = p->ring_bytes > store_bytes ? p->ring_bytes : store_bytes;
     if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
     return gen_fail(error, "stages=%d of %dx%dx%d needs %d B of shared memory; %s allows %d", c->stages, c->tile_m, c->tile_n,
                     c->tile_k, p->smem_bytes, c->arch->name, c->arch->block_smem_bytes);
 }
-
-static int min_int(int a, int b) { return a < b ? a : b; }
 
 /* Blocks whose registers fit: an SM is four partitions with a quarter of the registers each, a warp lives in
  * one of them, and a thread's registers come in units of 8. */
@@ -105,10 +126,8 @@ bool gen_plan(const GenConfig *c, GenPlan *p, GenError *error)
     p->config = *c;
     if (!gen_expr_parse(c->epilogue, &p->epilogue, error)) return false;
     gen_config_name(c, p->name);
-    p->y_bytes = gen_type_bytes(c->y);
-    p->bias_bytes = gen_type_bytes(c->bias);
-    p->y_align_bytes = p->y_bytes * c->y_store_elems;
-    return check_fields(c, error) && plan_warps(c, p, error) && plan_smem(c, p, error) && plan_occupancy(c, p, error);
+    return check_fields(c, error) && plan_warps(c, p, error) && plan_store(c, p, error) && plan_smem(c, p, error) &&
+           plan_occupancy(c, p, error);
 }
 
 bool gen_config_check(const GenConfig *config, GenError *error)

@@ -30,13 +30,20 @@ struct GenPlan {
     int rows_per_pass;      /* rows that all threads copy at once */
     int swizzle_period;     /* passes after which the swizzle of a thread's chunk repeats */
     GenOperandPlan x, w;
-    int stage_bytes, smem_bytes;
+    int stage_bytes, ring_bytes; /* of a k-block of x and W; of all stages */
+    int smem_bytes;
 
     int regs_acc, regs_frag, regs_address; /* 32-bit registers a thread needs for sure */
     int regs_estimate;                     /* with what the rest takes by experience */
     int blocks_per_sm;
-    int y_bytes, bias_bytes;               /* of an element */
-    int y_align_bytes;
+
+    int y_bytes, bias_bytes; /* of an element */
+    int y_piece_bytes;       /* what a lane stores to y at once */
+    int y_piece_elems;
+    int y_row_lanes;         /* lanes along a row of a warp's tile, at most 32 */
+    int y_row_parts;         /* turns that 32 lanes need for a row */
+    int y_pitch_bytes;       /* of a row on its way through shared memory */
+    int y_buffer_bytes;      /* of 16 such rows; a warp has two */
 };
 
 enum { GEN_CHUNK_BYTES = 16, GEN_MAX_REGS = 255 };

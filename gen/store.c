@@ -1,4 +1,5 @@
-/* store.c: from accumulator fragments to y, every intermediate in registers, each output stored once.
+/* store.c: from accumulator fragments to y. Each output is made in registers and stored to y once; only its
+ * final bits pass through shared memory, where fragments become whole rows.
  *
  * Lane l of a warp holds, of each 16x8 mma tile (PTX ISA 9.7.14.5.8):
  *
@@ -6,7 +7,16 @@
  *     row l/4       c0  c1
  *     row l/4 + 8   c2  c3
  *
- * Bias is loaded once a column and kept; rows and columns behind the edge are not stored.
+ * Storing that directly would write 16 bytes of a row at a time, half a sector. So, for each 16 rows of its
+ * warp tile, a warp
+ *
+ *     z = acc + bias, y = epilogue, rounded, to its own 16 rows of shared memory
+ *     waits for its lanes
+ *     copies them to y in pieces of y_piece_bytes, lanes along the rows
+ *
+ * with two such buffers in turn, so that one wait is enough. Rows of a buffer stand at an odd multiple of 16
+ * bytes: no bank conflicts. Bias is loaded once a column and kept. Rows and columns behind the edge are not
+ * stored; a piece that the last column cuts is stored element by element.
  */
 #include "gen/gemm.h"
 
@@ -18,15 +28,133 @@ typedef struct Store {
     const GenPlan *p;
     Epilogue epilogue;
     PtxArg acc;
-    PtxArg row, rows_left;  /* b32, signed: rows from this one to the end of y */
-    PtxArg cols_left;       /* b32, signed: columns from this lane's first to the end of y */
-    PtxArg bias;            /* f32[2 * mma_n] */
-    PtxArg y_row, y_step;   /* b64: this row's address at this lane's first column; 8 rows in bytes */
-    PtxArg r_row, r_step;
-    PtxArg p_row, p_col, p_pair, p_one;
-    PtxArg z, r, y;         /* f32, f32[2], f32[2] */
-    PtxArg half, pair;      /* b16, b32 */
+    /* as fragments lie */
+    PtxArg row, col;              /* b32: of this lane's first element */
+    PtxArg rows_left, cols_left;  /* b32, signed: from there to the end of y */
+    PtxArg bias;                  /* f32[2 * mma_n] */
+    PtxArg r_at, r_step;          /* b64: this row of r at this lane's first column; 8 rows in bytes */
+    PtxArg stage_at;              /* b32: where this lane's first element goes in buffer 0 */
+    /* as rows are copied out */
+    PtxArg piece_at;              /* b32: this lane's piece of buffer 0 */
+    PtxArg piece_rows, piece_cols;/* b32, signed: rows and columns from there to the end of y */
+    PtxArg y_at, y_step;          /* b64: its place in y; the rows of one turn in bytes */
+    PtxArg ragged;                /* predicate, of the block: the last column cuts a piece */
+    PtxArg p_row, p_col, p_ragged;
+    PtxArg z, r, y;               /* f32[4] */
+    PtxArg half, word;            /* b16[2], b32[4] */
 } Store;
+
+/* ---- addresses ---- */
+
+static PtxArg word_reg(Store *s, const char *name) { return ptx_reg(s->k, PTX_B32, name); }
+
+static void declare(Store *s)
+{
+    PtxKernel *k = s->k;
+    s->row = word_reg(s, "row");
+    s->col = word_reg(s, "col");
+    s->rows_left = word_reg(s, "rows_left");
+    s->cols_left = word_reg(s, "cols_left");
+    s->stage_at = word_reg(s, "stage_at");
+    s->piece_at = word_reg(s, "piece_at");
+    s->piece_rows = word_reg(s, "piece_rows");
+    s->piece_cols = word_reg(s, "piece_cols");
+    s->ragged = ptx_reg(k, PTX_PRED, "ragged");
+    s->p_row = ptx_reg(k, PTX_PRED, "p_row");
+    s->p_col = ptx_reg(k, PTX_PRED, "p_col");
+    s->p_ragged = ptx_reg(k, PTX_PRED, "p_ragged");
+    s->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
+    s->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
+    if (s->p->epilogue.uses_r) s->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
+    s->half = ptx_regs(k, PTX_B16, "half", 2);
+    s->word = ptx_regs(k, PTX_B32, "word", 4);
+}
+
+/* row, col and what is left of y from there; `row` and `col` come in as places inside the warp tile. */
+static void place(Store *s, PtxArg row, PtxArg col, PtxArg rows_left, PtxArg cols_left)
+{
+    PtxKernel *k = s->k;
+    emit(k, MAD_LO_S32, row, s->g->warp_m, imm(s->p->warp_m), row);
+    emit(k, ADD_S32, row, row, s->g->row0);
+    emit(k, SUB_S32, rows_left, s->g->m, row);
+    emit(k, MAD_LO_S32, col, s->g->warp_n, imm(s->p->warp_n), col);
+    emit(k, ADD_S32, col, col, s->g->col0);
+    emit(k, SUB_S32, cols_left, s->g->n, col);
+}
+
+/* at = base + row * pitch + col * bytes, and step = rows * pitch, in bytes */
+static void matrix_place(Store *s, const char *name, PtxArg base, PtxArg pitch, PtxArg row, PtxArg col, int rows, PtxArg *at_, PtxArg *step)
+{
+    PtxKernel *k = s->k;
+    char text[48];
+    snprintf(text, sizeof text, "%s_row", name);
+    PtxArg row64 = ptx_reg(k, PTX_B64, text);
+    snprintf(text, sizeof text, "%s_at", name);
+    *at_ = ptx_reg(k, PTX_B64, text);
+    snprintf(text, sizeof text, "%s_%d_rows", name, rows);
+    *step = ptx_reg(k, PTX_B64, text);
+    emit(k, LD_PARAM_B64, *at_, mem(base, 0));
+    emit(k, LD_PARAM_B64, *step, mem(pitch, 0));
+    emit(k, MUL_LO_S64, *step, *step, imm(s->p->y_bytes));
+    emit(k, CVT_U64_U32, row64, row);
+    emit(k, MAD_LO_S64, *at_, row64, *step, *at_);
+    emit(k, MAD_WIDE_U32, *at_, col, imm(s->p->y_bytes), *at_);
+    emit(k, MUL_LO_S64, *step, *step, imm(rows));
+}
+
+/* This warp's buffers in shared memory. */
+static PtxArg warp_buffers(Store *s)
+{
+    PtxKernel *k = s->k;
+    PtxArg warp = word_reg(s, "warp_stage"), smem = word_reg(s, "smem_stage");
+    emit(k, SHR_U32, warp, s->g->tid, imm(5));
+    emit(k, MOV_SHARED, smem, shared_array());
+    emit(k, MAD_LO_S32, warp, warp, imm(2 * s->p->y_buffer_bytes), smem);
+    return warp;
+}
+
+static void fragment_places(Store *s)
+{
+    PtxKernel *k = s->k;
+    PtxArg buffers = warp_buffers(s);
+    emit(k, SHR_U32, s->row, s->g->lane, imm(2));
+    emit(k, AND_B32, s->col, s->g->lane, imm(3));
+    emit(k, SHL_B32, s->col, s->col, imm(1));
+    emit(k, MAD_LO_S32, s->stage_at, s->row, imm(s->p->y_pitch_bytes), buffers);
+    emit(k, MAD_LO_S32, s->stage_at, s->col, imm(s->p->y_bytes), s->stage_at);
+    place(s, s->row, s->col, s->rows_left, s->cols_left);
+    if (s->p->epilogue.uses_r) matrix_place(s, "r", s->g->r_param, s->g->ldr_param, s->row, s->col, 8, &s->r_at, &s->r_step);
+    s->piece_at = buffers;
+}
+
+static void piece_places(Store *s)
+{
+    PtxKernel *k = s->k;
+    const GenPlan *p = s->p;
+    PtxArg row = word_reg(s, "piece_row"), col = word_reg(s, "piece_col");
+    int lanes = p->y_row_lanes;
+    emit(k, DIV_U32, row, s->g->lane, imm(lanes));
+    emit(k, REM_U32, col, s->g->lane, imm(lanes));
+    emit(k, MUL_LO_S32, col, col, imm(p->y_piece_elems));
+    emit(k, MAD_LO_S32, s->piece_at, row, imm(p->y_pitch_bytes), s->piece_at);
+    emit(k, MAD_LO_S32, s->piece_at, col, imm(p->y_bytes), s->piece_at);
+    place(s, row, col, s->piece_rows, s->piece_cols);
+    matrix_place(s, "y", s->g->y_param, s->g->ldy_param, row, col, 32 / lanes, &s->y_at, &s->y_step);
+}
+
+/* Whether the last column of y lies in this block's tile and cuts a piece. */
+static void find_ragged(Store *s)
+{
+    PtxKernel *k = s->k;
+    PtxArg rest = word_reg(s, "ragged_elems"), cols = word_reg(s, "tile_cols");
+    if (s->p->y_piece_elems == 1) return;
+    emit(k, SUB_S32, cols, s->g->n, s->g->col0);
+    emit(k, SETP_LT_S32, s->ragged, cols, imm(s->p->config.tile_n));
+    emit(k, AND_B32, rest, s->g->n, imm(s->p->y_piece_elems - 1));
+    emit(k, SETP_GT_AND_S32, s->ragged, rest, imm(0), s->ragged);
+}
+
+/* ---- loads ---- */
 
 /* One element of type t at [address], as fp32, under guard p; what is not loaded is 0. */
 static void load_element(Store *s, GenType t, PtxArg value, PtxArg address, PtxArg p)
@@ -43,49 +171,9 @@ static void load_element(Store *s, GenType t, PtxArg value, PtxArg address, PtxA
         emit(k, CVT_F32_F16, value, at(s->half, 1));
     } else { /* bf16 is the upper half of an fp32 */
         emit(k, MOV_B16, at(s->half, 0), imm(0));
-        emit(k, PACK_B32, s->pair, span(s->half, 0, 2));
-        emit(k, MOV_F32_BITS, value, s->pair);
+        emit(k, PACK_B32, at(s->word, 0), span(s->half, 0, 2));
+        emit(k, MOV_F32_BITS, value, at(s->word, 0));
     }
-}
-
-static void place(Store *s)
-{
-    PtxKernel *k = s->k;
-    Gemm *g = s->g;
-    PtxArg col = ptx_reg(k, PTX_B32, "col");
-    s->row = ptx_reg(k, PTX_B32, "row");
-    s->rows_left = ptx_reg(k, PTX_B32, "rows_left");
-    s->cols_left = ptx_reg(k, PTX_B32, "cols_left");
-    emit(k, SHR_U32, s->row, g->lane, imm(2));
-    emit(k, MAD_LO_S32, s->row, g->warp_m, imm(s->p->warp_m), s->row);
-    emit(k, ADD_S32, s->row, s->row, g->row0);
-    emit(k, SUB_S32, s->rows_left, g->m, s->row);
-    emit(k, AND_B32, col, g->lane, imm(3));
-    emit(k, SHL_B32, col, col, imm(1));
-    emit(k, MAD_LO_S32, col, g->warp_n, imm(s->p->warp_n), col);
-    emit(k, ADD_S32, col, col, g->col0);
-    emit(k, SUB_S32, s->cols_left, g->n, col);
-    g->col0 = col; /* from here on, this lane's */
-}
-
-/* base + row * pitch + col * bytes, and the step of 8 rows. */
-static void matrix_row(Store *s, const char *name, PtxArg base, PtxArg pitch_elems, int bytes, PtxArg *row, PtxArg *step)
-{
-    PtxKernel *k = s->k;
-    char text[48];
-    snprintf(text, sizeof text, "%s_row64", name);
-    PtxArg row64 = ptx_reg(k, PTX_B64, text);
-    snprintf(text, sizeof text, "%s_at", name);
-    *row = ptx_reg(k, PTX_B64, text);
-    snprintf(text, sizeof text, "%s_8_rows", name);
-    *step = ptx_reg(k, PTX_B64, text);
-    emit(k, LD_PARAM_B64, *row, mem(base, 0));
-    emit(k, LD_PARAM_B64, *step, mem(pitch_elems, 0));
-    emit(k, MUL_LO_S64, *step, *step, imm(bytes));
-    emit(k, CVT_U64_U32, row64, s->row);
-    emit(k, MAD_LO_S64, *row, row64, *step, *row);
-    emit(k, MAD_WIDE_U32, *row, s->g->col0, imm(bytes), *row);
-    emit(k, SHL_B64, *step, *step, imm(3));
 }
 
 /* A null bias is a bias of zeros. */
@@ -98,7 +186,7 @@ static void load_bias(Store *s)
     s->bias = ptx_regs(k, PTX_F32, "bias", n);
     emit(k, LD_PARAM_B64, base, mem(s->g->bias_param, 0));
     emit(k, SETP_NE_B64, given, base, imm(0));
-    emit(k, MAD_WIDE_U32, base, s->g->col0, imm(s->p->bias_bytes), base);
+    emit(k, MAD_WIDE_U32, base, s->col, imm(s->p->bias_bytes), base);
     for (int i = 0; i < n; i++) {
         int col = 8 * (i / 2) + i % 2;
         emit(k, SETP_GT_AND_S32, s->p_col, s->cols_left, imm(col), given);
@@ -106,106 +194,136 @@ static void load_bias(Store *s)
     }
 }
 
-static void declare(Store *s)
-{
-    PtxKernel *k = s->k;
-    s->p_row = ptx_reg(k, PTX_PRED, "p_row");
-    s->p_col = ptx_reg(k, PTX_PRED, "p_col");
-    s->p_pair = ptx_reg(k, PTX_PRED, "p_pair");
-    s->p_one = ptx_reg(k, PTX_PRED, "p_one");
-    s->z = ptx_reg(k, PTX_F32, "z");
-    if (s->p->epilogue.uses_r) s->r = ptx_regs(k, PTX_F32, "r", 2);
-    s->y = ptx_regs(k, PTX_F32, "y", 2);
-    s->half = ptx_regs(k, PTX_B16, "half", 2);
-    s->pair = ptx_reg(k, PTX_B32, "pair");
-}
+/* ---- fragments to shared memory ---- */
 
-/* ---- stores ---- */
-
-static void store_one(Store *s, PtxArg p, PtxArg address, PtxArg value)
+/* Two neighbours, rounded, to this lane's place of column tile j in the rows `half` of a buffer. */
+static void stage_pair(Store *s, PtxArg low, PtxArg high, int buffer, int half, int j)
 {
-    PtxKernel *k = s->k;
-    switch (s->p->config.y) {
-    case GEN_F16:
-        emit(k, CVT_F16_F32, at(s->half, 0), value);
-        emit_if(k, p, ST_GLOBAL_B16, address, at(s->half, 0));
-        break;
-    case GEN_BF16:
-        emit(k, CVT_BF16_F32, at(s->half, 0), value);
-        emit_if(k, p, ST_GLOBAL_B16, address, at(s->half, 0));
-        break;
-    default: emit_if(k, p, ST_GLOBAL_F32, address, value); break;
-    }
-}
-
-static void store_pair(Store *s, PtxArg p, PtxArg address)
-{
-    PtxKernel *k = s->k;
-    PtxArg low = at(s->y, 0), high = at(s->y, 1);
-    if (s->p->config.y == GEN_F32) {
-        emit_if(k, p, ST_GLOBAL_V2_F32, address, span(s->y, 0, 2));
+    const GenPlan *p = s->p;
+    PtxArg to = mem(s->stage_at, buffer * p->y_buffer_bytes + half * 8 * p->y_pitch_bytes + j * 8 * p->y_bytes);
+    if (p->config.y == GEN_F32) {
+        emit(s->k, ST_SHARED_V2_F32, to, span(low, 0, 2));
         return;
     }
-    if (s->p->config.y == GEN_F16) emit(k, CVT_F16X2_F32, s->pair, high, low);
-    else emit(k, CVT_BF16X2_F32, s->pair, high, low);
-    emit_if(k, p, ST_GLOBAL_B32, address, s->pair);
+    if (p->config.y == GEN_F16) emit(s->k, CVT_F16X2_F32, at(s->word, 0), high, low);
+    else emit(s->k, CVT_BF16X2_F32, at(s->word, 0), high, low);
+    emit(s->k, ST_SHARED_B32, to, at(s->word, 0));
 }
 
-/* Columns col and col+1 of this row: both as a pair, or the ones that are inside one by one. */
-static void store_columns(Store *s, int col)
+static void load_residual(Store *s, int e, int col)
 {
-    PtxKernel *k = s->k;
-    PtxArg first = mem(s->y_row, col * s->p->y_bytes), second = mem(s->y_row, (col + 1) * s->p->y_bytes);
-    emit(k, SETP_GT_AND_S32, s->p_pair, s->cols_left, imm(col + 1), s->p_row);
-    if (s->p->config.y_store_elems == 2) {
-        emit(k, SETP_EQ_AND_U32, s->p_one, s->cols_left, imm(col + 1), s->p_row);
-        store_pair(s, s->p_pair, first);
-        store_one(s, s->p_one, first, at(s->y, 0));
-    } else {
-        emit(k, SETP_GT_AND_S32, s->p_one, s->cols_left, imm(col), s->p_row);
-        store_one(s, s->p_one, first, at(s->y, 0));
-        store_one(s, s->p_pair, second, at(s->y, 1));
+    emit(s->k, SETP_GT_AND_S32, s->p_col, s->cols_left, imm(col), s->p_row);
+    load_element(s, s->p->config.y, at(s->r, e), mem(s->r_at, col * s->p->y_bytes), s->p_col);
+}
+
+/* Column tiles j .. j+tiles-1 of rows `half` of row tile i: z = acc + bias, y = f(z). */
+static void finish(Store *s, int i, int half, int j, int tiles)
+{
+    EpilogueElements x = {.n = 2 * tiles, .y = s->y, .z = s->z, .r = s->r};
+    for (int e = 0; e < x.n; e++) {
+        int tile = j + e / 2;
+        x.acc[e] = at(s->acc, (i * s->p->mma_n + tile) * 4 + 2 * half + e % 2);
+        x.bias[e] = at(s->bias, 2 * tile + e % 2);
+        if (s->p->epilogue.uses_r) load_residual(s, e, 8 * tile + e % 2);
+        emit(s->k, ADD_F32, at(s->z, e), x.acc[e], x.bias[e]);
+    }
+    gen_epilogue(&s->epilogue, &x);
+    for (int t = 0; t < tiles; t++) stage_pair(s, at(s->y, 2 * t), at(s->y, 2 * t + 1), i % 2, half, j + t);
+}
+
+static void stage_rows(Store *s, int i)
+{
+    for (int half = 0; half < 2; half++) {
+        ptx_comment(s->k, "rows l/4 + %d of this warp", 16 * i + 8 * half);
+        if (s->p->epilogue.uses_r) emit(s->k, SETP_GT_S32, s->p_row, s->rows_left, imm(16 * i + 8 * half));
+        for (int j = 0; j < s->p->mma_n; j += 2) finish(s, i, half, j, s->p->mma_n - j < 2 ? 1 : 2);
+        if (s->p->epilogue.uses_r) emit(s->k, ADD_S64, s->r_at, s->r_at, s->r_step);
     }
 }
 
-/* One column pair of one row: z = acc + bias, y = f(z). */
-static void finish_pair(Store *s, PtxArg acc, int tile_n)
+/* ---- shared memory to y ---- */
+
+static void copy_piece(Store *s, PtxArg p, PtxArg to, PtxArg from)
 {
     PtxKernel *k = s->k;
-    bool has_r = s->p->epilogue.uses_r;
-    for (int i = 0; i < 2; i++) {
-        int col = 8 * tile_n + i;
-        PtxArg bias = at(s->bias, 2 * tile_n + i), r = has_r ? at(s->r, i) : PTX_NONE;
-        if (has_r) {
-            emit(k, SETP_GT_AND_S32, s->p_col, s->cols_left, imm(col), s->p_row);
-            load_element(s, s->p->config.y, r, mem(s->r_row, col * s->p->y_bytes), s->p_col);
+    switch (s->p->y_piece_bytes) {
+    case 16:
+        emit(k, LD_SHARED_V4_B32, span(s->word, 0, 4), from);
+        emit_if(k, p, ST_GLOBAL_V4_B32, to, span(s->word, 0, 4));
+        break;
+    case 8:
+        emit(k, LD_SHARED_V2_B32, span(s->word, 0, 2), from);
+        emit_if(k, p, ST_GLOBAL_V2_B32, to, span(s->word, 0, 2));
+        break;
+    case 4:
+        emit(k, LD_SHARED_B32, at(s->word, 0), from);
+        emit_if(k, p, ST_GLOBAL_B32, to, at(s->word, 0));
+        break;
+    case 2:
+        emit(k, LD_SHARED_B16, at(s->half, 0), from);
+        emit_if(k, p, ST_GLOBAL_B16, to, at(s->half, 0));
+        break;
+    }
+}
+
+/* The elements of a piece that the last column cuts. */
+static void copy_cut_piece(Store *s, PtxArg to, PtxArg from, int col)
+{
+    PtxKernel *k = s->k;
+    int elems = s->p->y_piece_elems, bytes = s->p->y_bytes;
+    emit(k, SETP_LT_AND_S32, s->p_ragged, s->piece_cols, imm(col + elems), s->p_row);
+    for (int e = 0; e < elems - 1; e++) {
+        PtxArg to_element = mem(to, to.imm + e * bytes), from_element = mem(from, from.imm + e * bytes);
+        emit(k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(col + e), s->p_ragged);
+        if (bytes == 4) emit(k, LD_SHARED_B32, at(s->word, 0), from_element);
+        else emit(k, LD_SHARED_B16, at(s->half, 0), from_element);
+        if (bytes == 4) emit_if(k, s->p_col, ST_GLOBAL_B32, to_element, at(s->word, 0));
+        else emit_if(k, s->p_col, ST_GLOBAL_B16, to_element, at(s->half, 0));
+    }
+}
+
+/* The 16 rows of row tile i: in turns of 32 / y_row_lanes rows, each in y_row_parts parts. */
+static void copy_rows(Store *s, int i)
+{
+    const GenPlan *p = s->p;
+    PtxKernel *k = s->k;
+    int rows_a_turn = 32 / p->y_row_lanes;
+    for (int row = 0; row < 16; row += rows_a_turn) {
+        emit(k, SETP_GT_S32, s->p_row, s->piece_rows, imm(16 * i + row));
+        for (int part = 0; part < p->y_row_parts; part++) {
+            int col = part * 32 * p->y_piece_elems;
+            PtxArg from = mem(s->piece_at, i % 2 * p->y_buffer_bytes + row * p->y_pitch_bytes + col * p->y_bytes), to = mem(s->y_at, col * p->y_bytes);
+            emit(k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(col + p->y_piece_elems - 1), s->p_row);
+            copy_piece(s, s->p_col, to, from);
+            if (p->y_piece_elems == 1) continue;
+            char label[48];
+            snprintf(label, sizeof label, "whole_%d_%d_%d", i, row, part);
+            emit_unless(k, s->ragged, BRA, ptx_label(k, label));
+            copy_cut_piece(s, to, from, col);
+            emit(k, LABEL, ptx_label(k, label));
         }
-        emit(k, ADD_F32, s->z, at(acc, i), bias);
-        gen_epilogue(&s->epilogue, at(s->y, i), s->z, at(acc, i), bias, r);
+        emit(k, ADD_S64, s->y_at, s->y_at, s->y_step);
     }
-    store_columns(s, 8 * tile_n);
 }
 
 void gen_store(Gemm *g, PtxArg acc)
 {
     Store s = {.g = g, .k = g->k, .p = g->p, .acc = acc};
     PtxKernel *k = g->k;
-    int n = g->p->mma_n;
     gen_tile_place(g);
-    ptx_section(k, "store: where this lane's outputs are");
+    ptx_section(k, "store: when all copies have landed and all warps are here, the ring is free");
+    emit(k, CP_ASYNC_WAIT, imm(0));
+    emit(k, BAR_SYNC, imm(0));
     declare(&s);
-    place(&s);
-    matrix_row(&s, "y", g->y_param, g->ldy_param, g->p->y_bytes, &s.y_row, &s.y_step);
-    if (g->p->epilogue.uses_r) matrix_row(&s, "r", g->r_param, g->ldr_param, g->p->y_bytes, &s.r_row, &s.r_step);
+    fragment_places(&s);
+    piece_places(&s);
+    find_ragged(&s);
     load_bias(&s);
     gen_epilogue_begin(&s.epilogue, g);
     ptx_section(k, "z = acc + bias; y = the epilogue of z; one store an output");
-    for (int half = 0; half < 2 * g->p->mma_m; half++) {
-        ptx_comment(k, "rows l/4 + %d of this warp", 8 * half);
-        emit(k, SETP_GT_S32, s.p_row, s.rows_left, imm(8 * half));
-        for (int j = 0; j < n; j++) finish_pair(&s, span(acc, ((half / 2) * n + j) * 4 + 2 * (half % 2), 2), j);
-        if (half + 1 == 2 * g->p->mma_m) break;
-        emit(k, ADD_S64, s.y_row, s.y_row, s.y_step);
-        if (g->p->epilogue.uses_r) emit(k, ADD_S64, s.r_row, s.r_row, s.r_step);
+    for (int i = 0; i < g->p->mma_m; i++) {
+        stage_rows(&s, i);
+        emit(k, BAR_WARP_SYNC);
+        copy_rows(&s, i);
     }
 }

@@ -43,6 +43,7 @@
     X(CUDA_ERROR_SYSTEM_DRIVER_MISMATCH, 803)       \
     X(CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE, 804) \
     X(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, 900)   \
+    X(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, 901)   \
     X(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, 906)      \
     X(CUDA_ERROR_UNKNOWN, 999)
 
@@ -71,6 +72,7 @@
     X(CU_STREAM_CAPTURE_STATUS_ACTIVE, 1)                           \
     X(CU_STREAM_CAPTURE_STATUS_INVALIDATED, 2)
 
+#define RT_CUDA_CAPTURE_MODES(X) X(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, 1)
 #define RT_CUDA_PROC_FLAGS(X) X(CU_GET_PROC_ADDRESS_DEFAULT, 0)
 #define RT_CUDA_PROC_RESULTS(X) X(CU_GET_PROC_ADDRESS_SUCCESS, 0)
 #define RT_CUDA_STREAM_FLAGS(X) X(CU_STREAM_DEFAULT, 0)
@@ -83,6 +85,7 @@
     X(CUfunction_attribute, RT_CUDA_FUNCTION_ATTRIBUTES)            \
     X(CUjit_option, RT_CUDA_JIT_OPTIONS)                            \
     X(CUstreamCaptureStatus, RT_CUDA_CAPTURE_STATUSES)              \
+    X(CUstreamCaptureMode, RT_CUDA_CAPTURE_MODES)                   \
     X(CUdriverProcAddress_flags, RT_CUDA_PROC_FLAGS)                \
     X(CUdriverProcAddressQueryResult, RT_CUDA_PROC_RESULTS)         \
     X(CUstream_flags, RT_CUDA_STREAM_FLAGS)                         \
@@ -96,7 +99,9 @@
     X(CUmodule, 8)                                                  \
     X(CUfunction, 8)                                                \
     X(CUstream, 8)                                                  \
-    X(CUevent, 8)
+    X(CUevent, 8)                                                   \
+    X(CUgraph, 8)                                                   \
+    X(CUgraphExec, 8)
 /* clang-format on */
 
 #ifndef RUNTIME_CUDA_LISTS_ONLY
@@ -115,6 +120,8 @@ typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream;
 typedef struct CUevent_st *CUevent;
+typedef struct CUgraph_st *CUgraph;
+typedef struct CUgraphExec_st *CUgraphExec;
 typedef uint64_t cuuint64_t;
 #endif
 

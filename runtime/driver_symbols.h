@@ -52,7 +52,14 @@ X(cuEventCreate,             cuEventCreate,                 2000, REQUIRED, (CUe
 X(cuEventDestroy,            cuEventDestroy_v2,             4000, REQUIRED, (CUevent event)) \
 X(cuEventRecord,             cuEventRecord,                 2000, REQUIRED, (CUevent event, CUstream stream)) \
 X(cuEventSynchronize,        cuEventSynchronize,            2000, REQUIRED, (CUevent event)) \
-X(cuEventElapsedTime,        cuEventElapsedTime,            2000, REQUIRED, (float *milliseconds, CUevent start, CUevent stop))
+X(cuEventElapsedTime,        cuEventElapsedTime,            2000, REQUIRED, (float *milliseconds, CUevent start, CUevent stop)) \
+/* graphs: the driver has all of these or the runtime uses none */ \
+X(cuStreamBeginCapture,      cuStreamBeginCapture_v2,      10010, OPTIONAL, (CUstream stream, CUstreamCaptureMode mode)) \
+X(cuStreamEndCapture,        cuStreamEndCapture,           10000, OPTIONAL, (CUstream stream, CUgraph *graph)) \
+X(cuGraphInstantiateWithFlags, cuGraphInstantiateWithFlags, 11040, OPTIONAL, (CUgraphExec *exec, CUgraph graph, unsigned long long flags)) \
+X(cuGraphDestroy,            cuGraphDestroy,               10000, OPTIONAL, (CUgraph graph)) \
+X(cuGraphExecDestroy,        cuGraphExecDestroy,           10000, OPTIONAL, (CUgraphExec exec)) \
+X(cuGraphLaunch,             cuGraphLaunch,                10000, OPTIONAL, (CUgraphExec exec, CUstream stream))
 /* clang-format on */
 
 #endif

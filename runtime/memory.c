@@ -1,4 +1,4 @@
-/* memory.c: device memory, streams and timers, as far as tools and tests need them. */
+/* memory.c: device memory, streams, timers and graphs, as far as tools and tests need them. */
 #include "runtime/context.h"
 
 #include <stdlib.h>
@@ -172,4 +172,84 @@ ts_status ts_timer_milliseconds(ts_timer *timer, float *milliseconds)
     ts_status status = wait_for_stop(timer);
     if (status) return status;
     CALL_IN(timer->context, cuEventElapsedTime(milliseconds, timer->start, timer->stop), "reading a timer");
+}
+
+/* ---- graphs ---- */
+
+struct ts_graph {
+    ts_context *context;
+    CUgraphExec exec;
+};
+
+static ts_status check_graph_functions(const ts_context *context)
+{
+    const RtDriver *d = &context->driver;
+    if (d->cuStreamBeginCapture && d->cuStreamEndCapture && d->cuGraphInstantiateWithFlags &&
+        d->cuGraphDestroy && d->cuGraphExecDestroy && d->cuGraphLaunch)
+        return TS_OK;
+    return rt_fail(TS_ERROR_UNSUPPORTED,
+                   "this CUDA driver has no graphs: update it to CUDA 11.4 or newer, or launch one by one");
+}
+
+/* Of this thread alone: other threads of the process go on as they like. */
+ts_status ts_graph_begin(ts_context *context, ts_stream stream)
+{
+    if (!context || !stream) return null_argument(context ? "stream" : "context");
+    ts_status status = check_graph_functions(context);
+    if (status) return status;
+    CALL_IN(context, cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
+            "beginning to capture a stream");
+}
+
+/* In the context. The graph itself is only needed until it is instantiated. */
+static ts_status end_capture(ts_graph *graph, ts_stream stream)
+{
+    const RtDriver *driver = &graph->context->driver;
+    CUgraph captured = NULL;
+    ts_status status = rt_driver_check(driver, driver->cuStreamEndCapture(stream, &captured),
+                                       "ending the capture of a stream");
+    if (status) return status;
+    status = rt_driver_check(driver, driver->cuGraphInstantiateWithFlags(&graph->exec, captured, 0),
+                             "making a graph of what was captured");
+    driver->cuGraphDestroy(captured);
+    return status;
+}
+
+ts_status ts_graph_end(ts_context *context, ts_stream stream, ts_graph **graph)
+{
+    bool pushed;
+    if (!graph) return null_argument("graph");
+    *graph = NULL;
+    if (!context || !stream) return null_argument(context ? "stream" : "context");
+    ts_status status = check_graph_functions(context);
+    if (status) return status;
+    ts_graph *made = calloc(1, sizeof *made);
+    if (!made) return rt_fail(TS_ERROR_OUT_OF_MEMORY, "no memory for a graph");
+    made->context = rt_context_use(context);
+    status = rt_enter(context, &pushed);
+    if (!status) {
+        status = end_capture(made, stream);
+        rt_leave(context, pushed);
+    }
+    if (status) ts_graph_destroy(made);
+    else *graph = made;
+    return status;
+}
+
+ts_status ts_graph_launch(const ts_graph *graph, ts_stream stream)
+{
+    if (!graph) return null_argument("graph");
+    CALL_IN(graph->context, cuGraphLaunch(graph->exec, stream), "launching a graph");
+}
+
+void ts_graph_destroy(ts_graph *graph)
+{
+    bool pushed;
+    if (!graph) return;
+    if (graph->exec && !rt_enter(graph->context, &pushed)) {
+        graph->context->driver.cuGraphExecDestroy(graph->exec);
+        rt_leave(graph->context, pushed);
+    }
+    rt_context_drop(graph->context);
+    free(graph);
 }

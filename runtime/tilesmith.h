@@ -292,6 +292,15 @@ TS_API ts_status ts_timer_stop(ts_timer *timer, ts_stream stream);
 /* Waits for the stop. */
 TS_API ts_status ts_timer_milliseconds(ts_timer *timer, float *milliseconds);
 
+/* Launches recorded once and replayed as one: between begin and end, what is launched on the stream is kept
+ * and not run. The stream must not be the default one; kernels must be loaded before. A driver without graphs
+ * (before CUDA 11.4) gives TS_ERROR_UNSUPPORTED at begin. The kernels of a graph must outlive it. */
+typedef struct ts_graph ts_graph;
+TS_API ts_status ts_graph_begin(ts_context *context, ts_stream stream);
+TS_API ts_status ts_graph_end(ts_context *context, ts_stream stream, ts_graph **graph);
+TS_API ts_status ts_graph_launch(const ts_graph *graph, ts_stream stream);
+TS_API void ts_graph_destroy(ts_graph *graph); /* its work must be done; NULL is allowed */
+
 #ifdef __cplusplus
 }
 #endif

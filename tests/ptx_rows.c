@@ -183,10 +183,11 @@ static void compare(const Block *b)
                                    a == c && before,
                                    before && differ,
                                    differ ? a : c,
-                                   before && differ ? 7 : c,
+                                   before && sa < sc ? 7 : c,
                                    less,
                                    less ? a : c,
-                                   x < 2 ? bits(1) : c};
+                                   x < 2 ? bits(1) : c,
+                                   before && sa < sc};
         memcpy(out, wanted, sizeof wanted);
     }
 }
@@ -206,7 +207,8 @@ static void floats(const Block *b)
         const float wanted[] = {
             x + y,         x + 1,          x - y,          1 - y,           x * y,    x * f32(0xBFB8AA3B),
             fmaf(x, y, z), fmaf(x, 2, 1),  x / y,          1 / y,           fabsf(x), -x,
-            lower(x, y),   lower(x, 0.0f), -lower(-x, -y), -lower(-x, 0.0f)};
+            lower(x, y),   lower(x, 0.0f), -lower(-x, -y), -lower(-x, 0.0f),
+            isnan(x) ? y : isnan(y) ? x : lower(x, y)};
         for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) out[i] = bits(wanted[i]);
     }
 }
@@ -282,7 +284,7 @@ static void global(const Block *b)
 {
     EACH(l) {
         const uint32_t wanted[] = {in[0],  in[1], (in[2] & 0xFFFF) | (in[3] & 0xFFFF0000),
-                                   in[31], in[4], in[3]};
+                                   in[31], in[4], in[3], in[6], in[5], in[6], in[5]};
         memcpy(out, wanted, sizeof wanted);
     }
 }
@@ -292,6 +294,9 @@ static void shared(const Block *b)
     EACH(l) {
         memcpy(out, b->in[31 - l], 16);
         out[4] = b->in[l ^ 5][0];
+        memcpy(out + 6, b->in[31 - l], 8);
+        out[8] = b->in[31 - l][0] >> 16 | in[0] << 16;
+        for (int i = 0; i < 4; i++) out[12 + i] = b->in[2 * (l & 15) + i / 2][i % 2];
     }
 }
 

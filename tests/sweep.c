@@ -82,7 +82,7 @@ static void epilogues(ts_context *context, const GenArch *arch)
         gen_config_set_warps(&config, "2x2", &error);
         config.y = i % 3 == 0 ? GEN_F32 : config.w;
         config.bias = i % 4 == 0 ? GEN_F32 : i % 4 == 1 ? GEN_BF16 : GEN_F16;
-        config.y_store_elems = 1 + (int)(i % 2);
+        config.y_store_bytes = i % 2 ? 4 : 16;
         gen_config_set_epilogue(&config, epilogue[i], &error);
         gen_config_name(&config, name);
         note("%s", epilogue[i]);

@@ -78,6 +78,7 @@ X(SETP_GE_S32,      80, 70, 0,            "setp.ge.s32 %=p, %r, %R",            
 X(SETP_GT_S32,      80, 70, 0,            "setp.gt.s32 %=p, %r, %R",                         "9.7.6.2")  \
 X(SETP_GT_AND_S32,  80, 70, 0,            "setp.gt.and.s32 %=p, %r, %R, %p",                 "9.7.6.2")  \
 X(SETP_EQ_AND_U32,  80, 70, 0,            "setp.eq.and.u32 %=p, %r, %R, %p",                 "9.7.6.2")  \
+X(SETP_LT_AND_S32,  80, 70, 0,            "setp.lt.and.s32 %=p, %r, %R, %p",                 "9.7.6.2")  \
 X(SETP_NE_B64,      80, 70, 0,            "setp.ne.b64 %=p, %d, %D",                         "9.7.6.2")  \
 X(SELP_B32,         80, 70, 0,            "selp.b32 %=r, %R, %R, %p",                        "9.7.6.3")  \
 X(SELP_F32,         80, 70, 0,            "selp.f32 %=f, %F, %F, %p",                        "9.7.6.3")  \
@@ -89,6 +90,7 @@ X(FMA_F32,          80, 70, 0,            "fma.rn.f32 %=f, %f, %F, %F",         
 X(DIV_F32,          80, 70, 0,            "div.rn.f32 %=f, %F, %F",                          "9.7.3.8")  \
 X(ABS_F32,          80, 70, 0,            "abs.f32 %=f, %f",                                 "9.7.3.9")  \
 X(NEG_F32,          80, 70, 0,            "neg.f32 %=f, %f",                                 "9.7.3.10") \
+X(MIN_F32,          80, 70, 0,            "min.f32 %=f, %f, %F",                             "9.7.3.11") \
 X(MIN_NAN_F32,      80, 70, 0,            "min.NaN.f32 %=f, %f, %F",                         "9.7.3.11") \
 X(MAX_NAN_F32,      80, 70, 0,            "max.NaN.f32 %=f, %f, %F",                         "9.7.3.12") \
 X(RCP_APPROX,       80, 70, 0,            "rcp.approx.ftz.f32 %=f, %f",                      "9.7.3.13") \
@@ -106,8 +108,13 @@ X(LD_GLOBAL_F32,    80, 70, LOAD,         "ld.global.nc.f32 %=f, %[d]",         
 X(ST_GLOBAL_B16,    80, 70, STORE,        "st.global.b16 %[d], %h",                          "9.7.9.11") \
 X(ST_GLOBAL_B32,    80, 70, STORE,        "st.global.b32 %[d], %r",                          "9.7.9.11") \
 X(ST_GLOBAL_F32,    80, 70, STORE,        "st.global.f32 %[d], %f",                          "9.7.9.11") \
-X(ST_GLOBAL_V2_F32, 80, 70, STORE,        "st.global.v2.f32 %[d], %{2f}",                    "9.7.9.11") \
+X(ST_GLOBAL_V2_B32, 80, 70, STORE,        "st.global.v2.b32 %[d], %{2r}",                    "9.7.9.11") \
+X(ST_GLOBAL_V4_B32, 80, 70, STORE,        "st.global.v4.b32 %[d], %{4r}",                    "9.7.9.11") \
 X(LD_SHARED_B32,    80, 70, LOAD,         "ld.shared.b32 %=r, %[r]",                         "9.7.9.8")  \
+X(LD_SHARED_B16,    80, 70, LOAD,         "ld.shared.b16 %=h, %[r]",                         "9.7.9.8")  \
+X(LD_SHARED_V2_B32, 80, 70, LOAD,         "ld.shared.v2.b32 %={2r}, %[r]",                   "9.7.9.8")  \
+X(LD_SHARED_V4_B32, 80, 70, LOAD,         "ld.shared.v4.b32 %={4r}, %[r]",                   "9.7.9.8")  \
+X(ST_SHARED_V2_F32, 80, 70, STORE,        "st.shared.v2.f32 %[r], %{2f}",                    "9.7.9.11") \
 X(ST_SHARED_B32,    80, 70, STORE,        "st.shared.b32 %[r], %r",                          "9.7.9.11") \
 X(ST_SHARED_V4_B32, 80, 70, STORE,        "st.shared.v4.b32 %[r], %{4r}",                    "9.7.9.11") \
 X(CP_ASYNC_CG_16,   80, 74, LOAD | ASYNC, "cp.async.cg.shared.global.L2::128B %[r], %[d], 16, %R", "9.7.9.25.3.1") \
@@ -123,6 +130,7 @@ X(MMA_F16,          80, 70, WARP, "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16
 X(MMA_BF16,         80, 70, WARP, "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 %={4f}, %{4r}, %{2r}, %{4f}", "9.7.14.5.14") \
 /* control and barriers */ \
 X(BAR_SYNC,         80, 70, WARP,         "bar.sync %i<0,15>",                               "9.7.13.1") \
+X(BAR_WARP_SYNC,    80, 70, WARP,         "bar.warp.sync 0xffffffff",                        "9.7.13.2") \
 X(BRA,              80, 70, JUMP,         "bra %L",                                          "9.7.12.3") \
 X(RET,              80, 70, JUMP,         "ret",                                             "9.7.12.6")
 

@@ -19,7 +19,7 @@ is(works('its epilogue spelled out', 'gen', '--epilogue', 'z+s*sigmoid( z )'), $
 sub config_of { my $text = works("gen @_", 'gen', @_); return $text =~ m{^// config: (\S+)$}m ? $1 : 'none' }
 is(config_of(qw(--arch sm_80 --dtype bf16)), 'mma_sm80_bf16_128x128x32_w2x4_s3', 'arch and dtype');
 is(config_of(qw(--tile 64x32x32 --warps 2x2 --stages 4)), 'mma_sm89_f16_64x32x32_w2x2_s4', 'tile, warps, stages');
-is(config_of(qw(--group-m 4 --x-copy-bytes 8 --w-copy-bytes 4 --y-store-elems 1)), "${name}_g4_vx8_vw4_vy1", 'the other fields');
+is(config_of(qw(--group-m 4 --x-copy-bytes 8 --w-copy-bytes 4 --y-store-bytes 2)), "${name}_g4_vx8_vw4_vy2", 'the other fields');
 is(config_of('--config', $name, '--arch', 'sm_86', '--stages', 2), 'mma_sm86_f16_128x128x32_w2x4_s2', 'options change a named config');
 is(config_of('--config', "${name}_g4", '--dtype', 'bf16'), 'mma_sm89_bf16_128x128x32_w2x4_s3_g4', 'its types too');
 
@@ -93,7 +93,7 @@ refused(1, qr/./, 'gen', '--stages', 0);
 refused(1, qr/./, 'gen', '--tile', '100x100x32');
 refused(1, qr/./, 'gen', '--warps', '16x16');
 refused(1, qr/./, 'gen', '--x-copy-bytes', 3);
-refused(1, qr/./, 'gen', '--y-store-elems', 7);
+refused(1, qr/./, 'gen', '--y-store-bytes', 7);
 refused(1, qr/./, 'gen', '--group-m', 0);
 
 # ---- list ----

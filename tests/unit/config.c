@@ -11,7 +11,7 @@ static void names(void)
 {
     static const char *const good[] = {
         "mma_sm89_f16_128x128x32_w2x4_s3",
-        "mma_sm80_bf16_128x256x64_w2x4_s3_biasf32_yf32_g4_vx8_vw4_vy1_o1",
+        "mma_sm80_bf16_128x256x64_w2x4_s3_biasf32_yf32_g4_vx8_vw4_vy4_o1",
         "mma_sm86_f16_64x64x32_w2x2_s3_biasbf16",
         "mma_sm89_f16_64x64x32_w2x2_s3_e_z_s_z_tanh_c3f000000_mul_add_mul",
     };
@@ -70,7 +70,7 @@ static void refusals(void)
     refusal("mma_sm89_f16_64x64x32_w2x2_s7", "stages=7 is not from 2 to 6");
     refusal("mma_sm89_f16_64x64x32_w2x2_s1", "stages=1 is not from 2 to 6");
     refusal("mma_sm89_f16_64x64x32_w2x2_s3_vx3", "x_copy_bytes=3");
-    refusal("mma_sm89_f16_64x64x32_w2x2_s3_vy3", "y_store_elems=3");
+    refusal("mma_sm89_f16_64x64x32_w2x2_s3_vy3", "y_store_bytes=3");
     refusal("mma_sm89_f16_64x64x32_w2x2_s3_g99", "group_m=99");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_o3", "min_blocks=3 do not fit");
 }
@@ -116,7 +116,7 @@ static void choices(void)
             p.w_align_bytes = 16;
             p.y_align_bytes = 2;
             bool chosen = gen_choose(&p, &config, &error) && gen_config_check(&config, &error);
-            bool honours = config.x_copy_bytes <= p.x_align_bytes && config.y_store_elems == 1;
+            bool honours = config.x_copy_bytes <= p.x_align_bytes && config.y_store_bytes == 2;
             if (!chosen || !honours) ok(false, "%s %lldx%lldx%lld: a config that works is chosen", p.arch->name, (long long)p.m, (long long)p.n, (long long)p.k);
         }
     ok(true, "each problem gets a config that works and that its alignment allows");

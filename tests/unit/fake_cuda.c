@@ -21,10 +21,17 @@ struct CUmod_st {
     char text[1]; /* as long as it is */
 };
 struct CUstream_st {
-    int unused;
+    bool capturing;
+    int launches; /* captured */
 };
 struct CUevent_st {
     bool recorded;
+};
+struct CUgraph_st {
+    int launches;
+};
+struct CUgraphExec_st {
+    int launches;
 };
 
 static struct CUctx_st primary[MAX_DEVICES] = {{0}, {1}, {2}, {3}};
@@ -366,6 +373,12 @@ EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunct
     return CUDA_SUCCESS;
 }
 
+/* Tests make up streams that are no objects of the fake. */
+static bool is_capturing(CUstream stream)
+{
+    return stream && swap_object(stream, stream) && stream->capturing;
+}
+
 /* Reads the parameters as the kernel's header line "// params: x:u64 m:u32 ..." says. */
 static void note_params(const char *text, void **params, FakeLaunch *launch)
 {
@@ -390,6 +403,7 @@ EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigne
     NEEDS(!extra && grid_x && grid_y && grid_z && block_x * block_y * block_z <= 1024, INVALID_VALUE);
     FakeLaunch launch = {
         {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, smem_bytes, stream, 0, {{0}}, {0}};
+    if (is_capturing(stream)) return stream->launches++, CUDA_SUCCESS;
     note_params(((CUmodule)function)->text, params, &launch);
     pthread_mutex_lock(&launch_lock);
     last_launch = launch;
@@ -515,6 +529,65 @@ EXPORT CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent s
     FAKE(cuEventElapsedTime);
     NEEDS(start->recorded && stop->recorded, INVALID_HANDLE);
     *milliseconds = 1.5f;
+    return CUDA_SUCCESS;
+}
+
+/* ---- graphs: how many launches were captured, and how many were run ---- */
+
+static atomic_int graph_launches;
+
+EXPORT int fake_cuda_graph_launches(void) { return graph_launches; }
+
+EXPORT CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode)
+{
+    FAKE(cuStreamBeginCapture);
+    NEEDS_CONTEXT();
+    NEEDS(mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL && stream && !stream->capturing, INVALID_VALUE);
+    *stream = (struct CUstream_st){.capturing = true};
+    return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
+{
+    FAKE(cuStreamEndCapture);
+    NEEDS_CONTEXT();
+    NEEDS(stream && stream->capturing, INVALID_VALUE);
+    stream->capturing = false;
+    *graph = make(sizeof **graph);
+    NEEDS(*graph, OUT_OF_MEMORY);
+    (*graph)->launches = stream->launches;
+    return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags)
+{
+    FAKE(cuGraphInstantiateWithFlags);
+    NEEDS_CONTEXT();
+    NEEDS(graph && !flags, INVALID_VALUE);
+    *exec = make(sizeof **exec);
+    NEEDS(*exec, OUT_OF_MEMORY);
+    (*exec)->launches = graph->launches;
+    return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphDestroy(CUgraph graph)
+{
+    FAKE(cuGraphDestroy);
+    return end(graph);
+}
+
+EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec)
+{
+    FAKE(cuGraphExecDestroy);
+    return end(exec);
+}
+
+EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream)
+{
+    FAKE(cuGraphLaunch);
+    (void)stream;
+    NEEDS_CONTEXT();
+    graph_launches += exec->launches;
     return CUDA_SUCCESS;
 }
 

@@ -28,11 +28,12 @@ typedef struct FakeLaunch {
 
 typedef struct Fake {
     void *library;
-    int (*live)(void);                /* modules, allocations, streams, events, contexts held, pushed contexts */
+    int (*live)(void);                /* modules, allocations, streams, events, graphs, contexts held or pushed */
     int (*calls)(const char *symbol); /* since reset */
     void (*reset)(void);              /* of the counts of calls */
     void (*end_all)(void);            /* what is still live */
     void (*last_launch)(FakeLaunch *launch);
+    int (*graph_launches)(void); /* of kernels, by graphs; never reset */
 } Fake;
 
 static inline const char *fake_path(void)
@@ -60,12 +61,14 @@ static inline Fake fake_open(void)
     }
     void *functions[] = {fake_function(fake.library, "fake_cuda_live"), fake_function(fake.library, "fake_cuda_calls"),
                          fake_function(fake.library, "fake_cuda_reset"), fake_function(fake.library, "fake_cuda_last_launch"),
-                         fake_function(fake.library, "fake_cuda_end_all")};
+                         fake_function(fake.library, "fake_cuda_end_all"),
+                         fake_function(fake.library, "fake_cuda_graph_launches")};
     memcpy(&fake.live, &functions[0], sizeof(void *));
     memcpy(&fake.calls, &functions[1], sizeof(void *));
     memcpy(&fake.reset, &functions[2], sizeof(void *));
     memcpy(&fake.last_launch, &functions[3], sizeof(void *));
     memcpy(&fake.end_all, &functions[4], sizeof(void *));
+    memcpy(&fake.graph_launches, &functions[5], sizeof(void *));
     return fake;
 }
 

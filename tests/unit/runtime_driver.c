@@ -1,4 +1,4 @@
-/* runtime_driver.c: contexts, loading, memory, streams and timers on the fake driver: how the driver is opened,
+/* runtime_driver.c: contexts, loading, memory, streams, timers and graphs on the fake driver: how the driver is opened,
  * which CUDA context is used and that the caller's stays current, and that every call of the driver may fail
  * without anything being leaked.
  */
@@ -191,6 +191,19 @@ static void test_contexts(void)
 
 /* ---- everything a program may do, each call failing in turn ---- */
 
+/* Returns whether something failed. The graph outlives the caller's hold on the context. */
+static bool use_graph(ts_context *context, const ts_kernel *kernel, const ts_linear_args *args,
+                      ts_stream stream)
+{
+    ts_graph *graph = NULL;
+    if (ts_graph_begin(context, stream)) return true;
+    bool launched = kernel && ts_kernel_launch(kernel, args, stream) == TS_OK;
+    bool ended = ts_graph_end(context, stream, &graph) == TS_OK;
+    bool replayed = ended && ts_graph_launch(graph, stream) == TS_OK;
+    ts_graph_destroy(graph);
+    return !launched || !replayed;
+}
+
 /* Goes on where it can after a failure, and ends everything it has. Returns how many calls failed. */
 static int use_everything(void)
 {
@@ -221,6 +234,7 @@ static int use_everything(void)
     if (kernel) failed += ts_kernel_launch(kernel, &args, stream) != TS_OK;
     if (timer) failed += ts_timer_stop(timer, stream) != TS_OK;
     if (timer) failed += ts_timer_milliseconds(timer, &milliseconds) != TS_OK;
+    failed += stream && use_graph(context, kernel, &args, stream);
     failed += ts_stream_synchronize(context, stream) != TS_OK;
     failed += ts_free(context, address) != TS_OK;
     failed += ts_stream_destroy(context, stream) != TS_OK;
@@ -237,6 +251,8 @@ static bool ends_something(const char *symbol)
                                        "cuStreamDestroy_v2",
                                        "cuEventDestroy_v2",
                                        "cuModuleUnload",
+                                       "cuGraphDestroy",
+                                       "cuGraphExecDestroy",
                                        "cuDevicePrimaryCtxRelease_v2",
                                        "cuCtxPushCurrent_v2",
                                        "cuCtxPopCurrent_v2",
@@ -278,6 +294,76 @@ static void test_failures(void)
 #undef X
 }
 
+/* ---- graphs ---- */
+
+static void test_graph(ts_context *context, ts_kernel *kernel, ts_stream stream)
+{
+    ts_linear_args args = ts_linear_args_make();
+    ts_graph *graph;
+    args.m = args.n = 8;
+    args.y = args.x = args.w = ts_matrix_make(64, 8, TS_F16);
+    int before = fake.graph_launches();
+    ok(ts_graph_begin(context, stream) == TS_OK, "a capture begins: %s", ts_last_error());
+    refused(ts_graph_begin(context, stream), TS_ERROR_DRIVER, "beginning to capture");
+    ok(ts_kernel_launch(kernel, &args, stream) == TS_OK && ts_kernel_launch(kernel, &args, stream) == TS_OK,
+       "two launches: %s", ts_last_error());
+    ok(ts_graph_end(context, stream, &graph) == TS_OK && fake.graph_launches() == before,
+       "are kept, not run: %s", ts_last_error());
+    for (int i = 0; i < 3; i++) ok(ts_graph_launch(graph, stream) == TS_OK, "a replay: %s", ts_last_error());
+    ok(fake.graph_launches() == before + 6, "runs both each time");
+    ts_graph_destroy(graph);
+    refused(ts_graph_end(context, stream, &graph), TS_ERROR_DRIVER, "ending the capture");
+    ok(graph == NULL, "no capture, no graph");
+}
+
+static void test_graph_arguments(ts_context *context, ts_stream stream)
+{
+    ts_graph *graph;
+    refused(ts_graph_begin(NULL, stream), TS_ERROR_INVALID_ARGUMENT, "context is null");
+    refused(ts_graph_begin(context, NULL), TS_ERROR_INVALID_ARGUMENT, "stream is null");
+    refused(ts_graph_end(context, stream, NULL), TS_ERROR_INVALID_ARGUMENT, "graph is null");
+    refused(ts_graph_end(context, NULL, &graph), TS_ERROR_INVALID_ARGUMENT, "stream is null");
+    refused(ts_graph_launch(NULL, stream), TS_ERROR_INVALID_ARGUMENT, "graph is null");
+    ts_graph_destroy(NULL);
+}
+
+/* A driver without one of the functions has no graphs, and says so at the beginning. */
+static void test_without_graphs(const char *missing)
+{
+    ts_context_options options = ts_context_options_make();
+    ts_context *context;
+    ts_stream stream = NULL;
+    ts_graph *graph;
+    const char *path = spoilt_copy(missing);
+    options.driver_library = path;
+    ok(ts_context_create(&options, &context) == TS_OK && ts_stream_create(context, &stream) == TS_OK,
+       "a context without %s: %s", missing, ts_last_error());
+    refused(ts_graph_begin(context, stream), TS_ERROR_UNSUPPORTED, "has no graphs: update it");
+    refused(ts_graph_end(context, stream, &graph), TS_ERROR_UNSUPPORTED, "has no graphs");
+    ts_stream_destroy(context, stream);
+    ts_context_destroy(context);
+    unlink(path);
+}
+
+static void test_graphs(void)
+{
+    ts_context_options options = fake_options();
+    ts_context *context;
+    ts_kernel *kernel;
+    ts_stream stream;
+    ok(ts_context_create(&options, &context) == TS_OK && ts_stream_create(context, &stream) == TS_OK &&
+           ts_kernel_load(context, SAMPLE, strlen(SAMPLE), &kernel) == TS_OK,
+       "a context, a stream and a kernel: %s", ts_last_error());
+    test_graph(context, kernel, stream);
+    test_graph_arguments(context, stream);
+    ts_kernel_destroy(kernel);
+    ts_stream_destroy(context, stream);
+    ts_context_destroy(context);
+    ok(fake.live() == 0, "nothing is left: %d", fake.live());
+    test_without_graphs("cuStreamBeginCapture cuStreamBeginCapture_v2");
+    test_without_graphs("cuGraphLaunch");
+}
+
 /* ---- arguments of the conveniences ---- */
 
 static void test_arguments(void)
@@ -314,6 +400,7 @@ int main(void)
     test_versioned_structs();
     test_contexts();
     test_failures();
+    test_graphs();
     test_arguments();
     return done();
 }
