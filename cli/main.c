@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const Command *const commands[] = {&command_gen, &command_list, &command_run, &command_devices};
+static const Command *const commands[] = {&command_gen, &command_list, &command_run, &command_bench,
+                                         &command_devices};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static int help(void)

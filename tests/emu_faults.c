@@ -125,9 +125,9 @@ static const Fault faults[] = {
     {"a store behind the end of an allocation", "add.s64 %at, %at, 4028;\n! st.global.b32 [%at], %four;\n",
      32, ILLEGAL_ADDRESS, 17, "4 B behind the end of an allocation of 4096 B"},
     {"a vector store across the end",
-     "mov.f32 %c0, 0f00000000;\nmov.f32 %c1, 0f00000000;\n"
+     "mov.b32 %r0, 0;\nmov.b32 %r1, 0;\n"
      "mul.wide.u32 %wide, %thread, 8;\nadd.s64 %at, %out, %wide;\n"
-     "! st.global.v2.f32 [%at+4088], {%c0, %c1};\n",
+     "! st.global.v2.b32 [%at+4088], {%r0, %r1};\n",
      2, ILLEGAL_ADDRESS, 1, "writes 8 B"},
     {"a load before an allocation", "! ld.global.nc.b32 %r0, [%in+-4];\n", 32, ILLEGAL_ADDRESS, 0,
      "4 B before an allocation"},
@@ -137,8 +137,8 @@ static const Fault faults[] = {
      "not a device address"},
     {"a misaligned load", "! ld.global.nc.b32 %r0, [%in+2];\n", 32, MISALIGNED, 0, "not a multiple of 4"},
     {"a misaligned vector store",
-     "mov.f32 %c0, 0f00000000;\nmov.f32 %c1, 0f00000000;\n"
-     "! st.global.v2.f32 [%at], {%c0, %c1};\n",
+     "mov.b32 %r0, 0;\nmov.b32 %r1, 0;\n"
+     "! st.global.v2.b32 [%at], {%r0, %r1};\n",
      32, MISALIGNED, 1, "not a multiple of 8"},
     {"a guarded access only counts where the guard holds",
      "setp.eq.u32 %p, %thread, 9;\n"

@@ -1,0 +1,46 @@
+/* rotation.h: the operands of one problem, many times over in device memory, so that calls that walk through
+ * the sets find nothing of theirs in the device's caches.
+ *
+ * All sets hold the same numbers at different addresses, rows without padding, each operand at an address that
+ * is a multiple of 256: what a caller with contiguous tensors has.
+ */
+#ifndef CLI_ROTATION_H
+#define CLI_ROTATION_H
+
+#include "cli/matrix.h"
+#include "cli/problem.h"
+
+enum {
+    ROTATION_BYTES = 300000000, /* of all sets together, more than any L2 */
+    ROTATION_MAX_SETS = 512,
+    ROTATION_ALIGN_BYTES = 256,
+};
+
+typedef struct Rotation {
+    ts_context *context;
+    Shape shape;
+    GenType type[N_OPERANDS];
+    bool used[N_OPERANDS];
+    Matrix host[N_OPERANDS]; /* the numbers of each set */
+    size_t offset[N_OPERANDS], set_bytes;
+    ts_device_ptr base;
+    int sets;
+} Rotation;
+
+/* The operands that a kernel takes, with random numbers (x, bias and r ~ N(0, 1), w ~ N(0, 1) / sqrt(k)). Does
+ * nothing when the rotation has them already. rotation_free is to be called after failures too. */
+bool rotation_fill(Rotation *r, const ts_kernel_info *info, uint64_t seed, Error *error);
+void rotation_free(Rotation *r);
+/* The arguments of call number i: those of set i, counted round. s, t and epilogue are 0. */
+ts_linear_args rotation_args(const Rotation *r, int64_t i);
+/* Whether a kernel can take these shapes with rows as they are. */
+bool rotation_fits(Shape shape, const ts_kernel_info *info);
+/* Bytes that one call must read and write at the least. */
+double rotation_call_bytes(const Rotation *r);
+
+/* Poisons y of set 0, calls `launch`, and looks at the result: every element must have been written, and some
+ * hundreds of them, drawn at random, are compared with float64. *rel_err is their error in the Frobenius norm. */
+bool rotation_check(Rotation *r, const Linear *scalars, uint64_t seed, bool (*launch)(void *, Error *),
+                    void *context, double *rel_err, Error *error);
+
+#endif

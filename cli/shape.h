@@ -1,0 +1,16 @@
+/* shape.h: the sizes of a problem, from the command line and back. */
+#ifndef CLI_SHAPE_H
+#define CLI_SHAPE_H
+
+#include "cli/options.h"
+#include "cli/problem.h"
+
+enum { SHAPE_MAX_TEXT = 64 };
+
+/* --shape: MxNxK[,MxNxK...], each size from `least` to 2^31-1. Returns an exit status; the caller frees
+ * *shapes. */
+int shapes_read(const Options *o, int64_t least, Shape **shapes, int *n_shapes);
+/* "128x512x1024" */
+void shape_print(Shape shape, char text[SHAPE_MAX_TEXT]);
+
+#endif
