@@ -26,8 +26,9 @@ static bool check(ts_status status, Error *error)
 typedef struct Layout {
     bool used;
     GenType type;
+    ts_layout layout;
     int64_t rows, cols;
-    int align_bytes; /* of its rows */
+    int align_bytes; /* of its pitch */
 } Layout;
 
 static Layout layout_of(const Problem *p, OperandId id)
@@ -35,37 +36,58 @@ static Layout layout_of(const Problem *p, OperandId id)
     const ts_kernel_info *i = &p->info;
     const Shape *s = &p->shape;
     switch (id) {
-    case OPERAND_X: return (Layout){true, type_of(i->x), s->m, s->k, i->x_align};
-    case OPERAND_W: return (Layout){true, type_of(i->w), s->n, s->k, i->w_align};
-    case OPERAND_BIAS: return (Layout){i->takes_bias && !p->without_bias, type_of(i->bias), 1, s->n, 1};
-    case OPERAND_R: return (Layout){i->takes_r, type_of(i->y), s->m, s->n, i->y_align};
-    default: return (Layout){true, type_of(i->y), s->m, s->n, i->y_align};
+    case OPERAND_X: return (Layout){true, type_of(i->x), i->x_layout, s->m, s->k, i->x_align};
+    case OPERAND_W: return (Layout){true, type_of(i->w), i->w_layout, s->n, s->k, i->w_align};
+    case OPERAND_BIAS: return (Layout){i->takes_bias && !p->without_bias, type_of(i->bias), TS_ROW_MAJOR, 1, s->n, 1};
+    case OPERAND_R: return (Layout){i->takes_r, type_of(i->y), TS_ROW_MAJOR, s->m, s->n, 1};
+    default: return (Layout){true, type_of(i->y), i->y_layout, s->m, s->n, i->y_align};
     }
 }
 
-static int64_t pitch_of(const Layout *l)
+static int64_t round_up(int64_t n, int64_t step) { return step > 1 ? (n + step - 1) / step * step : n; }
+
+/* The image of an operand in device memory: itself, transposed, or with gaps between its elements. */
+enum { STRIDED_GAP = 3 };
+
+static bool image_create(const Layout *l, Matrix *image, Error *error)
 {
     int64_t step = l->align_bytes / gen_type_bytes(l->type);
-    return step > 1 ? (l->cols + step - 1) / step * step : l->cols;
+    switch (l->layout) {
+    case TS_COLUMN_MAJOR: return matrix_create(image, l->type, l->cols, l->rows, round_up(l->rows, step), error);
+    case TS_STRIDED: return matrix_create(image, l->type, l->rows, l->cols * STRIDED_GAP, l->cols * STRIDED_GAP + 2, error);
+    default: return matrix_create(image, l->type, l->rows, l->cols, round_up(l->cols, step), error);
+    }
+}
+
+static int64_t image_elements(const Layout *l)
+{
+    int64_t step = l->align_bytes / gen_type_bytes(l->type), elements = 0;
+    bool too_many = false;
+    switch (l->layout) {
+    case TS_COLUMN_MAJOR: too_many = __builtin_mul_overflow(l->cols, round_up(l->rows, step), &elements); break;
+    case TS_STRIDED: too_many = __builtin_mul_overflow(l->rows, l->cols * STRIDED_GAP + 2, &elements); break;
+    default: too_many = __builtin_mul_overflow(l->rows, round_up(l->cols, step), &elements); break;
+    }
+    return too_many ? -1 : elements;
 }
 
 static bool allocate_on_device(Problem *p, OperandId id, Error *error)
 {
     Layout l = layout_of(p, id);
-    size_t elements, bytes;
     p->operand[id].used = l.used;
     if (!l.used) return true;
-    if (__builtin_mul_overflow(l.rows, pitch_of(&l), &elements) ||
-        __builtin_mul_overflow(elements, (size_t)gen_type_bytes(l.type), &bytes))
-        return refuse(error, "out of memory: %lld x %lld elements are more than can be addressed",
-                      (long long)l.rows, (long long)l.cols);
-    return check(ts_malloc(p->context, bytes, &p->operand[id].device), error);
+    int64_t elements = image_elements(&l), bytes;
+    if (elements < 0 || __builtin_mul_overflow(elements, (int64_t)gen_type_bytes(l.type), &bytes))
+        return refuse(error, "out of memory: %lld x %lld elements are more than can be addressed", (long long)l.rows, (long long)l.cols);
+    return check(ts_malloc(p->context, (size_t)bytes, &p->operand[id].device), error);
 }
 
 static bool allocate_on_host(Problem *p, OperandId id, Error *error)
 {
     Layout l = layout_of(p, id);
-    return !l.used || matrix_create(&p->operand[id].host, l.type, l.rows, l.cols, pitch_of(&l), error);
+    if (!l.used) return true;
+    if (l.layout == TS_ROW_MAJOR) return image_create(&l, &p->operand[id].host, error);
+    return matrix_create(&p->operand[id].host, l.type, l.rows, l.cols, 0, error);
 }
 
 bool problem_create(Problem *p, Error *error)
@@ -88,6 +110,7 @@ void problem_free(Problem *p)
         ts_free(p->context, p->operand[id].device);
         matrix_free(&p->operand[id].host);
     }
+    matrix_free(&p->x_rounded);
 }
 
 /* ---- inputs ---- */
@@ -128,15 +151,71 @@ bool problem_take(Problem *p, OperandId id, const NpyArray *array, const char *p
 
 /* ---- the kernel ---- */
 
-static bool upload(Problem *p, Operand *op, Error *error)
+static void *image_element(const Layout *l, const Matrix *image, int64_t i, int64_t j)
 {
-    size_t bytes = matrix_bytes(&op->host);
-    return !bytes || check(ts_copy_to_device(p->context, op->device, op->host.data, bytes), error);
+    bool transposed = l->layout == TS_COLUMN_MAJOR;
+    int64_t row = transposed ? j : i, col = transposed ? i : j * STRIDED_GAP;
+    return (char *)matrix_row(image, row) + col * gen_type_bytes(l->type);
 }
 
-static ts_matrix view(const Operand *op, ts_dtype dtype)
+/* Copies the elements of a host matrix to its image, or back. */
+static void move_elements(const Layout *l, Matrix *image, Matrix *host, bool back)
 {
-    return ts_matrix_make(op->device, op->host.pitch, dtype);
+    size_t bytes = (size_t)gen_type_bytes(l->type);
+    for (int64_t i = 0; i < l->rows; i++)
+        for (int64_t j = 0; j < l->cols; j++) {
+            char *at_host = (char *)matrix_row(host, i) + (size_t)j * bytes, *at_image = image_element(l, image, i, j);
+            memcpy(back ? at_host : at_image, back ? at_image : at_host, bytes);
+            if (back) memset(at_image, MATRIX_POISON, bytes);
+        }
+}
+
+static bool upload(Problem *p, OperandId id, Error *error)
+{
+    Layout l = layout_of(p, id);
+    Operand *op = &p->operand[id];
+    Matrix image = {0};
+    if (!op->used || !op->host.data) return true;
+    if (l.layout == TS_ROW_MAJOR) return check(ts_copy_to_device(p->context, op->device, op->host.data, matrix_bytes(&op->host)), error);
+    if (!image_create(&l, &image, error)) return false;
+    move_elements(&l, &image, &op->host, false);
+    bool good = check(ts_copy_to_device(p->context, op->device, image.data, matrix_bytes(&image)), error);
+    matrix_free(&image);
+    return good;
+}
+
+/* What is left of an image when its elements are taken out and poisoned is what it was before, or something
+ * was written between them. */
+static bool download_y(Problem *p, Error *error)
+{
+    Layout l = layout_of(p, OPERAND_Y);
+    Operand *y = &p->operand[OPERAND_Y];
+    Matrix image = {0};
+    if (!y->host.data) return true;
+    if (l.layout == TS_ROW_MAJOR) return check(ts_copy_to_host(p->context, y->host.data, y->device, matrix_bytes(&y->host)), error);
+    if (!image_create(&l, &image, error)) return false;
+    bool good = check(ts_copy_to_host(p->context, image.data, y->device, matrix_bytes(&image)), error);
+    if (good) move_elements(&l, &image, &y->host, true);
+    const unsigned char *byte = image.data;
+    for (size_t i = 0; good && i < matrix_bytes(&image); i++)
+        if (byte[i] != MATRIX_POISON) good = refuse(error, "the kernel wrote between the elements of y");
+    matrix_free(&image);
+    return good;
+}
+
+static ts_matrix view(const Problem *p, OperandId id, ts_dtype dtype)
+{
+    const Operand *op = &p->operand[id];
+    Layout l = layout_of(p, id);
+    ts_matrix matrix = ts_matrix_make(op->device, op->host.pitch, dtype);
+    if (l.layout == TS_COLUMN_MAJOR) {
+        matrix.row_stride = 1;
+        matrix.col_stride = round_up(l.rows, l.align_bytes / gen_type_bytes(l.type));
+    } else if (l.layout == TS_STRIDED) {
+        matrix.row_stride = l.cols * STRIDED_GAP + 2;
+        matrix.col_stride = STRIDED_GAP;
+    }
+    return matrix;
 }
 
 static ts_linear_args arguments(const Problem *p)
@@ -144,10 +223,10 @@ static ts_linear_args arguments(const Problem *p)
     const Operand *op = p->operand;
     ts_linear_args a = ts_linear_args_make();
     a.m = p->shape.m, a.n = p->shape.n, a.k = p->shape.k;
-    a.x = view(&op[OPERAND_X], p->info.x);
-    a.w = view(&op[OPERAND_W], p->info.w);
-    a.y = view(&op[OPERAND_Y], p->info.y);
-    if (op[OPERAND_R].used) a.r = view(&op[OPERAND_R], p->info.y);
+    a.x = view(p, OPERAND_X, p->info.x);
+    a.w = view(p, OPERAND_W, p->info.w);
+    a.y = view(p, OPERAND_Y, p->info.y);
+    if (op[OPERAND_R].used) a.r = view(p, OPERAND_R, p->info.y);
     a.bias = op[OPERAND_BIAS].device;
     a.bias_dtype = p->info.bias;
     a.s = p->s, a.t = p->t;
@@ -171,11 +250,12 @@ static bool launch_and_download(Problem *p, ts_stream stream, ts_timer *timer, E
     const double enough_milliseconds = 20;
     const int enough_launches = 10;
     Operand *y = &p->operand[OPERAND_Y];
-    size_t bytes = matrix_bytes(&y->host);
+    Layout l = layout_of(p, OPERAND_Y);
+    size_t bytes = (size_t)image_elements(&l) * (size_t)gen_type_bytes(l.type);
     float once = 0;
     if (bytes && !check(ts_fill(p->context, y->device, MATRIX_POISON, bytes), error)) return false;
     if (!launch(p, stream, timer, &once, error)) return false;
-    if (bytes && !check(ts_copy_to_host(p->context, y->host.data, y->device, bytes), error)) return false;
+    if (!download_y(p, error)) return false;
     p->milliseconds = once;
     double sum = once;
     for (int i = 1; i < enough_launches && sum < enough_milliseconds; i++, sum += once) {
@@ -185,12 +265,25 @@ static bool launch_and_download(Problem *p, ts_stream stream, ts_timer *timer, E
     return true;
 }
 
+static bool round_x(Problem *p, Error *error)
+{
+    const Matrix *x = &p->operand[OPERAND_X].host, *w = &p->operand[OPERAND_W].host;
+    matrix_free(&p->x_rounded);
+    if (x->type == w->type) return true;
+    if (!matrix_create(&p->x_rounded, w->type, x->rows, x->cols, 0, error)) return false;
+    for (int64_t i = 0; i < x->rows; i++)
+        for (int64_t j = 0; j < x->cols; j++)
+            element_set(w->type, matrix_row(&p->x_rounded, i), j, element_get(x->type, matrix_row(x, i), j));
+    return true;
+}
+
 bool problem_run(Problem *p, Error *error)
 {
     ts_stream stream = NULL;
     ts_timer *timer = NULL;
+    if (!round_x(p, error)) return false;
     for (int id = 0; id < N_OPERANDS; id++)
-        if (id != OPERAND_Y && !upload(p, &p->operand[id], error)) return false;
+        if (id != OPERAND_Y && !upload(p, (OperandId)id, error)) return false;
     if (!check(ts_stream_create(p->context, &stream), error)) return false;
     bool good = check(ts_timer_create(p->context, &timer), error) &&
                 launch_and_download(p, stream, timer, error);
@@ -205,7 +298,7 @@ Linear problem_linear(const Problem *p)
 {
     const Operand *op = p->operand;
     return (Linear){
-        .x = &op[OPERAND_X].host,
+        .x = p->info.x == p->info.w ? &op[OPERAND_X].host : &p->x_rounded,
         .w = &op[OPERAND_W].host,
         .bias = op[OPERAND_BIAS].used ? &op[OPERAND_BIAS].host : NULL,
         .r = op[OPERAND_R].used ? &op[OPERAND_R].host : NULL,

@@ -35,6 +35,7 @@ typedef struct Problem {
     float s, t;
     GenExpr epilogue; /* of the kernel */
     Operand operand[N_OPERANDS];
+    Matrix x_rounded; /* x in w's type, where the kernel rounds it so; empty where the types are the same */
     double milliseconds; /* of the kernel, on the device; the fastest of some launches */
 } Problem;
 

@@ -15,8 +15,17 @@
  *
  *     row 0:  lane 0: c0 c1   lane 1: c2 c3   lane 2: c4 c5   lane 3: c6 c7
  *     row 1:  lane 4: c0 c1   ...
- */
-static void load_matrices(Warp *w, const Inst *in, int n)
+ *
+ * With .trans the matrices are transposed: the lane receives rows 2t and 2t+1 of column g. */
+static void transpose(uint32_t word[LANES])
+{
+    uint16_t from[64], to[64];
+    memcpy(from, word, sizeof from);
+    for (int i = 0; i < 64; i++) to[i % 8 * 8 + i / 8] = from[i];
+    memcpy(word, to, sizeof to);
+}
+
+static void load_matrices(Warp *w, const Inst *in, int n, bool transposed)
 {
     uint32_t address[LANES], *out = write_row(w, in, 0), word[4][LANES];
     uint32_t rows = n == 4 ? ALL_LANES : (1u << 8 * n) - 1;
@@ -25,14 +34,17 @@ static void load_matrices(Warp *w, const Inst *in, int n)
         const unsigned char *row = shared_for_read(w, r, address[r], 16);
         memcpy(&word[r / 8][r % 8 * 4], row, 16);
     }
+    for (int i = 0; i < n && transposed; i++) transpose(word[i]);
     memcpy(out, word, sizeof word[0] * (size_t)n);
     count(&w->block->counters, COUNT_ldmatrix, 1);
     count_shared(w, address, 16, rows, COUNT_ldmatrix_conflicts);
 }
 
-void exec_LDMATRIX_X1(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 1); }
-void exec_LDMATRIX_X2(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 2); }
-void exec_LDMATRIX_X4(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 4); }
+void exec_LDMATRIX_X1(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 1, false); }
+void exec_LDMATRIX_X2(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 2, false); }
+void exec_LDMATRIX_X4(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 4, false); }
+void exec_LDMATRIX_X2_TRANS(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 2, true); }
+void exec_LDMATRIX_X4_TRANS(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 4, true); }
 
 /* ---- mma.m16n8k16, PTX ISA 9.7.14.5.8 ----
  *

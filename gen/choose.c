@@ -100,6 +100,22 @@ static double cost(const GenProblem *p, const struct Tile *t)
 
 static int copy_bytes(int align_bytes) { return align_bytes >= 16 ? 16 : align_bytes >= 8 ? 8 : align_bytes >= 4 ? 4 : 2; }
 
+/* A column-major operand that cp.async cannot move is gathered, and what is gathered goes by elements. */
+static void set_layout(GenLayout layout, GenType type, bool converts, GenLayout *field, int *bytes)
+{
+    bool by_elements = layout == GEN_LAYOUT_COL && (converts || *bytes < 4);
+    *field = by_elements ? GEN_LAYOUT_ANY : layout;
+    if (*bytes < gen_type_bytes(type)) *bytes = gen_type_bytes(type);
+    if (*field == GEN_LAYOUT_ANY) *bytes = gen_type_bytes(type);
+}
+
+static void set_layouts(const GenProblem *p, GenConfig *c)
+{
+    set_layout(p->x_layout, p->x, p->x != p->w, &c->x_layout, &c->x_copy_bytes);
+    set_layout(p->w_layout, p->w, false, &c->w_layout, &c->w_copy_bytes);
+    set_layout(p->y_layout, p->y, true, &c->y_layout, &c->y_store_bytes);
+}
+
 bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
 {
     double best_cost = 0;
@@ -112,6 +128,7 @@ bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
     candidate.x_copy_bytes = copy_bytes(p->x_align_bytes);
     candidate.w_copy_bytes = copy_bytes(p->w_align_bytes);
     candidate.y_store_bytes = copy_bytes(p->y_align_bytes);
+    set_layouts(p, &candidate);
     if (p->epilogue && !gen_config_set_epilogue(&candidate, p->epilogue, error)) return false;
     for (int i = 0; i < N_TILES; i++) {
         set_tile(&candidate, &tile_table[i]);

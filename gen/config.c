@@ -1,6 +1,6 @@
 /* config.c: configurations and their names.
  *
- *     mma_sm89_f16_128x128x32_w2x4_s3[_xf32][_biasf32][_yf32][_g4][_vx8][_vw8][_vy1][_o2][_e_z_s_mul_...]
+ *     mma_sm89_f16_128x128x32_w2x4_s3[_xf32][_biasf32][_yf32][_xcol][_wcol][_yany][_g4][_vx8][_vw8][_vy1][_o2][_e_z_s_mul_...]
  *     |   |    |   |          |    |
  *     |   |    |   tile       |    stages
  *     |   arch operand type   warps along m and n
@@ -19,6 +19,8 @@ static const char *const backend_name[GEN_N_BACKENDS] = {[GEN_BACKEND_MMA] = "mm
 
 /* Optional fields. Element types: token, member; their default is the operand type w. */
 #define TYPE_FIELDS(X) X("x", x) X("bias", bias) X("y", y)
+/* Layouts: token, member; their default is row-major. */
+#define LAYOUT_FIELDS(X) X("x", x_layout) X("w", w_layout) X("y", y_layout)
 /* Numbers: token, member, default. */
 #define NUMBER_FIELDS(X)      \
     X("g", group_m, 8)        \
@@ -80,6 +82,13 @@ void gen_config_name(const GenConfig *c, char name[GEN_MAX_NAME])
         append(name, text);                                                                                  \
     }
     TYPE_FIELDS(X)
+#undef X
+#define X(token, member)                                                                                     \
+    if (c->member != GEN_LAYOUT_ROW) {                                                                       \
+        snprintf(text, sizeof text, token "%s", gen_layout_name(c->member));                                 \
+        append(name, text);                                                                                  \
+    }
+    LAYOUT_FIELDS(X)
 #undef X
 #define X(token, member, usual)                                                                              \
     if (c->member != usual) append_number(name, token, c->member);
@@ -178,9 +187,23 @@ static bool parse_shape(Tokens *t, GenConfig *c, const char *name, GenError *err
     return true;
 }
 
+static bool parse_layout(const char *name, GenLayout *layout)
+{
+    for (int i = 0; i < GEN_N_LAYOUTS; i++) {
+        if (strcmp(name, gen_layout_name((GenLayout)i)) != 0) continue;
+        *layout = (GenLayout)i;
+        return true;
+    }
+    return false;
+}
+
 static bool parse_option(const char *token, GenConfig *c)
 {
     const char *p;
+#define X(prefix, member)                                                                                    \
+    if (strncmp(token, prefix, strlen(prefix)) == 0 && parse_layout(token + strlen(prefix), &c->member)) return true;
+    LAYOUT_FIELDS(X)
+#undef X
 #define X(prefix, member)                                                                                    \
     if (strncmp(token, prefix, strlen(prefix)) == 0 && gen_type_parse(token + strlen(prefix), &c->member)) return true;
     TYPE_FIELDS(X)

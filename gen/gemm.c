@@ -5,12 +5,65 @@
 #include "gen/gemm.h"
 #include "gen/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- parameters ---- */
+
+/* The parameters in order: name, type, whether the kernel has it. ldx, ldw, ldy: from row to row, or from
+ * column to column of a column-major matrix; csx, csw, csy: along a row of a matrix strided both ways. */
+#define PARAMETERS(X)                                      \
+    X(x, U64, true)                                        \
+    X(w, U64, true)                                        \
+    X(bias, U64, true)                                     \
+    X(y, U64, true)                                        \
+    X(r, U64, e->uses_r)                                   \
+    X(m, U32, true)                                        \
+    X(n, U32, true)                                        \
+    X(k, U32, true)                                        \
+    X(ldx, U64, true)                                      \
+    X(ldw, U64, true)                                      \
+    X(ldy, U64, true)                                      \
+    X(ldr, U64, e->uses_r)                                 \
+    X(csx, U64, c->x_layout == GEN_LAYOUT_ANY)             \
+    X(csw, U64, c->w_layout == GEN_LAYOUT_ANY)             \
+    X(csy, U64, c->y_layout == GEN_LAYOUT_ANY)             \
+    X(s, F32, e->uses_s)                                   \
+    X(t, F32, e->uses_t)
+
+static void add_parameter(Gemm *g, PtxArg *param, PtxParamType type, const char *name, char *list, size_t list_bytes)
+{
+    size_t n = strlen(list);
+    snprintf(list + n, list_bytes - n, "%s%s:%s", n ? " " : "", name, ptx_param_info[type].type + 1);
+    *param = ptx_param(g->k, type, name);
+}
+
+/* Declares them, and lists them as the header does. */
+static void parameters(Gemm *g, char *list, size_t list_bytes)
+{
+    const GenExpr *e = &g->p->epilogue;
+    const GenConfig *c = &g->p->config;
+    list[0] = 0;
+#define X(name, type, present) \
+    if (present) add_parameter(g, &g->name##_param, PTX_PARAM_##type, #name, list, list_bytes);
+    PARAMETERS(X)
+#undef X
+}
+
+static void scratch(Gemm *g)
+{
+    g->p_scratch = ptx_reg(g->k, PTX_PRED, "p_scratch");
+    g->half_scratch = ptx_regs(g->k, PTX_B16, "half_scratch", 2);
+    g->word_scratch = ptx_regs(g->k, PTX_B32, "word_scratch", 4);
+    g->bits_scratch = ptx_reg(g->k, PTX_B32, "bits_scratch");
+    g->f32_scratch = ptx_regs(g->k, PTX_F32, "f32_scratch", 2);
+    g->wide_scratch = ptx_reg(g->k, PTX_B64, "wide_scratch");
+}
+
 /* ---- the header: enough to launch the kernel from its text alone ---- */
 
-static void header(Gemm *g)
+static void header(Gemm *g, const char *params)
 {
     const GenPlan *p = g->p;
     const GenConfig *c = &p->config;
@@ -26,30 +79,10 @@ static void header(Gemm *g)
     ptx_header(k, "grid: tiles");
     ptx_header(k, "block: %d", p->threads);
     ptx_header(k, "smem_bytes: %d", p->smem_bytes);
-    ptx_header(k, "params: x:u64 w:u64 bias:u64 y:u64%s m:u32 n:u32 k:u32 ldx:u64 ldw:u64 ldy:u64%s%s%s", p->epilogue.uses_r ? " r:u64" : "",
-               p->epilogue.uses_r ? " ldr:u64" : "", p->epilogue.uses_s ? " s:f32" : "", p->epilogue.uses_t ? " t:f32" : "");
+    ptx_header(k, "params: %s", params);
+    ptx_header(k, "layout: x=%s w=%s y=%s", gen_layout_name(c->x_layout), gen_layout_name(c->w_layout), gen_layout_name(c->y_layout));
     ptx_header(k, "align: x=%d w=%d y=%d", c->x_copy_bytes, c->w_copy_bytes, c->y_store_bytes);
     ptx_header(k, "workspace_bytes: 0");
-}
-
-static void parameters(Gemm *g)
-{
-    PtxKernel *k = g->k;
-    const GenExpr *e = &g->p->epilogue;
-    g->x_param = ptx_param(k, PTX_PARAM_U64, "x");
-    g->w_param = ptx_param(k, PTX_PARAM_U64, "w");
-    g->bias_param = ptx_param(k, PTX_PARAM_U64, "bias");
-    g->y_param = ptx_param(k, PTX_PARAM_U64, "y");
-    if (e->uses_r) g->r_param = ptx_param(k, PTX_PARAM_U64, "r");
-    g->m_param = ptx_param(k, PTX_PARAM_U32, "m");
-    g->n_param = ptx_param(k, PTX_PARAM_U32, "n");
-    g->k_param = ptx_param(k, PTX_PARAM_U32, "k");
-    g->ldx_param = ptx_param(k, PTX_PARAM_U64, "ldx");
-    g->ldw_param = ptx_param(k, PTX_PARAM_U64, "ldw");
-    g->ldy_param = ptx_param(k, PTX_PARAM_U64, "ldy");
-    if (e->uses_r) g->ldr_param = ptx_param(k, PTX_PARAM_U64, "ldr");
-    if (e->uses_s) g->s_param = ptx_param(k, PTX_PARAM_F32, "s");
-    if (e->uses_t) g->t_param = ptx_param(k, PTX_PARAM_F32, "t");
 }
 
 /* ---- where this thread and this block stand ---- */
@@ -126,8 +159,10 @@ static void write_kernel(Gemm *g)
     k->max_threads = p->threads;
     k->min_blocks = p->blocks_per_sm;
     k->shared_align = 256; /* a row of the widest tile: the swizzle XORs address bits 4 to 7 */
-    header(g);
-    parameters(g);
+    char params[256];
+    parameters(g, params, sizeof params);
+    header(g, params);
+    scratch(g);
     ptx_comment(k, "y = %s  with  z = x @ W^T + bias", p->config.epilogue);
     ptx_comment(k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m, p->config.tile_n, p->config.tile_k, p->warp_m,
                 p->warp_n, p->config.stages, p->stage_bytes);

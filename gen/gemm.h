@@ -1,7 +1,8 @@
 /* gemm.h: what the parts of a GEMM kernel pass to each other while it is written.
  *
  *     gemm.c       header, parameters, tile walk; hands over to the back end; checks and prints
- *     gemm_mma.c   the back end for mma.sync: copies, fragments, pipeline
+ *     gemm_mma.c   the back end for mma.sync: fragments, pipeline
+ *     copy.c       operands from global to shared memory
  *     layout.c     the swizzle of tiles in shared memory
  *     store.c      accumulator fragments -> bias -> epilogue -> y
  *     epilogue.c   the epilogue expression on fp32 registers
@@ -17,12 +18,16 @@ typedef struct Gemm {
     const GenPlan *p;
     /* parameters, as in the header line "params" */
     PtxArg x_param, w_param, bias_param, y_param, r_param;
+    PtxArg csx_param, csw_param, csy_param;
     PtxArg m_param, n_param, k_param, ldx_param, ldw_param, ldy_param, ldr_param, s_param, t_param;
     /* registers: problem size, place of this thread, first row and column of this block's tile */
     PtxArg m, n, depth;
     PtxArg tid, lane, warp_m, warp_n;
     PtxArg row0, col0;
     PtxArg walk; /* scratch of the tile walk */
+    /* scratch for a few instructions at a time */
+    PtxArg p_scratch, half_scratch, word_scratch, bits_scratch; /* pred, b16[2], b32[4], b32 */
+    PtxArg f32_scratch, wide_scratch;                           /* f32[2], b64 */
 } Gemm;
 
 /* gemm.c: emits row0 and col0 of this block. Done twice, before the copies and before the store: computing
@@ -38,10 +43,11 @@ void gen_gemm_mma(Gemm *g);
  *     physical chunk = chunk ^ f(row)    row bytes   f(row)           pattern repeats after
  *                                        >= 128      row & 7          8 rows
  *                                           64      (row >> 1) & 3    8 rows
+ *                                           32      (row >> 2) & 1    8 rows
  *
- * Equal to the TMA modes SWIZZLE_128B and SWIZZLE_64B. PTX ISA 5.5.7 (swizzling modes).
+ * Equal to the TMA modes SWIZZLE_128B, _64B and _32B. PTX ISA 5.5.7 (swizzling modes).
  * Emits: at = row * row_bytes + 16 * (chunk ^ f(row)). */
-void gen_swizzled_offset(Gemm *g, PtxArg at, PtxArg row, PtxArg chunk);
+void gen_swizzled_offset(Gemm *g, int row_bytes, PtxArg at, PtxArg row, PtxArg chunk);
 
 /* store.c: acc[(i * mma_n + j) * 4 ..] is the 16x8 mma tile (i, j) of this warp. Shared memory is free for it
  * when all warps have come here: it waits for that itself. */

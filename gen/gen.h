@@ -35,6 +35,16 @@ const char *gen_type_name(GenType t);
 int gen_type_bytes(GenType t);
 bool gen_type_parse(const char *name, GenType *t);
 
+/* ---- how a matrix lies in memory: token in names, meaning ---- */
+#define GEN_LAYOUTS(X)                                                       \
+    X(ROW, "row", "the elements of a row are neighbours (x, W: along k)")   \
+    X(COL, "col", "the elements of a column are neighbours")                \
+    X(ANY, "any", "neither: two strides")
+#define X(name, ...) GEN_LAYOUT_##name,
+typedef enum GenLayout { GEN_LAYOUTS(X) GEN_N_LAYOUTS } GenLayout;
+#undef X
+const char *gen_layout_name(GenLayout l);
+
 /* ---- chips (arch.c) ---- */
 typedef struct GenArch {
     const char *name;        /* "sm_89" */
@@ -59,11 +69,12 @@ typedef struct GenConfig {
     GenBackend backend;
     const GenArch *arch;
     GenType x, w, bias, y;          /* element types; w is also what the tensor cores multiply */
+    GenLayout x_layout, w_layout, y_layout; /* y: row-major or any */
     int tile_m, tile_n, tile_k;     /* of a block */
     int warps_m, warps_n;           /* warps of a block along m and n */
     int stages;                     /* k-blocks in shared memory */
     int group_m;                    /* rasterisation: tiles of m walked together, for L2 */
-    int x_copy_bytes, w_copy_bytes; /* 16, 8, 4 or 2: what base and row pitch of x and w are multiples of */
+    int x_copy_bytes, w_copy_bytes; /* 16, 8, 4 or 2: what base and pitch of x and w are multiples of */
     int y_store_bytes;              /* 16, 8, 4 or 2: the same for y; at least one element */
     int min_blocks;                 /* resident blocks per SM to compile for; 0: as many as fit */
     char epilogue[GEN_MAX_EPILOGUE]; /* canonical infix text: "z + s * sigmoid(z)" */
@@ -122,7 +133,8 @@ typedef struct GenProblem {
     int sm_count;
     GenType x, w, bias, y;
     int64_t m, n, k;
-    int x_align_bytes, w_align_bytes; /* largest power of 2, at most 16, that divides base address and row pitch */
+    GenLayout x_layout, w_layout, y_layout;
+    int x_align_bytes, w_align_bytes; /* largest power of 2, at most 16, that divides base address and pitch */
     int y_align_bytes;
     const char *epilogue; /* NULL: the default */
 } GenProblem;

@@ -16,16 +16,18 @@ static bool check_fields(const GenConfig *c, GenError *error)
 {
     static const int tile_k[] = {32, 64, 128}, copies[] = {16, 8, 4, 2};
     if (c->w == GEN_F32) return gen_fail(error, "the tensor cores multiply f16 or bf16; w cannot be f32");
-    if (c->x != c->w) return gen_fail(error, "x is %s and w is %s; give both the same type", gen_type_name(c->x), gen_type_name(c->w));
     if (!one_of(c->tile_k, tile_k, 3)) return gen_fail(error, "tile_k=%d is not 32, 64 or 128", c->tile_k);
     if (c->tile_m % 16 || c->tile_m > 256) return gen_fail(error, "tile_m=%d is not a multiple of 16 up to 256", c->tile_m);
     if (c->tile_n % 8 || c->tile_n > 256) return gen_fail(error, "tile_n=%d is not a multiple of 8 up to 256", c->tile_n);
     if (c->stages < 2 || c->stages > 6) return gen_fail(error, "stages=%d is not from 2 to 6", c->stages);
+    if (c->y_layout == GEN_LAYOUT_COL) return gen_fail(error, "a column-major y is not written; treat it as strided both ways (yany)");
+    if (c->y_layout == GEN_LAYOUT_ANY && c->y_store_bytes != gen_type_bytes(c->y))
+        return gen_fail(error, "y has two strides, so that it is stored element by element: say y_store_bytes=%d", gen_type_bytes(c->y));
     if (c->group_m < 1 || c->group_m > 64) return gen_fail(error, "group_m=%d is not from 1 to 64", c->group_m);
     if (!one_of(c->x_copy_bytes, copies, 4)) return gen_fail(error, "x_copy_bytes=%d is not 16, 8, 4 or 2", c->x_copy_bytes);
     if (!one_of(c->w_copy_bytes, copies, 4)) return gen_fail(error, "w_copy_bytes=%d is not 16, 8, 4 or 2", c->w_copy_bytes);
     if (!one_of(c->y_store_bytes, copies, 4) || c->y_store_bytes < gen_type_bytes(c->y))
-        return gen_fail(error, "y_store_bytes=%d is not 16, 8, 4 or 2, or less than one element of %s", c->y_store_bytes, gen_type_name(c->y));
+        return gen_fail(error, "y_store_bytes=%d is not 16, 8, 4 or 2 and at least one element of %s", c->y_store_bytes, gen_type_name(c->y));
     return true;
 }
 
@@ -65,22 +67,50 @@ static bool plan_store(const GenConfig *c, GenPlan *p, GenError *error)
     return true;
 }
 
-static void plan_operand(const GenPlan *p, GenOperandPlan *o, int rows, int smem_offset, int copy_bytes)
+static bool power_of_2(int n) { return (n & (n - 1)) == 0; }
+
+/* What the layout and the type of an operand ask of its copies and its tile. */
+static bool check_operand(const GenOperandPlan *o, const char *name, int tile, int warp_tile, GenError *error)
 {
-    *o = (GenOperandPlan){.rows = rows, .smem_offset = smem_offset, .copy_bytes = copy_bytes};
-    o->passes = (rows + p->rows_per_pass - 1) / p->rows_per_pass;
-    o->last_pass_rows = rows - (o->passes - 1) * p->rows_per_pass;
+    if (o->copy_bytes < o->elem_bytes) return gen_fail(error, "%s is %s; its copies are at least %d bytes", name, gen_type_name(o->type), o->elem_bytes);
+    if (o->layout == GEN_LAYOUT_ANY && o->copy_bytes != o->elem_bytes)
+        return gen_fail(error, "%s has two strides, so that it is copied element by element: say %s_copy_bytes=%d", name, name, o->elem_bytes);
+    if (o->layout != GEN_LAYOUT_COL) return true;
+    if (o->staged)
+        return gen_fail(error, "a column-major %s of %s aligned to %d B does not go by cp.async; treat it as strided both ways (%sany)", name,
+                        gen_type_name(o->type), o->copy_bytes, name);
+    if (power_of_2(tile) && power_of_2(warp_tile)) return true;
+    return gen_fail(error, "a column-major %s needs a tile and a warp tile that are powers of 2, not %d and %d", name, tile, warp_tile);
+}
+
+/* `tile`: how much of m or n the operand's tile spans. */
+static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o, int tile)
+{
+    bool col = o->layout == GEN_LAYOUT_COL;
+    o->elem_bytes = gen_type_bytes(o->type);
+    o->staged = o->type != c->w || o->copy_bytes == 2 || o->layout == GEN_LAYOUT_ANY;
+    o->rows = col ? c->tile_k : tile;
+    o->row_bytes = 2 * (col ? tile : c->tile_k);
+    o->row_chunks = o->row_bytes / GEN_CHUNK_BYTES;
+    o->rows_per_pass = p->threads / o->row_chunks;
+    if (o->rows_per_pass < 1) o->rows_per_pass = 1;
+    int even = o->rows_per_pass & -o->rows_per_pass; /* its power of 2 */
+    o->swizzle_period = even < 8 ? 8 / even : 1;
+    o->passes = (o->rows + o->rows_per_pass - 1) / o->rows_per_pass;
+    o->last_pass_rows = o->rows - (o->passes - 1) * o->rows_per_pass;
 }
 
 static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    p->row_bytes = c->tile_k * gen_type_bytes(c->w);
-    p->row_chunks = p->row_bytes / GEN_CHUNK_BYTES;
-    p->rows_per_pass = p->threads / p->row_chunks;
-    p->swizzle_period = p->rows_per_pass < 8 ? 8 / p->rows_per_pass : 1;
-    plan_operand(p, &p->x, c->tile_m, 0, c->x_copy_bytes);
-    plan_operand(p, &p->w, c->tile_n, c->tile_m * p->row_bytes, c->w_copy_bytes);
-    p->stage_bytes = (c->tile_m + c->tile_n) * p->row_bytes;
+    p->x = (GenOperandPlan){.type = c->x, .layout = c->x_layout, .copy_bytes = c->x_copy_bytes};
+    p->w = (GenOperandPlan){.type = c->w, .layout = c->w_layout, .copy_bytes = c->w_copy_bytes};
+    plan_operand(c, p, &p->x, c->tile_m);
+    plan_operand(c, p, &p->w, c->tile_n);
+    if (!check_operand(&p->x, "x", c->tile_m, p->warp_m, error) || !check_operand(&p->w, "w", c->tile_n, p->warp_n, error)) return false;
+    if (p->x.row_chunks > p->threads || p->w.row_chunks > p->threads)
+        return gen_fail(error, "a row of the tile has more 16-byte chunks than the block has threads (%d): use more warps", p->threads);
+    p->w.smem_offset = p->x.rows * p->x.row_bytes;
+    p->stage_bytes = p->w.smem_offset + p->w.rows * p->w.row_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
     int store_bytes = p->warps * 2 * p->y_buffer_bytes;
     p->smem_bytes = p->ring_bytes > store_bytes ? p->ring_bytes : store_bytes;
@@ -101,14 +131,14 @@ static int blocks_by_regs(const GenArch *a, int warps, int regs)
  * ptxas (docs/configs.md). Occupancy: what registers, shared memory, warps and blocks allow. */
 static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    enum { REGS_REST = 22, REGS_STAGED = 8, ENOUGH_BLOCKS = 8 }; /* addresses, loop; elements on their way */
+    enum { REGS_REST = 22, ENOUGH_BLOCKS = 8 }; /* addresses and loop state */
     const GenArch *a = c->arch;
-    bool staged = c->x_copy_bytes == 2 || c->w_copy_bytes == 2;
+    int staged = 8 * ((p->x.staged ? p->x.passes : 0) + (p->w.staged ? p->w.passes : 0));
     p->regs_acc = p->mma_m * p->mma_n * 4;
     p->regs_frag = p->mma_m * 4 + 2 * p->mma_n * 2;
     p->regs_address = 2 * (p->x.passes + p->w.passes);
-    int needed = p->regs_acc + p->regs_frag + p->regs_address;
-    p->regs_estimate = min_int(needed + REGS_REST + (staged ? REGS_STAGED : 0), GEN_MAX_REGS);
+    int needed = p->regs_acc + p->regs_frag + p->regs_address + staged;
+    p->regs_estimate = min_int(needed + REGS_REST, GEN_MAX_REGS);
     if (needed > GEN_MAX_REGS)
         return gen_fail(error, "a warp tile of %dx%d needs about %d registers a thread; %d is the limit: use more warps or a smaller tile",
                         p->warp_m, p->warp_n, needed, GEN_MAX_REGS);

@@ -4,14 +4,20 @@
 
 #include "gen/gen.h"
 
-/* The tile of x or w in shared memory: `rows` rows of tile_k elements, swizzled (layout.h), and how the
- * threads of a block copy it: in passes, each thread one 16-byte chunk of one row a pass. */
+/* The tile of x or w in shared memory, and how the threads of a block copy it there (copy.h): in passes, each
+ * thread one 16-byte chunk of one row a pass. */
 typedef struct GenOperandPlan {
-    int rows;           /* tile_m of x, tile_n of w */
+    GenType type;       /* in global memory; in shared memory it is w's */
+    GenLayout layout;
+    bool staged;        /* through registers, not by cp.async */
+    int elem_bytes;     /* in global memory */
+    int copy_bytes;     /* of one copy instruction: 16, 8, 4, or 2 through registers */
     int smem_offset;    /* of the tile in a stage, bytes */
+    int rows, row_bytes, row_chunks; /* in shared memory */
+    int rows_per_pass;  /* rows that all threads copy at once */
     int passes;         /* chunks that a thread copies */
     int last_pass_rows; /* rows left for the last pass; rows_per_pass when it is full */
-    int copy_bytes;     /* of one copy instruction: 16, 8, 4, or 2 through registers */
+    int swizzle_period; /* passes after which the swizzle of a thread's chunk repeats */
 } GenOperandPlan;
 
 struct GenPlan {
@@ -25,10 +31,6 @@ struct GenPlan {
     int k_steps;            /* mma k-steps (16) of a k-block */
     int copy_shares;        /* parts in which a k-block's copy is started, between the row tiles of a k-step */
 
-    int row_bytes;          /* of a row of either operand in shared memory */
-    int row_chunks;         /* its 16-byte chunks */
-    int rows_per_pass;      /* rows that all threads copy at once */
-    int swizzle_period;     /* passes after which the swizzle of a thread's chunk repeats */
     GenOperandPlan x, w;
     int stage_bytes, ring_bytes; /* of a k-block of x and W; of all stages */
     int smem_bytes;

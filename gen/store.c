@@ -38,6 +38,7 @@ typedef struct Store {
     PtxArg piece_at;              /* b32: this lane's piece of buffer 0 */
     PtxArg piece_rows, piece_cols;/* b32, signed: rows and columns from there to the end of y */
     PtxArg y_at, y_step;          /* b64: its place in y; the rows of one turn in bytes */
+    PtxArg part_step;             /* b64: when the columns of y have a stride: from part to part of a row */
     PtxArg ragged;                /* predicate, of the block: the last column cuts a piece */
     PtxArg p_row, p_col, p_ragged;
     PtxArg z, r, y;               /* f32[4] */
@@ -82,9 +83,10 @@ static void place(Store *s, PtxArg row, PtxArg col, PtxArg rows_left, PtxArg col
     emit(k, SUB_S32, cols_left, s->g->n, col);
 }
 
-/* at = base + row * pitch + col * bytes, and step = rows * pitch, in bytes */
+/* at = base + row * pitch + col * bytes (or y's column stride), and step = rows * pitch, in bytes */
 static void matrix_place(Store *s, const char *name, PtxArg base, PtxArg pitch, PtxArg row, PtxArg col, int rows, PtxArg *at_, PtxArg *step)
 {
+    bool strided = base.first == s->g->y_param.first && s->p->config.y_layout == GEN_LAYOUT_ANY;
     PtxKernel *k = s->k;
     char text[48];
     snprintf(text, sizeof text, "%s_row", name);
@@ -98,8 +100,16 @@ static void matrix_place(Store *s, const char *name, PtxArg base, PtxArg pitch, 
     emit(k, MUL_LO_S64, *step, *step, imm(s->p->y_bytes));
     emit(k, CVT_U64_U32, row64, row);
     emit(k, MAD_LO_S64, *at_, row64, *step, *at_);
-    emit(k, MAD_WIDE_U32, *at_, col, imm(s->p->y_bytes), *at_);
     emit(k, MUL_LO_S64, *step, *step, imm(rows));
+    if (!strided) {
+        emit(k, MAD_WIDE_U32, *at_, col, imm(s->p->y_bytes), *at_);
+        return;
+    }
+    emit(k, LD_PARAM_B64, s->part_step = ptx_reg(k, PTX_B64, "y_32_cols"), mem(s->g->csy_param, 0));
+    emit(k, MUL_LO_S64, s->part_step, s->part_step, imm(s->p->y_bytes));
+    emit(k, CVT_U64_U32, row64, col);
+    emit(k, MAD_LO_S64, *at_, row64, s->part_step, *at_);
+    emit(k, MUL_LO_S64, s->part_step, s->part_step, imm(32));
 }
 
 /* This warp's buffers in shared memory. */
@@ -282,6 +292,16 @@ static void copy_cut_piece(Store *s, PtxArg to, PtxArg from, int col)
     }
 }
 
+/* Where this lane's piece of part `part` of a row goes. */
+static PtxArg part_of_row(Store *s, int part)
+{
+    bool strided = s->p->config.y_layout == GEN_LAYOUT_ANY;
+    PtxArg at_ = s->g->wide_scratch;
+    if (!strided || part == 0) return mem(s->y_at, part * 32 * s->p->y_piece_bytes);
+    emit(s->k, ADD_S64, at_, part == 1 ? s->y_at : at_, s->part_step);
+    return mem(at_, 0);
+}
+
 /* The 16 rows of row tile i: in turns of 32 / y_row_lanes rows, each in y_row_parts parts. */
 static void copy_rows(Store *s, int i)
 {
@@ -292,7 +312,7 @@ static void copy_rows(Store *s, int i)
         emit(k, SETP_GT_S32, s->p_row, s->piece_rows, imm(16 * i + row));
         for (int part = 0; part < p->y_row_parts; part++) {
             int col = part * 32 * p->y_piece_elems;
-            PtxArg from = mem(s->piece_at, i % 2 * p->y_buffer_bytes + row * p->y_pitch_bytes + col * p->y_bytes), to = mem(s->y_at, col * p->y_bytes);
+            PtxArg from = mem(s->piece_at, i % 2 * p->y_buffer_bytes + row * p->y_pitch_bytes + col * p->y_bytes), to = part_of_row(s, part);
             emit(k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(col + p->y_piece_elems - 1), s->p_row);
             copy_piece(s, s->p_col, to, from);
             if (p->y_piece_elems == 1) continue;

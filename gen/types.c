@@ -12,6 +12,11 @@ static const struct { const char *name; int bytes; } type_info[GEN_N_TYPES] = {G
 const char *gen_type_name(GenType t) { return type_info[t].name; }
 int gen_type_bytes(GenType t) { return type_info[t].bytes; }
 
+#define X(name, text, meaning) text,
+static const char *const layout_name[GEN_N_LAYOUTS] = {GEN_LAYOUTS(X)};
+#undef X
+const char *gen_layout_name(GenLayout l) { return layout_name[l]; }
+
 bool gen_type_parse(const char *name, GenType *t)
 {
     for (int i = 0; i < GEN_N_TYPES; i++) {

@@ -34,6 +34,7 @@
     X(smem_bytes, read_smem)                                                                                   \
     X(params, read_params)                                                                                     \
     X(align, read_align)                                                                                       \
+    X(layout, read_layout)                                                                                     \
     X(workspace_bytes, read_workspace)
 
 enum {
@@ -279,6 +280,31 @@ static ts_status read_align(RtHeader *h, Span v)
             return bad("align", v, "an alignment must be a power of 2 and no less than an element");
         h->align_bytes[tensor] = (int)bytes;
     }
+    return TS_OK;
+}
+
+/* Comes behind params in KEYS: a matrix strided both ways needs its second stride. */
+static ts_status read_layout(RtHeader *h, Span v)
+{
+    static const struct {
+        RtTensor tensor;
+        RtParam stride;
+    } strided[] = {{RT_TENSOR_x, RT_PARAM_csx}, {RT_TENSOR_w, RT_PARAM_csw}, {RT_TENSOR_y, RT_PARAM_csy}};
+    Span rest = v, word;
+    while (next_word(&rest, &word)) {
+        bool equals, known = false;
+        RtTensor tensor;
+        Span name = cut(&word, '=', &equals);
+        if (!equals || !find_tensor(name, &tensor)) return bad("layout", v, "it must read like x=row w=row y=row");
+#define X(layout_, number, text)                                                                               \
+    if (span_is(word, text)) h->layout[tensor] = layout_, known = true;
+        TS_LAYOUTS(X)
+#undef X
+        if (!known) return bad("layout", v, "a layout is not row, col or any");
+    }
+    for (int i = 0; i < 3; i++)
+        if ((h->layout[strided[i].tensor] == TS_STRIDED) != h->has[strided[i].stride])
+            return bad("layout", v, "a matrix of layout any, and no other, has a parameter csx, csw or csy");
     return TS_OK;
 }
 

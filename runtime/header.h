@@ -12,6 +12,7 @@ enum { RT_KERNEL_ABI = 1, RT_MAX_TEXT = 192, RT_MAX_TARGET = 16, RT_MAX_BLOCK_TH
     X(x, u64) X(w, u64) X(bias, u64) X(y, u64) X(r, u64) \
     X(m, u32) X(n, u32) X(k, u32)                        \
     X(ldx, u64) X(ldw, u64) X(ldy, u64) X(ldr, u64)      \
+    X(csx, u64) X(csw, u64) X(csy, u64)                  \
     X(s, f32) X(t, f32)
 
 /* Tensors whose type or alignment a header can state. */
@@ -33,7 +34,8 @@ typedef struct RtHeader {
     char sm_suffix;                    /* 'a', 'f' or 0 */
     int ptx_version;                   /* x10: 78 is 7.8 */
     ts_dtype type[RT_N_TENSORS];
-    int align_bytes[RT_N_TENSORS];     /* of base address and row pitch */
+    int align_bytes[RT_N_TENSORS];     /* of base address and pitch */
+    ts_layout layout[RT_N_TENSORS];
     int tile_m, tile_n, tile_k;
     int block_threads, smem_bytes;
     int64_t workspace_bytes;

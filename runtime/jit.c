@@ -20,7 +20,7 @@
 
 enum { N_BUCKETS = 1024, MAX_CHOICES = 8192, MAX_ALIGN_BYTES = 16 };
 
-/* What of a problem decides the choice: the pinned config, m, n, k, and types and alignments in one word. */
+/* What of a problem decides the choice: the pinned config, m, n, k, and types, layouts and alignments in one word. */
 typedef struct Key {
     uint64_t word[5];
 } Key;
@@ -86,14 +86,28 @@ static Jit *jit_of(ts_context *context)
 
 /* ---- problems ---- */
 
-/* The largest power of 2 up to 16 that divides address and row pitch. What is not read is well aligned. */
-static int align_of(const ts_matrix *matrix, int64_t rows, int64_t depth)
+static GenLayout layout_of(const ts_matrix *matrix, int64_t rows, int64_t cols)
 {
+    if (cols <= 1 || matrix->col_stride == 1) return GEN_LAYOUT_ROW;
+    return rows <= 1 || matrix->row_stride == 1 ? GEN_LAYOUT_COL : GEN_LAYOUT_ANY;
+}
+
+/* The largest power of 2 up to 16 that divides address and pitch. What is not read is well aligned. */
+static int align_of(const ts_matrix *matrix, int64_t rows, int64_t cols)
+{
+    bool by_columns = layout_of(matrix, rows, cols) == GEN_LAYOUT_COL;
+    int64_t pitch = by_columns ? matrix->col_stride : matrix->row_stride;
     uint64_t bits = MAX_ALIGN_BYTES;
-    if (depth == 0) return MAX_ALIGN_BYTES;
+    if (cols == 0) return MAX_ALIGN_BYTES;
     bits |= matrix->data;
-    if (rows > 1) bits |= (uint64_t)matrix->row_stride * (unsigned)rt_dtype_bytes(matrix->dtype);
+    if ((by_columns ? cols : rows) > 1) bits |= (uint64_t)pitch * (unsigned)rt_dtype_bytes(matrix->dtype);
     return (int)(bits & -bits);
+}
+
+/* Layout and alignment in a byte. */
+static int place_of(const ts_matrix *matrix, int64_t rows, int64_t cols)
+{
+    return layout_of(matrix, rows, cols) << 5 | align_of(matrix, rows, cols);
 }
 
 /* Without a bias its type does not matter; it may be given all the same, by who prepares. */
@@ -121,9 +135,9 @@ static Key key_of(const ts_linear_args *args, const Pin *pin)
                         (int)args->w.dtype,
                         (int)bias_type(args),
                         (int)args->y.dtype,
-                        align_of(&args->x, args->m, args->k),
-                        align_of(&args->w, args->n, args->k),
-                        align_of(&args->y, args->m, args->n)};
+                        place_of(&args->x, args->m, args->k),
+                        place_of(&args->w, args->n, args->k),
+                        place_of(&args->y, args->m, args->n)};
     uint64_t packed = 0;
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) packed = packed << 8 | (unsigned)part[i];
     return (Key){{(uint64_t)(uintptr_t)pin, (uint64_t)args->m, (uint64_t)args->n, (uint64_t)args->k, packed}};
@@ -200,6 +214,9 @@ static ts_status choose(const ts_context *context, const Pin *pin, const ts_line
         .m = args->m,
         .n = args->n,
         .k = args->k,
+        .x_layout = layout_of(&args->x, args->m, args->k),
+        .w_layout = layout_of(&args->w, args->n, args->k),
+        .y_layout = layout_of(&args->y, args->m, args->n),
         .x_align_bytes = align_of(&args->x, args->m, args->k),
         .w_align_bytes = align_of(&args->w, args->n, args->k),
         .y_align_bytes = align_of(&args->y, args->m, args->n),

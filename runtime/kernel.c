@@ -12,7 +12,7 @@
 enum {
     LOG_BYTES = 16384,
     MAX_FILE_BYTES = 64 << 20,
-    INFO_BYTES = RT_BYTES_THROUGH(ts_kernel_info, blocks_per_sm)
+    INFO_BYTES = RT_BYTES_THROUGH(ts_kernel_info, y_layout)
 };
 
 static const uint16_t value_offset[RT_N_PARAMS] = {
@@ -323,6 +323,9 @@ ts_status ts_kernel_get_info(const ts_kernel *kernel, ts_kernel_info *info)
         .registers = kernel->registers,
         .local_bytes = kernel->local_bytes,
         .blocks_per_sm = kernel->blocks_per_sm,
+        .x_layout = h->layout[RT_TENSOR_x],
+        .w_layout = h->layout[RT_TENSOR_w],
+        .y_layout = h->layout[RT_TENSOR_y],
     };
     return rt_write_struct(info, INFO_BYTES, &ours, sizeof ours, "ts_kernel_info");
 }

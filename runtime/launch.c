@@ -76,31 +76,52 @@ static ts_status check_address(const ts_kernel *kernel, RtTensor tensor, ts_devi
     return TS_OK;
 }
 
+/* One dimension of a matrix: `outer` is the one whose stride the kernel calls a pitch. */
+typedef struct Dimension {
+    const char *stride_name;
+    int64_t size, stride;
+} Dimension;
+
+static ts_status check_stride(RtTensor tensor, const ts_matrix *matrix, Dimension d)
+{
+    int64_t bytes;
+    if (d.size <= 1) return TS_OK;
+    if (d.stride < 0)
+        return rt_fail(TS_ERROR_UNSUPPORTED, "%s has %s %lld; it must not be negative", rt_tensor_name[tensor],
+                       d.stride_name, (long long)d.stride);
+    if (__builtin_mul_overflow(d.stride, (int64_t)rt_dtype_bytes(matrix->dtype), &bytes) ||
+        __builtin_mul_overflow(bytes, d.size, &bytes))
+        return rt_fail(TS_ERROR_INVALID_ARGUMENT, "%s has %s %lld: %lld of that pass the 64-bit address space",
+                       rt_tensor_name[tensor], d.stride_name, (long long)d.stride, (long long)d.size);
+    return TS_OK;
+}
+
+/* No two elements of y at one place: the wider stride steps over all of the narrower dimension. */
+static ts_status check_overlap(Dimension a, Dimension b)
+{
+    Dimension narrow = a.size > 1 && (b.size <= 1 || a.stride <= b.stride) ? a : b, wide = narrow.size == a.size && narrow.stride == a.stride ? b : a;
+    bool apart = narrow.size <= 1 || narrow.stride >= 1;
+    int64_t span = narrow.size > 1 ? (narrow.size - 1) * narrow.stride + 1 : 1;
+    if (apart && (wide.size <= 1 || wide.stride >= span)) return TS_OK;
+    return rt_fail(TS_ERROR_INVALID_ARGUMENT, "y has %s %lld and %s %lld for %lld x %lld elements: some would overlap",
+                   a.stride_name, (long long)a.stride, b.stride_name, (long long)b.stride, (long long)a.size, (long long)b.size);
+}
+
 static ts_status check_strides(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
                                int64_t cols)
 {
-    const char *name = rt_tensor_name[tensor];
-    int64_t pitch_bytes, span_bytes;
-    if (cols > 1 && matrix->col_stride != 1)
-        return rt_fail(TS_ERROR_UNSUPPORTED,
-                       "%s has col_stride %lld; the kernel %s takes 1: make its rows contiguous", name,
-                       (long long)matrix->col_stride, kernel->header.config);
-    if (rows <= 1) return TS_OK;
-    if (matrix->row_stride < 0)
-        return rt_fail(TS_ERROR_UNSUPPORTED, "%s has row_stride %lld; it must not be negative", name,
-                       (long long)matrix->row_stride);
-    if (tensor == RT_TENSOR_y && matrix->row_stride < cols)
-        return rt_fail(TS_ERROR_INVALID_ARGUMENT,
-                       "y has row_stride %lld, less than its %lld columns: its rows would overlap",
-                       (long long)matrix->row_stride, (long long)cols);
-    if (__builtin_mul_overflow(matrix->row_stride, (int64_t)rt_dtype_bytes(matrix->dtype), &pitch_bytes) ||
-        __builtin_mul_overflow(pitch_bytes, rows, &span_bytes))
-        return rt_fail(TS_ERROR_INVALID_ARGUMENT,
-                       "%s has row_stride %lld: %lld rows of that pass the 64-bit address space", name,
-                       (long long)matrix->row_stride, (long long)rows);
-    if (pitch_bytes % kernel->header.align_bytes[tensor])
-        return misaligned(kernel, tensor, "row pitch", (unsigned long long)pitch_bytes);
-    return TS_OK;
+    ts_layout layout = kernel->header.layout[tensor];
+    Dimension row = {"row_stride", rows, matrix->row_stride}, col = {"col_stride", cols, matrix->col_stride};
+    Dimension inner = layout == TS_COLUMN_MAJOR ? row : col, outer = layout == TS_COLUMN_MAJOR ? col : row;
+    if (layout != TS_STRIDED && inner.size > 1 && inner.stride != 1)
+        return rt_fail(TS_ERROR_UNSUPPORTED, "%s has %s %lld; the kernel %s takes 1: use a kernel made for this layout",
+                       rt_tensor_name[tensor], inner.stride_name, (long long)inner.stride, kernel->header.config);
+    ts_status status = check_stride(tensor, matrix, inner);
+    if (!status) status = check_stride(tensor, matrix, outer);
+    if (!status && tensor == RT_TENSOR_y) status = check_overlap(row, col);
+    if (status || outer.size <= 1) return status;
+    unsigned long long pitch_bytes = (unsigned long long)outer.stride * (unsigned)rt_dtype_bytes(matrix->dtype);
+    return pitch_bytes % (unsigned)kernel->header.align_bytes[tensor] ? misaligned(kernel, tensor, "pitch", pitch_bytes) : TS_OK;
 }
 
 static ts_status check_matrix(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
@@ -158,13 +179,17 @@ static ts_status count_blocks(const ts_kernel *kernel, const ts_linear_args *arg
     return TS_OK;
 }
 
-/* A matrix of one row has no pitch, whatever its stride says. */
-static uint64_t pitch(const ts_matrix *matrix, int64_t rows)
+/* A dimension of one element has no stride, whatever is said of it. */
+static uint64_t stride(int64_t stride, int64_t size) { return size > 1 ? (uint64_t)stride : 0; }
+
+/* From row to row, or from column to column of a column-major matrix. */
+static uint64_t pitch(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows, int64_t cols)
 {
-    return rows > 1 ? (uint64_t)matrix->row_stride : 0;
+    bool by_columns = kernel->header.layout[tensor] == TS_COLUMN_MAJOR;
+    return by_columns ? stride(matrix->col_stride, cols) : stride(matrix->row_stride, rows);
 }
 
-static RtValues fill_values(const ts_linear_args *args)
+static RtValues fill_values(const ts_kernel *kernel, const ts_linear_args *args)
 {
     RtValues values = {
         .y = args->y.data,
@@ -173,14 +198,16 @@ static RtValues fill_values(const ts_linear_args *args)
         .m = (uint32_t)args->m,
         .n = (uint32_t)args->n,
         .k = (uint32_t)args->k,
-        .ldy = pitch(&args->y, args->m),
-        .ldr = pitch(&args->r, args->m),
+        .ldy = pitch(kernel, RT_TENSOR_y, &args->y, args->m, args->n),
+        .ldr = pitch(kernel, RT_TENSOR_r, &args->r, args->m, args->n),
+        .csy = stride(args->y.col_stride, args->n),
         .s = args->s,
         .t = args->t,
     };
     if (args->k) {
-        values.x = args->x.data, values.ldx = pitch(&args->x, args->m);
-        values.w = args->w.data, values.ldw = pitch(&args->w, args->n);
+        values.x = args->x.data, values.ldx = pitch(kernel, RT_TENSOR_x, &args->x, args->m, args->k);
+        values.w = args->w.data, values.ldw = pitch(kernel, RT_TENSOR_w, &args->w, args->n, args->k);
+        values.csx = stride(args->x.col_stride, args->k), values.csw = stride(args->w.col_stride, args->k);
     }
     return values;
 }
@@ -223,7 +250,7 @@ ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stre
     unsigned int blocks = 0;
     ts_status status = rt_launch_check(kernel, args, &blocks);
     if (status) return status;
-    RtValues values = fill_values(args);
+    RtValues values = fill_values(kernel, args);
     return launch_blocks(kernel, &values, blocks, stream);
 }
 

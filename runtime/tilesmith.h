@@ -174,15 +174,23 @@ static inline ts_matrix ts_matrix_make(ts_device_ptr data, int64_t row_stride, t
     return matrix;
 }
 
+/* How a matrix lies: whose elements are neighbours, those of a row (col_stride 1), of a column (row_stride 1),
+ * or neither. Name, number, text. */
+#define TS_LAYOUTS(X) X(TS_ROW_MAJOR, 0, "row") X(TS_COLUMN_MAJOR, 1, "col") X(TS_STRIDED, 2, "any")
+#define TS_X_(name, number, text) name = number,
+typedef enum ts_layout { TS_LAYOUTS(TS_X_) } ts_layout;
+#undef TS_X_
+
 /* One fused linear layer. Start from ts_linear_args_make(): a later release may append fields, and 0 in each
  * will mean today's behaviour.
  *
  *   m, n, k   0 to 2^31-1. m or n = 0: nothing to do, success. k = 0: z = bias, and x and w may be null (their
  *             types are needed all the same).
- *   x, w      rows of k elements, one type. Rows may overlap or repeat (row_stride 0).
- *   y         rows of n elements, not overlapping each other or any input.
+ *   x, w      [m,k] and [n,k], any strides that are not negative; elements may overlap or repeat (stride 0). w
+ *             is f16 or bf16; x is f16, bf16 or f32 and is rounded to w's type on the way in.
+ *   y         [m,n], any strides that are not negative; no two elements, nor any input, at one place.
  *   bias      n elements without gaps; null: no bias.
- *   r         what the epilogue calls r, of y's type; null unless the epilogue uses it.
+ *   r         what the epilogue calls r, of y's type, rows of n elements (col_stride 1); null unless the epilogue uses it.
  *   s, t      what the epilogue calls s and t. Both start at 0: set s for the default epilogue.
  *   epilogue  an expression over z, acc, bias, r, s, t; see docs. NULL: "z + s * sigmoid(z)", or what a
  *             pinned configuration says. Only ts_linear() and ts_linear_prepare() read it; the text is not
@@ -232,6 +240,7 @@ typedef struct ts_kernel_info {
     int32_t registers;                       /* of a thread, as the driver compiled it */
     int32_t local_bytes;                     /* of a thread: spills and local arrays; 0 is what to expect */
     int32_t blocks_per_sm;                   /* that fit together; 0: this driver cannot tell */
+    ts_layout x_layout, w_layout, y_layout;  /* how the matrices must lie */
 } ts_kernel_info;
 
 TS_API ts_status ts_kernel_get_info(const ts_kernel *kernel, ts_kernel_info *info);
@@ -239,8 +248,8 @@ TS_API ts_status ts_kernel_get_info(const ts_kernel *kernel, ts_kernel_info *inf
 /* What the driver's compiler said while loading; "" when it said nothing. Belongs to the kernel. */
 TS_API const char *ts_kernel_log(const ts_kernel *kernel);
 
-/* Launches the kernel on the caller's stream and returns without waiting. The kernel demands the types of its
- * header, col_stride 1 and its alignments; what it cannot do is refused by TS_ERROR_UNSUPPORTED or
+/* Launches the kernel on the caller's stream and returns without waiting. The kernel demands the types, layouts
+ * and alignments of its header; what it cannot do is refused by TS_ERROR_UNSUPPORTED or
  * TS_ERROR_MISALIGNED, never converted or copied. Costs little over cuLaunchKernel: no lock, no allocation.
  * May be captured into a graph. */
 TS_API ts_status ts_kernel_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream);

@@ -284,7 +284,8 @@ static void global(const Block *b)
 {
     EACH(l) {
         const uint32_t wanted[] = {in[0],  in[1], (in[2] & 0xFFFF) | (in[3] & 0xFFFF0000),
-                                   in[31], in[4], in[3], in[6], in[5], in[6], in[5]};
+                                   in[31], in[4], in[3], in[6], in[5], in[6], in[5],
+                                   in[8],  in[9], in[10], in[11]};
         memcpy(out, wanted, sizeof wanted);
     }
 }
@@ -324,12 +325,25 @@ static uint32_t matrix_word(const Block *b, int matrix, int lane)
     return b->in[row][lane % 4];
 }
 
+/* Of the transposed matrix: elements (2t, g) and (2t + 1, g) of the one in memory. */
+static uint32_t transposed_word(const Block *b, int matrix, int l)
+{
+    uint32_t word = 0;
+    for (int i = 0; i < 2; i++) {
+        int row = l % 4 * 2 + i, col = l / 4;
+        uint32_t pair_ = matrix_word(b, matrix, row * 4 + col / 2); /* lane 4 row + col / 2 holds it untransposed */
+        word |= (pair_ >> 16 * (col % 2) & 0xFFFF) << 16 * i;
+    }
+    return word;
+}
+
 static void ldmatrix(const Block *b)
 {
     EACH(l) {
         for (int i = 0; i < 4; i++) out[i] = matrix_word(b, i, l);
         for (int i = 0; i < 2; i++) out[4 + i] = matrix_word(b, i, l);
         out[6] = matrix_word(b, 0, l);
+        for (int i = 0; i < 6; i++) out[8 + i] = transposed_word(b, i % 4, l);
         (void)in;
     }
 }

@@ -90,6 +90,28 @@ static void epilogues(ts_context *context, const GenArch *arch)
     }
 }
 
+/* Types and layouts that the listed configs leave out, on tiles of several kinds. */
+static void types_and_layouts(ts_context *context, const GenArch *arch)
+{
+    static const char *const config[] = {
+        "64x64x64_w2x2_s3_xf32",       "64x32x32_w2x2_s2_xf32_vx4",      "128x128x32_w2x4_s3_xf32_biasf32_yf32", "64x64x64_w2x2_s2_xbf16",
+        "64x64x64_w2x2_s3_xbf16_vx2",  "64x64x32_w2x2_s3_xcol",          "64x64x32_w2x2_s3_wcol",                "128x128x32_w2x4_s3_xcol_wcol",
+        "64x64x64_w2x2_s3_xcol_vx8",   "64x128x32_w2x2_s2_wcol_vw4",     "16x32x64_w1x4_s4_wcol",                "32x64x64_w1x4_s3_xcol_wcol_vx4_vw8",
+        "64x64x64_w2x2_s3_xany_vx2",   "64x64x64_w2x2_s3_wany_vw2",      "64x64x64_w2x2_s3_xf32_xany_wany_vx4_vw2", "64x64x32_w2x2_s3_yany_vy2",
+        "64x64x32_w2x2_s2_yf32_yany_vy4", "32x32x32_w2x1_s2_xany_wany_yany_vx2_vw2_vy2", "48x32x64_w3x1_s3",  "48x16x128_w3x1_s2",
+        "256x128x32_w4x2_s4_wcol",     "128x256x32_w2x4_s4_xf32",        "16x16x32_w1x1_s2_xcol_wcol",
+    };
+    for (size_t i = 0; i < 2 * sizeof config / sizeof *config; i++) {
+        char name[GEN_MAX_NAME];
+        GenType w = i % 2 ? GEN_BF16 : GEN_F16;
+        const char *text = config[i / 2], *same = strstr(text, "_xbf16");
+        snprintf(name, sizeof name, "mma_sm%d_%s_%.*s%s", arch->sm, gen_type_name(w), same && w == GEN_BF16 ? (int)(same - text) : (int)strlen(text), text,
+                 same && w == GEN_BF16 ? "_xf16" : "");
+        if (same && w == GEN_BF16) strncat(name, same + 6, sizeof name - strlen(name) - 1);
+        run_config(context, name, shapes, sizeof shapes / sizeof *shapes);
+    }
+}
+
 static void no_bias(ts_context *context, const char *name)
 {
     Verdict v;
@@ -110,6 +132,7 @@ int main(void)
     note("device: %s, kernels for %s", info.name, arch->name);
     no_bias(context, "mma_sm80_f16_64x64x32_w2x2_s3");
     epilogues(context, arch);
+    types_and_layouts(context, arch);
     listed(context, arch, GEN_F16);
     listed(context, arch, GEN_BF16);
     ts_context_destroy(context);

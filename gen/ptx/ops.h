@@ -24,8 +24,8 @@
 /* clang-format off */
 #define PTX_OPS(X) \
 /* structure of the text */ \
-X(COMMENT,          80, 70, 0,            "// %T",                                           "4.1")      \
-X(BLANK,            80, 70, 0,            "",                                                "4.1")      \
+X(COMMENT,          80, 70, 0,            "// %T",                                           "4.2")      \
+X(BLANK,            80, 70, 0,            "",                                                "4.2")      \
 X(LABEL,            80, 70, 0,            "%L:",                                             "4.4")      \
 X(PRAGMA_NOUNROLL,  80, 70, 0,            ".pragma \"nounroll\"",                            "12.1")     \
 /* moves and conversions */ \
@@ -104,6 +104,7 @@ X(LD_PARAM_B64,     80, 70, LOAD,         "ld.param.b64 %=d, %[P]",             
 X(LD_PARAM_F32,     80, 70, LOAD,         "ld.param.f32 %=f, %[P]",                          "9.7.9.8")  \
 X(LD_GLOBAL_B16,    80, 70, LOAD,         "ld.global.nc.b16 %=h, %[d]",                      "9.7.9.9")  \
 X(LD_GLOBAL_B32,    80, 70, LOAD,         "ld.global.nc.b32 %=r, %[d]",                      "9.7.9.9")  \
+X(LD_GLOBAL_V4_F32, 80, 70, LOAD,         "ld.global.nc.v4.f32 %={4f}, %[d]",                "9.7.9.9")  \
 X(LD_GLOBAL_F32,    80, 70, LOAD,         "ld.global.nc.f32 %=f, %[d]",                      "9.7.9.9")  \
 X(ST_GLOBAL_B16,    80, 70, STORE,        "st.global.b16 %[d], %h",                          "9.7.9.11") \
 X(ST_GLOBAL_B32,    80, 70, STORE,        "st.global.b32 %[d], %r",                          "9.7.9.11") \
@@ -126,6 +127,8 @@ X(CP_ASYNC_WAIT,    80, 70, ASYNC,        "cp.async.wait_group %i<0,63>",       
 X(LDMATRIX_X1,      80, 70, LOAD | WARP,  "ldmatrix.sync.aligned.m8n8.x1.shared.b16 %={1r}, %[r]", "9.7.14.5.15") \
 X(LDMATRIX_X2,      80, 70, LOAD | WARP,  "ldmatrix.sync.aligned.m8n8.x2.shared.b16 %={2r}, %[r]", "9.7.14.5.15") \
 X(LDMATRIX_X4,      80, 70, LOAD | WARP,  "ldmatrix.sync.aligned.m8n8.x4.shared.b16 %={4r}, %[r]", "9.7.14.5.15") \
+X(LDMATRIX_X2_TRANS, 80, 70, LOAD | WARP, "ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 %={2r}, %[r]", "9.7.14.5.15") \
+X(LDMATRIX_X4_TRANS, 80, 70, LOAD | WARP, "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 %={4r}, %[r]", "9.7.14.5.15") \
 X(MMA_F16,          80, 70, WARP, "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 %={4f}, %{4r}, %{2r}, %{4f}",   "9.7.14.5.14") \
 X(MMA_BF16,         80, 70, WARP, "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 %={4f}, %{4r}, %{2r}, %{4f}", "9.7.14.5.14") \
 /* control and barriers */ \

@@ -59,7 +59,13 @@ static void refusals(void)
 {
     refusal("mma_sm89_f16_128x128x64_w2x4_s4", "stages=4 of 128x128x64 needs 131072 B of shared memory; sm_89 allows 101376");
     refusal("mma_sm89_f32_128x128x32_w2x4_s3", "w cannot be f32");
-    refusal("mma_sm89_f16_128x128x32_w2x4_s3_xf32", "x is f32 and w is f16");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_xf32_xcol", "treat it as strided both ways (xany)");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_wcol_vw2", "treat it as strided both ways (wany)");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_xany", "x_copy_bytes=2");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_xf32_vx2", "its copies are at least 4 bytes");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_ycol", "a column-major y is not written");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_yany", "y_store_bytes=2");
+    refusal("mma_sm89_f16_48x64x32_w3x1_s3_xcol", "powers of 2");
     refusal("mma_sm89_f16_128x128x48_w2x4_s3", "tile_k=48 is not 32, 64 or 128");
     refusal("mma_sm89_f16_120x128x32_w2x4_s3", "tile_m=120 is not a multiple of 16");
     refusal("mma_sm89_f16_128x300x32_w2x4_s3", "tile_n=300 is not a multiple of 8 up to 256");
@@ -120,8 +126,8 @@ static void choices(void)
             if (!chosen || !honours) ok(false, "%s %lldx%lldx%lld: a config that works is chosen", p.arch->name, (long long)p.m, (long long)p.n, (long long)p.k);
         }
     ok(true, "each problem gets a config that works and that its alignment allows");
-    GenProblem p = {.arch = gen_arch_at(2), .sm_count = 128, .m = 64, .n = 64, .k = 64, .x = GEN_F32, .x_align_bytes = 16, .w_align_bytes = 16, .y_align_bytes = 16};
-    ok(!gen_choose(&p, &config, &error) && strstr(error.text, "x is f32"), "what no config can do is refused: %s", error.text);
+    GenProblem p = {.arch = gen_arch_at(2), .sm_count = 128, .m = 64, .n = 64, .k = 64, .w = GEN_F32, .x_align_bytes = 16, .w_align_bytes = 16, .y_align_bytes = 16};
+    ok(!gen_choose(&p, &config, &error) && strstr(error.text, "w cannot be f32"), "what no config can do is refused: %s", error.text);
 }
 
 int main(void)

@@ -96,6 +96,7 @@ static inline uint64_t fake_param(const FakeLaunch *launch, const char *name)
     "// smem_bytes: 36864\n"                                                                                 \
     "// params: " SAMPLE_PARAMS "\n"                                                                         \
     "// align: x=16 w=16 y=4\n"                                                                              \
+    "// layout: x=row w=row y=row\n"                                                                              \
     "// workspace_bytes: 0\n"
 #define SAMPLE_BODY                                                                                          \
     ".version 7.4\n.target sm_80\n.address_size 64\n\n"                                                      \

@@ -124,7 +124,11 @@ static void test_prepare_ahead(void)
     args.bias = 0x40000, args.bias_dtype = TS_F16;
     ok(ts_linear(context, &args, NULL) == TS_OK && loads() == 1, "and found with them: %s", ts_last_error());
     args.x.col_stride = 2;
-    refused(ts_linear_prepare(context, &args, NULL), TS_ERROR_UNSUPPORTED, "col_stride 2");
+    ok(ts_linear_prepare(context, &args, NULL) == TS_OK, "x strided both ways");
+    args.x.row_stride = 1, args.x.col_stride = 304;
+    ok(ts_linear_prepare(context, &args, NULL) == TS_OK, "x column-major");
+    args.x.col_stride = -2;
+    refused(ts_linear_prepare(context, &args, NULL), TS_ERROR_UNSUPPORTED, "must not be negative");
     args = problem(256, 512, 1024);
     args.epilogue = "z + r";
     args.y.data = 0;
@@ -196,7 +200,7 @@ static void test_pin(void)
     args.w.dtype = TS_BF16;
     refused(ts_linear(context, &args, NULL), TS_ERROR_UNSUPPORTED, "w is bf16");
     args = problem(4096, 4096, 4095);
-    refused(ts_linear(context, &args, NULL), TS_ERROR_MISALIGNED, "row pitch of x is 8190");
+    refused(ts_linear(context, &args, NULL), TS_ERROR_MISALIGNED, "pitch of x is 8190");
     refused(ts_context_set_config(context, "mma_sm89_f16_64x64"), TS_ERROR_INVALID_ARGUMENT, "");
     refused(ts_context_set_config(context, "mma_sm89_f16_256x128x64_w4x2_s6"), TS_ERROR_UNSUPPORTED,
             "shared memory");

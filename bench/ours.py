@@ -1,0 +1,116 @@
+"""tilesmith as a contestant: kernels of the library, pinned by the name of their configuration or its own choice.
+
+    best     every listed configuration of an architecture is timed quickly on the problem, the fastest one competes
+    auto     what ts_linear() chooses for the device
+    NAME     that configuration
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+import measure
+import peers
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
+sys.path.insert(0, str(ROOT / "bindings" / "python"))
+
+
+def build():
+    """The library and the program, made where they are missing or old. TILESMITH_LIBRARY names another library."""
+    if "TILESMITH_LIBRARY" not in os.environ:
+        subprocess.run(["make", "-s", "-C", str(ROOT), f"-j{os.cpu_count() or 1}", "all"], check=True)
+
+
+def listed(arch, dtype):
+    """Names of the configurations that work, best first for large problems."""
+    name = {torch.float16: "f16", torch.bfloat16: "bf16"}[dtype]
+    command = [str(BUILD / "tilesmith"), "list", "--arch", arch, "--dtype", name]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [line.split()[0] for line in lines if line and not line.startswith("#")]
+
+
+def device_arch():
+    """The newest architecture whose list is offered for the current device."""
+    major, minor = torch.cuda.get_device_capability()
+    for sm in (120, 90, 89, 86, 80):
+        if sm <= 10 * major + minor:
+            return f"sm_{sm}"
+    raise SystemExit(f"sm_{major}{minor} is older than sm_80, which tilesmith's kernels need")
+
+
+class Ours:
+    """Calls of one kernel, with its argument struct made once a set of shapes, strides and types."""
+
+    def __init__(self, kernel, library):
+        self.kernel, self.library, self.made = kernel, library, {}
+
+    def _args(self, x, w, b, y):
+        lib = self.library
+        types = {torch.float16: lib.F16, torch.bfloat16: lib.BF16, torch.float32: lib.F32}
+
+        def matrix(t):
+            return lib.Matrix(0, t.stride(0), t.stride(1), types[t.dtype])
+
+        (m, k), n = x.shape, w.shape[0]
+        return lib.LinearArgs(m=m, n=n, k=k, x=matrix(x), w=matrix(w), y=matrix(y), bias_dtype=types[b.dtype], s=peers.SCALE)
+
+    def __call__(self, x, w, b):
+        y = torch.empty((x.shape[0], w.shape[0]), device=x.device, dtype=w.dtype)
+        key = (x.shape, x.stride(), x.dtype, w.shape, w.stride(), w.dtype, b.dtype)
+        args = self.made.get(key)
+        if args is None:
+            args = self.made[key] = self._args(x, w, b, y)
+        args.x.data, args.w.data, args.y.data, args.bias = x.data_ptr(), w.data_ptr(), y.data_ptr(), b.data_ptr()
+        self.kernel.launch(args, torch.cuda.current_stream().cuda_stream)
+        return y
+
+
+class Preparer:
+    """prepare(sets) as those of peers.PREPARE."""
+
+    def __init__(self, arch, config, log):
+        import tilesmith
+        from tilesmith import _library
+
+        self.arch = device_arch() if arch == "device" else arch
+        self.config, self.log = config, log
+        self.library, self.error = _library, tilesmith.Error
+        self.context = tilesmith.Context(torch.cuda.current_device())
+        self.kernels = {}
+
+    def _load(self, name):
+        if name not in self.kernels:
+            self.kernels[name] = self.context.load(name)
+        return self.kernels[name]
+
+    def _chosen(self, sets):
+        x, w, b = sets[0]
+        y = torch.empty((x.shape[0], w.shape[0]), device=x.device, dtype=w.dtype)
+        args = Ours(None, self.library)._args(x, w, b, y)
+        args.x.data, args.w.data, args.y.data, args.bias = x.data_ptr(), w.data_ptr(), y.data_ptr(), b.data_ptr()
+        return Ours(self.context.prepare(args), self.library)
+
+    def _best(self, sets):
+        times, refused = {}, []
+        for name in listed(self.arch, sets[0][1].dtype):
+            try:
+                times[name] = measure.quick_us(Ours(self._load(name), self.library), sets)
+            except self.error as error:  # a kernel for other alignments, or too large for this device
+                refused.append(f"{name}: {error}")
+        if not times:
+            raise RuntimeError(f"no listed configuration of {self.arch} works: " + "; ".join(refused[:3]))
+        for name in sorted(times, key=times.get)[:5]:
+            self.log(f"    {name:48} {times[name]:10.2f} us")
+        self.log(f"    {len(times)} configurations of {self.arch} were timed, {len(refused)} do not take this problem")
+        return Ours(self._load(min(times, key=times.get)), self.library)
+
+    def __call__(self, sets):
+        call = self._best(sets) if self.config == "best" else self._chosen(sets) if self.config == "auto" else Ours(self._load(self.config), self.library)
+        info = call.kernel.info()
+        spills = f" local {info['local_bytes']} B" if info["local_bytes"] else ""
+        return call, f"{info['config']} ({info['registers']} registers,{spills} {info['blocks_per_sm']} blocks/SM)"

@@ -1,0 +1,384 @@
+"""tilesmith.linear() and FusedLinear on torch tensors.
+
+Types: weight is float16 or bfloat16 and says what is multiplied; x, bias and y are float32, float16 or bfloat16,
+each for itself. x is rounded to weight's type on its way in, sums are float32, and y is rounded once, to the
+type of `out`, or of x where there is no `out`. So a float32 activation gives a float32 result.
+
+Three ways lead to the same call of the library, ts_linear():
+
+    plain tensors              straight, for the least time on the CPU
+    plain, gradients wanted    through an autograd.Function
+    torch.compile, export, fake tensors, modes and functorch      through the custom op tilesmith::linear
+
+Straight means: shapes, strides, types and devices of the arguments are looked up in a table of calls made
+before. A call that is found has passed the checks, and has its argument struct filled in but for addresses and
+scale. The table belongs to the thread, since the struct is written to.
+"""
+
+import ctypes
+import threading
+from typing import Optional
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from . import _library
+from ._library import ArgumentTypeError, InvalidArgumentError, UnsupportedError
+
+_DTYPES = {torch.float16: _library.F16, torch.bfloat16: _library.BF16, torch.float32: _library.F32}
+_WEIGHT_DTYPES = (torch.float16, torch.bfloat16)
+
+# ---- contexts: one a device, made at first use, kept to the end of the process ----
+
+_contexts = {}
+_contexts_lock = threading.Lock()
+
+
+def _context(device):
+    context = _contexts.get(device)
+    if context is None:
+        with _contexts_lock:
+            context = _contexts.get(device)
+            if context is None:
+                context = _contexts[device] = _library.Context(device)
+    return context
+
+
+def set_config(config, device=None):
+    """Uses the configuration of this name for every call on a CUDA device (None: the current one), and refuses what
+    it cannot do. config None: chooses again."""
+    _context(torch.cuda.current_device() if device is None else torch.device(device).index or 0).set_config(config)
+
+
+# ---- checks ----
+
+
+def _shape(tensor):
+    return "[" + ", ".join(str(size) for size in tensor.shape) + "]"
+
+
+def _check_tensor(name, value):
+    if not isinstance(value, torch.Tensor):
+        raise ArgumentTypeError(f"{name} is of type {type(value).__name__}: give a torch tensor on a CUDA device")
+    if value.layout != torch.strided:
+        raise ArgumentTypeError(f"{name} has the layout {value.layout}: give a dense tensor, for instance {name}.to_dense()")
+
+
+def _check_dtype(name, value, allowed):
+    if value.dtype in allowed:
+        return
+    texts = [str(dtype) for dtype in allowed]
+    advice = " (a module: .half() or .bfloat16())" if name == "weight" else ""
+    raise ArgumentTypeError(f"{name} is {value.dtype}: give {', '.join(texts[:-1])} or {texts[-1]}{advice}")
+
+
+def _check_device(name, value, x):
+    if not value.is_cuda:
+        raise InvalidArgumentError(f"{name} is on the device {value.device}: move it to a CUDA device")
+    if value.device != x.device:
+        raise InvalidArgumentError(f"{name} is on {value.device} and x on {x.device}: move them to one device")
+
+
+def _check_shapes(x, weight, bias, out):
+    if weight.dim() != 2:
+        raise InvalidArgumentError(f"weight has the shape {_shape(weight)}: it must be [outputs, inputs]")
+    if x.dim() == 0 or x.shape[-1] != weight.shape[1]:
+        raise InvalidArgumentError(
+            f"x has the shape {_shape(x)} and weight {_shape(weight)}: the last size of x must be the last of weight"
+        )
+    if bias is not None and (bias.dim() != 1 or bias.shape[0] != weight.shape[0]):
+        raise InvalidArgumentError(f"bias has the shape {_shape(bias)}: it must be [{weight.shape[0]}], one for each row of weight")
+    if out is not None and tuple(out.shape) != (*x.shape[:-1], weight.shape[0]):
+        wanted = ", ".join(str(size) for size in (*x.shape[:-1], weight.shape[0]))
+        raise InvalidArgumentError(f"out has the shape {_shape(out)}: it must be [{wanted}]")
+
+
+def _check(x, weight, bias, out, epilogue):
+    given = [("x", x, tuple(_DTYPES)), ("weight", weight, _WEIGHT_DTYPES)]
+    given += [("bias", bias, tuple(_DTYPES))] if bias is not None else []
+    given += [("out", out, tuple(_DTYPES))] if out is not None else []
+    for name, value, _ in given:
+        _check_tensor(name, value)
+    for name, value, allowed in given:
+        _check_dtype(name, value, allowed)
+        _check_device(name, value, x)
+    _check_shapes(x, weight, bias, out)
+    if epilogue is not None and not isinstance(epilogue, str):
+        raise ArgumentTypeError(f"epilogue is of type {type(epilogue).__name__}: give an expression in a string, or None")
+
+
+# ---- calls ----
+
+_MAX_CALLS = 4096  # in a thread's table
+
+
+def _rows(shape, stride):
+    """All dimensions but the last as one: (rows, stride from row to row), or None where one stride does not do."""
+    rows, step = 1, 0
+    for size, distance in zip(reversed(shape[:-1]), reversed(stride[:-1])):
+        if size == 1:
+            continue
+        if rows == 1:
+            step = distance
+        elif distance != step * rows:
+            return (0, 0) if 0 in shape else None
+        rows *= size
+    return rows, step
+
+
+def _matrix(tensor, rows, step):
+    return _library.Matrix(0, step, tensor.stride(-1), _DTYPES[tensor.dtype])
+
+
+class _Call:
+    """One signature: what is the same for all calls of it."""
+
+    __slots__ = ("args", "ref", "x", "w", "y", "context", "handle", "launch", "device", "shape", "copy_x", "copy_bias", "nothing")
+
+    def __init__(self, x, weight, bias, out, epilogue):
+        _check(x, weight, bias, out, epilogue)
+        self.shape = (*x.shape[:-1], weight.shape[0])
+        self.device = x.get_device()
+        self.context = _context(self.device)
+        self.handle = self.context.handle
+        self.launch = _library.library().ts_linear
+        rows = _rows(x.shape, x.stride())
+        self.copy_x = rows is None
+        self.copy_bias = bias is not None and bias.shape[0] > 1 and bias.stride(0) != 1
+        self._fill(x.reshape(-1, x.shape[-1]) if self.copy_x else x, weight, bias, out, epilogue)
+
+    def _fill(self, x, weight, bias, out, epilogue):
+        m, x_step = _rows(x.shape, x.stride())
+        n, k = weight.shape
+        self.nothing = m == 0 or n == 0
+        y_rows = (m, n) if out is None else _rows(out.shape, out.stride())
+        if y_rows is None:
+            raise InvalidArgumentError(f"out has the strides {out.stride()}: they cannot be seen as rows at one distance")
+        y = _library.Matrix(0, y_rows[1], 1 if out is None else out.stride(-1), _DTYPES[x.dtype if out is None else out.dtype])
+        self.args = _library.LinearArgs(m=m, n=n, k=k, x=_matrix(x, m, x_step), w=_matrix(weight, n, weight.stride(0)), y=y)
+        self.args.bias_dtype = _DTYPES[bias.dtype if bias is not None else weight.dtype]
+        self.args.epilogue = None if epilogue is None else epilogue.encode()
+        self.ref = ctypes.byref(self.args)
+        self.x, self.w, self.y = self.args.x, self.args.w, self.args.y
+
+
+class _Table(threading.local):
+    def __init__(self):
+        self.calls = {}
+
+
+_table = _Table()
+
+
+def _signature(x, weight, bias, out, epilogue):
+    key = (x.shape, x.stride(), x.dtype, x.get_device(), weight.shape, weight.stride(), weight.dtype, weight.get_device(), epilogue)
+    if bias is not None:
+        key += (bias.shape, bias.stride(), bias.dtype, bias.get_device())
+    if out is not None:
+        key += ("out", out.shape, out.stride(), out.dtype, out.get_device())
+    return key
+
+
+def _find(x, weight, bias, out, epilogue):
+    calls = _table.calls
+    try:
+        return calls[_signature(x, weight, bias, out, epilogue)]
+    except (KeyError, AttributeError, TypeError, RuntimeError):  # new, or no tensors, which _Call says in a sentence
+        call = _Call(x, weight, bias, out, epilogue)
+    if len(calls) >= _MAX_CALLS:
+        calls.clear()
+    calls[_signature(x, weight, bias, out, epilogue)] = call
+    return call
+
+
+def _set_addresses(call, x, weight, bias):
+    call.x.data = x.data_ptr()
+    call.w.data = weight.data_ptr()
+    call.args.bias = 0 if bias is None else bias.data_ptr()
+
+
+def _current_stream(device):
+    return torch.cuda.current_stream(device).cuda_stream
+
+
+_stream = getattr(torch._C, "_cuda_getCurrentRawStream", _current_stream)
+
+
+def _run(x, weight, bias, scale, epilogue, out):
+    call = _find(x, weight, bias, out, epilogue)
+    y = torch.empty(call.shape, dtype=x.dtype, device=x.device) if out is None else out
+    if call.nothing:
+        return y
+    if call.copy_x:
+        x = x.reshape(-1, x.shape[-1])
+    if call.copy_bias:
+        bias = bias.contiguous()
+    _set_addresses(call, x, weight, bias)
+    call.y.data = y.data_ptr()
+    try:
+        call.args.s = scale
+    except TypeError:
+        raise ArgumentTypeError(f"scale is of type {type(scale).__name__}: give a number") from None
+    status = call.launch(call.handle, call.ref, _stream(call.device))
+    if status:
+        _library.fail(status)
+    return y
+
+
+# ---- the custom op ----
+
+
+@torch.library.custom_op("tilesmith::linear", mutates_args=(), device_types="cuda")
+def _op(x: torch.Tensor, weight: torch.Tensor, bias: Optional[torch.Tensor], scale: float, epilogue: Optional[str]) -> torch.Tensor:
+    return _run(x, weight, bias, scale, epilogue, None)
+
+
+@_op.register_fake
+def _(x, weight, bias, scale, epilogue):
+    _check(x, weight, bias, None, epilogue)
+    return x.new_empty((*x.shape[:-1], weight.shape[0]))
+
+
+@torch.library.custom_op("tilesmith::linear_out", mutates_args=("out",), device_types="cuda")
+def _op_out(
+    x: torch.Tensor, weight: torch.Tensor, bias: Optional[torch.Tensor], scale: float, epilogue: Optional[str], out: torch.Tensor
+) -> None:
+    _run(x, weight, bias, scale, epilogue, out)
+
+
+@_op_out.register_fake
+def _(x, weight, bias, scale, epilogue, out):
+    _check(x, weight, bias, out, epilogue)
+
+
+# ---- gradients, of the default epilogue, in torch's own operations ----
+
+
+def _refuse_gradient(epilogue):
+    if epilogue is not None:
+        raise UnsupportedError(
+            f"there is no gradient of the epilogue '{epilogue}', only of the default one: call under torch.no_grad()"
+        )
+
+
+def _gradients(gradient, x, weight, bias, scale, wanted):
+    """dy/dz = 1 + scale * sigmoid'(z), with z computed again."""
+    dtype = weight.dtype
+    z = functional.linear(x.to(dtype), weight, None if bias is None else bias.to(dtype)).float()
+    sigmoid = torch.sigmoid(z)
+    of_z = (gradient.float() * (1 + scale * sigmoid * (1 - sigmoid))).to(dtype)
+    rows = of_z.reshape(-1, weight.shape[0])
+    of_x = (of_z @ weight).to(x.dtype) if wanted[0] else None
+    of_weight = rows.T @ x.to(dtype).reshape(-1, weight.shape[1]) if wanted[1] else None
+    of_bias = rows.sum(0, dtype=torch.float32).to(bias.dtype) if bias is not None and wanted[2] else None
+    return of_x, of_weight, of_bias, None, None
+
+
+def _keep(ctx, inputs, output):
+    x, weight, bias, scale, epilogue = inputs
+    _refuse_gradient(epilogue)
+    ctx.save_for_backward(x, weight, bias)
+    ctx.scale = scale
+
+
+def _backward(ctx, gradient):
+    return _gradients(gradient, *ctx.saved_tensors, ctx.scale, ctx.needs_input_grad)
+
+
+_op.register_autograd(_backward, setup_context=_keep)
+
+
+class _Differentiable(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, scale, epilogue):
+        _keep(ctx, (x, weight, bias, scale, epilogue), None)
+        return _run(x, weight, bias, scale, epilogue, None)
+
+    backward = staticmethod(_backward)
+
+
+# ---- the public functions ----
+
+_PLAIN = frozenset((torch.Tensor, nn.Parameter))
+
+
+def _none():
+    return None
+
+
+# Modes and transforms that want to see every operation; where torch does not tell, the custom op is the way.
+_count_modes = getattr(torch._C, "_len_torch_dispatch_stack", None) or (lambda: 1)
+_transform = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None) or _none
+
+
+def _is_plain(x, weight, bias, out):
+    return (
+        type(x) in _PLAIN
+        and type(weight) in _PLAIN
+        and (bias is None or type(bias) in _PLAIN)
+        and (out is None or type(out) in _PLAIN)
+        and not _count_modes()
+        and _transform() is None
+    )
+
+
+def _wants_gradient(x, weight, bias):
+    return torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad))
+
+
+def linear(x, weight, bias=None, scale=1.0, epilogue=None, out=None):
+    """y = z + scale * sigmoid(z), z = x weight^T + bias, on x's CUDA device and torch's current stream.
+
+    x [..., k], weight [n, k] and bias [n] may have any strides; y [..., n] is new and contiguous, or `out`, which must
+    not overlap an input. Types: see the module. `epilogue` is another expression over z, acc, bias and s (the scale).
+
+    The first call of a kind generates and loads its kernel. Under CUDA graph capture it must have been loaded before,
+    by such a call or by prepare(), or NotReadyError is raised. The default epilogue has a gradient (not with `out`).
+    """
+    if not torch.compiler.is_compiling():
+        if _is_plain(x, weight, bias, out):
+            if not _wants_gradient(x, weight, bias):
+                return _run(x, weight, bias, scale, epilogue, out)
+            if out is None:
+                return _Differentiable.apply(x, weight, bias, scale, epilogue)
+            raise UnsupportedError("out= takes no gradient: call without it, or under torch.no_grad()")
+        _check(x, weight, bias, out, epilogue)
+    if out is None:
+        return _op(x, weight, bias, float(scale), epilogue)
+    _op_out(x, weight, bias, float(scale), epilogue, out)
+    return out
+
+
+def prepare(x, weight, bias=None, epilogue=None, out=None):
+    """Loads what linear() will need for tensors of these shapes, strides, types and alignments, without launching.
+    Returns the name of the configuration (None: there is nothing to compute)."""
+    call = _find(x, weight, bias, out, epilogue)
+    _set_addresses(call, x.reshape(-1, x.shape[-1]) if call.copy_x else x, weight, bias)
+    call.y.data = 0 if out is None else out.data_ptr()
+    kernel = call.context.prepare(call.args)
+    return kernel.info()["config"] if kernel else None
+
+
+class FusedLinear(nn.Module):
+    """y = z + scaling_factor * sigmoid(z), z = gemm(x), in one kernel.
+
+    `gemm` is an nn.Linear with its parameters and their initialisation; only they are used. As everywhere in torch they
+    start in float32 on the CPU: move the module to a CUDA device in half() or bfloat16(). y has x's type.
+    """
+
+    def __init__(self, input_size, hidden_size, scaling_factor, device=None, dtype=None):
+        super().__init__()
+        self.gemm = nn.Linear(input_size, hidden_size, device=device, dtype=dtype)
+        self.scaling_factor = scaling_factor
+
+    def forward(self, x):
+        gemm = self.gemm
+        return linear(x, gemm.weight, gemm.bias, self.scaling_factor)
+
+    def prepare(self, x):
+        """prepare() for inputs like x."""
+        return prepare(x, self.gemm.weight, self.gemm.bias)
+
+    def extra_repr(self):
+        return f"scaling_factor={self.scaling_factor}"

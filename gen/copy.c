@@ -1,0 +1,259 @@
+/* copy.c: operands from global to shared memory; what and why is told in copy.h. */
+#include "gen/copy.h"
+
+#include <stdio.h>
+
+enum { CHUNK_ELEMS = GEN_CHUNK_BYTES / 2 };
+
+static PtxArg copy_reg(Gemm *g, const GenCopy *c, PtxClass cls, const char *what, int count)
+{
+    char name[48];
+    snprintf(name, sizeof name, "%s_%s", c->name, what);
+    return count ? ptx_regs(g->k, cls, name, count) : ptx_reg(g->k, cls, name);
+}
+
+static int pieces(const GenCopy *c) { return GEN_CHUNK_BYTES / c->plan->copy_bytes; }
+
+/* ---- addresses ---- */
+
+static void declare(Gemm *g, GenCopy *c)
+{
+    const GenOperandPlan *p = c->plan;
+    c->row = copy_reg(g, c, PTX_B32, "copy_row", 0);
+    c->chunk = copy_reg(g, c, PTX_B32, "chunk", 0);
+    c->pointer = copy_reg(g, c, PTX_B64, "ptr", p->passes);
+    c->at = copy_reg(g, c, PTX_B32, "copy_at", p->swizzle_period);
+    c->to = copy_reg(g, c, PTX_B32, "copy_to", p->swizzle_period);
+    c->left = copy_reg(g, c, PTX_B32, "left", 0);
+    if (p->layout != GEN_LAYOUT_ROW) c->advance = copy_reg(g, c, PTX_B64, "advance", 0);
+    if (p->layout == GEN_LAYOUT_ANY) c->step = copy_reg(g, c, PTX_B64, "step", 0);
+    if (p->last_pass_rows < p->rows_per_pass) c->last_pass = copy_reg(g, c, PTX_PRED, "last_pass", 0);
+    if (p->staged) {
+        c->have = copy_reg(g, c, PTX_PRED, "have", CHUNK_ELEMS);
+        c->raw = copy_reg(g, c, p->type == GEN_F32 ? PTX_F32 : PTX_B16, "raw", CHUNK_ELEMS * p->passes);
+    } else {
+        c->size = copy_reg(g, c, PTX_B32, "size", pieces(c));
+        if (p->layout == GEN_LAYOUT_COL) c->extent_size = copy_reg(g, c, PTX_B32, "extent_size", pieces(c));
+    }
+}
+
+static void shared_places(Gemm *g, GenCopy *c, PtxArg smem)
+{
+    PtxKernel *k = g->k;
+    const GenOperandPlan *p = c->plan;
+    PtxArg row = copy_reg(g, c, PTX_B32, "swizzle_row", 0);
+    emit(k, DIV_U32, c->row, g->tid, imm(p->row_chunks));
+    emit(k, REM_U32, c->chunk, g->tid, imm(p->row_chunks));
+    for (int i = 0; i < p->swizzle_period; i++) {
+        emit(k, ADD_S32, row, c->row, imm(i * p->rows_per_pass));
+        gen_swizzled_offset(g, p->row_bytes, at(c->at, i), row, c->chunk);
+        emit(k, ADD_S32, at(c->at, i), at(c->at, i), smem);
+    }
+    if (c->last_pass.kind != PTX_ARG_NONE) emit(k, SETP_LT_U32, c->last_pass, c->row, imm(p->last_pass_rows));
+}
+
+/* One pointer a pass: base + min(first + row, extent - 1) * pitch + chunk, along k. */
+static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
+{
+    PtxKernel *k = g->k;
+    const GenOperandPlan *p = c->plan;
+    PtxArg row = copy_reg(g, c, PTX_B32, "row", 0), last = copy_reg(g, c, PTX_B32, "row_last", 0);
+    PtxArg clamped = copy_reg(g, c, PTX_B32, "row_clamped", 0), wide = copy_reg(g, c, PTX_B64, "row64", 0);
+    if (p->layout == GEN_LAYOUT_ANY) {
+        emit(k, LD_PARAM_B64, c->step, mem(c->step_param, 0));
+        emit(k, MUL_LO_S64, c->step, c->step, imm(p->elem_bytes));
+        emit(k, MUL_LO_S64, c->advance, c->step, imm(g->p->config.tile_k));
+        emit(k, CVT_U64_U32, wide, c->chunk);
+        emit(k, MUL_LO_S64, wide, wide, imm(CHUNK_ELEMS));
+        emit(k, MAD_LO_S64, base, wide, c->step, base);
+    } else {
+        emit(k, MAD_WIDE_U32, base, c->chunk, imm(CHUNK_ELEMS * p->elem_bytes), base);
+    }
+    emit(k, ADD_S32, row, c->row, c->first);
+    emit(k, SUB_S32, last, c->extent, imm(1));
+    for (int i = 0; i < p->passes; i++) {
+        if (i) emit(k, ADD_S32, row, row, imm(p->rows_per_pass));
+        emit(k, MIN_U32, clamped, row, last);
+        emit(k, CVT_U64_U32, wide, clamped);
+        emit(k, MAD_LO_S64, at(c->pointer, i), wide, pitch, base);
+    }
+}
+
+/* sizes[i] = bytes of piece i of a chunk of which `left` elements are there */
+static void piece_sizes(Gemm *g, const GenCopy *c, PtxArg sizes, PtxArg left)
+{
+    int elems = c->plan->copy_bytes / 2;
+    for (int i = 0; i < pieces(c); i++) {
+        PtxArg size = at(sizes, i);
+        emit(g->k, ADD_S32, size, left, imm(-i * elems));
+        emit(g->k, MAX_S32, size, size, imm(0));
+        emit(g->k, MIN_S32, size, size, imm(elems));
+        emit(g->k, SHL_B32, size, size, imm(1));
+    }
+}
+
+/* One pointer a pass: base + row * pitch + chunk, along m or n. */
+static void col_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
+{
+    PtxKernel *k = g->k;
+    const GenOperandPlan *p = c->plan;
+    PtxArg along = copy_reg(g, c, PTX_B32, "along", 0), row = copy_reg(g, c, PTX_B32, "row", 0);
+    PtxArg wide = copy_reg(g, c, PTX_B64, "row64", 0);
+    emit(k, SHL_B32, along, c->chunk, imm(3));
+    emit(k, ADD_S32, along, along, c->first);
+    emit(k, MAD_WIDE_U32, base, along, imm(p->elem_bytes), base);
+    emit(k, SUB_S32, along, c->extent, along);
+    piece_sizes(g, c, c->extent_size, along);
+    emit(k, MUL_LO_S64, c->advance, pitch, imm(g->p->config.tile_k));
+    for (int i = 0; i < p->passes; i++) {
+        emit(k, ADD_S32, row, c->row, imm(i * p->rows_per_pass));
+        emit(k, CVT_U64_U32, wide, row);
+        emit(k, MAD_LO_S64, at(c->pointer, i), wide, pitch, base);
+    }
+}
+
+void gen_copy_setup(Gemm *g, GenCopy *c, PtxArg smem)
+{
+    PtxKernel *k = g->k;
+    PtxArg base = copy_reg(g, c, PTX_B64, "base", 0), pitch = copy_reg(g, c, PTX_B64, "pitch", 0);
+    declare(g, c);
+    shared_places(g, c, smem);
+    emit(k, LD_PARAM_B64, base, mem(c->base_param, 0));
+    emit(k, LD_PARAM_B64, pitch, mem(c->pitch_param, 0));
+    emit(k, MUL_LO_S64, pitch, pitch, imm(c->plan->elem_bytes));
+    if (c->plan->layout == GEN_LAYOUT_COL) col_pointers(g, c, base, pitch);
+    else row_pointers(g, c, base, pitch);
+}
+
+void gen_copy_turn(Gemm *g, GenCopy *c, PtxArg slot)
+{
+    for (int i = 0; i < c->plan->swizzle_period; i++) emit(g->k, ADD_S32, at(c->to, i), at(c->at, i), slot);
+}
+
+/* Row and chunk are worked out from the thread again: cheaper than keeping them over the main loop. */
+void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest)
+{
+    PtxKernel *k = g->k;
+    const GenOperandPlan *p = c->plan;
+    if (p->layout == GEN_LAYOUT_COL) {
+        emit(k, DIV_U32, c->left, g->tid, imm(p->row_chunks));
+        emit(k, SUB_S32, c->left, k_rest, c->left);
+        return;
+    }
+    emit(k, REM_U32, c->left, g->tid, imm(p->row_chunks));
+    emit(k, MAD_LO_S32, c->left, c->left, imm(-CHUNK_ELEMS), k_rest);
+    if (!p->staged) piece_sizes(g, c, c->size, c->left);
+    for (int i = 0; p->staged && i < CHUNK_ELEMS; i++) emit(k, SETP_GT_S32, at(c->have, i), c->left, imm(i));
+}
+
+/* ---- by cp.async ---- */
+
+static void copy_piece(Gemm *g, int bytes, PtxArg guard, PtxArg to, PtxArg from, PtxArg size)
+{
+    if (bytes == 16) emit_if(g->k, guard, CP_ASYNC_CG_16, to, from, size);
+    if (bytes == 8) emit_if(g->k, guard, CP_ASYNC_CA_8, to, from, size);
+    if (bytes == 4) emit_if(g->k, guard, CP_ASYNC_CA_4, to, from, size);
+}
+
+/* Of a column-major operand the end of m or n cuts chunks in every k-block, and the end of k whole rows. */
+static PtxArg col_size(Gemm *g, GenCopy *c, int pass, int piece, bool sized)
+{
+    if (!sized) return at(c->extent_size, piece);
+    emit(g->k, SETP_GT_S32, g->p_scratch, c->left, imm(pass * c->plan->rows_per_pass));
+    emit(g->k, SELP_B32, at(c->size, piece), at(c->extent_size, piece), imm(0), g->p_scratch);
+    return at(c->size, piece);
+}
+
+static void copy_async(Gemm *g, GenCopy *c, int pass, PtxArg guard, PtxArg to, bool sized)
+{
+    int bytes = c->plan->copy_bytes;
+    for (int i = 0; i < pieces(c); i++) {
+        PtxArg size = c->plan->layout == GEN_LAYOUT_COL ? col_size(g, c, pass, i, sized) : sized ? at(c->size, i) : imm(bytes);
+        copy_piece(g, bytes, guard, mem(to, to.imm + i * bytes), mem(at(c->pointer, pass), i * bytes), size);
+    }
+}
+
+/* ---- through registers ---- */
+
+static void load_raw(Gemm *g, const GenCopy *c, PtxArg to, PtxArg from, PtxArg guard)
+{
+    if (c->plan->type == GEN_F32) emit_if(g->k, guard, LD_GLOBAL_F32, to, from);
+    else emit_if(g->k, guard, LD_GLOBAL_B16, to, from);
+}
+
+static void load_chunk(Gemm *g, GenCopy *c, int pass, bool sized)
+{
+    PtxKernel *k = g->k;
+    const GenOperandPlan *p = c->plan;
+    PtxArg from = at(c->pointer, pass);
+    bool strided = p->layout == GEN_LAYOUT_ANY, vectors = p->type == GEN_F32 && p->copy_bytes == 16 && !strided;
+    for (int i = 0; vectors && !sized && i < CHUNK_ELEMS; i += 4)
+        emit(k, LD_GLOBAL_V4_F32, span(c->raw, CHUNK_ELEMS * pass + i, 4), mem(from, i * p->elem_bytes));
+    if (vectors && !sized) return;
+    if (strided) emit(k, ADD_S64, g->wide_scratch, from, imm(0));
+    for (int i = 0; i < CHUNK_ELEMS; i++) {
+        PtxArg to = at(c->raw, CHUNK_ELEMS * pass + i), guard = sized ? at(c->have, i) : PTX_NONE;
+        if (sized && p->type == GEN_F32) emit(k, MOV_F32, to, immf(0));
+        if (sized && p->type != GEN_F32) emit(k, MOV_B16, to, imm(0));
+        load_raw(g, c, to, strided ? mem(g->wide_scratch, 0) : mem(from, i * p->elem_bytes), guard);
+        if (strided && i + 1 < CHUNK_ELEMS) emit(k, ADD_S64, g->wide_scratch, g->wide_scratch, c->step);
+    }
+}
+
+/* Raw element i as fp32. */
+static PtxArg as_f32(Gemm *g, GenCopy *c, PtxArg raw, PtxArg scratch)
+{
+    PtxKernel *k = g->k;
+    if (c->plan->type == GEN_F32) return raw;
+    if (c->plan->type == GEN_F16) {
+        emit(k, CVT_F32_F16, scratch, raw);
+        return scratch;
+    }
+    emit(k, MOV_B16, at(g->half_scratch, 0), imm(0)); /* bf16 is the upper half of an fp32 */
+    emit(k, MOV_B16, at(g->half_scratch, 1), raw);
+    emit(k, PACK_B32, g->bits_scratch, g->half_scratch);
+    emit(k, MOV_F32_BITS, scratch, g->bits_scratch);
+    return scratch;
+}
+
+/* Two neighbours, rounded to W's type, in one word. */
+static void round_pair(Gemm *g, GenCopy *c, PtxArg word, PtxArg pair)
+{
+    PtxKernel *k = g->k;
+    GenType to = g->p->config.w;
+    if (c->plan->type == to) {
+        emit(k, PACK_B32, word, pair);
+        return;
+    }
+    PtxArg low = as_f32(g, c, at(pair, 0), at(g->f32_scratch, 0)), high = as_f32(g, c, at(pair, 1), at(g->f32_scratch, 1));
+    if (to == GEN_F16) emit(k, CVT_F16X2_F32, word, high, low);
+    else emit(k, CVT_BF16X2_F32, word, high, low);
+}
+
+/* ---- both ---- */
+
+static PtxArg guard_of(const GenCopy *c, int pass) { return pass == c->plan->passes - 1 ? c->last_pass : PTX_NONE; }
+
+static PtxArg place_of(const GenCopy *c, int pass, PtxArg to, int slot_offset)
+{
+    const GenOperandPlan *p = c->plan;
+    int turn = pass % p->swizzle_period;
+    return mem(at(to, turn), slot_offset + p->smem_offset + (pass - turn) * p->rows_per_pass * p->row_bytes);
+}
+
+void gen_copy_start(Gemm *g, GenCopy *c, int pass, PtxArg to, int slot_offset, bool sized)
+{
+    PtxArg pointer = at(c->pointer, pass);
+    if (c->plan->staged) load_chunk(g, c, pass, sized);
+    else copy_async(g, c, pass, guard_of(c, pass), place_of(c, pass, to, slot_offset), sized);
+    bool constant = c->advance.kind == PTX_ARG_NONE;
+    emit(g->k, ADD_S64, pointer, pointer, constant ? imm((int64_t)g->p->config.tile_k * c->plan->elem_bytes) : c->advance);
+}
+
+void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset)
+{
+    for (int pass = 0; c->plan->staged && pass < c->plan->passes; pass++) {
+        for (int i = 0; i < 4; i++) round_pair(g, c, at(g->word_scratch, i), span(c->raw, CHUNK_ELEMS * pass + 2 * i, 2));
+        emit_if(g->k, guard_of(c, pass), ST_SHARED_V4_B32, place_of(c, pass, to, slot_offset), g->word_scratch);
+    }
+}

@@ -1,0 +1,52 @@
+/* copy.h: one operand's way from global to shared memory, a k-block at a time.
+ *
+ * In global memory an operand (x [m,k] or W [n,k]) is row-major, column-major, or strided both ways. Its tile
+ * in shared memory has rows of 16-byte chunks, swizzled (layout in gemm.h):
+ *
+ *     row-major, or strided     tile_m (tile_n) rows of tile_k elements
+ *     column-major              tile_k rows of tile_m (tile_n) elements; ldmatrix transposes
+ *
+ * All threads copy together, in passes; in a pass, consecutive threads take consecutive chunks, so each has
+ * one chunk of one row. What cp.async can move goes by it, in pieces as wide as the alignment allows. What
+ * must be converted, gathered, or is aligned to 2 bytes only goes through registers: loaded when the copy
+ * starts, rounded and stored when it ends.
+ *
+ * Edges. Row-major rows behind the end of m or n are read as the last row again: they only reach outputs that
+ * are never stored. Everything behind the end of k is zero, in both operands.
+ */
+#ifndef GEN_COPY_H
+#define GEN_COPY_H
+
+#include "gen/gemm.h"
+
+typedef struct GenCopy {
+    const char *name;
+    const GenOperandPlan *plan;
+    PtxArg base_param, pitch_param, step_param;
+    PtxArg first, extent;  /* b32: first row or column of y in this block's tile, and how many there are */
+    /* registers */
+    PtxArg row, chunk;     /* b32: this thread's row of the first pass, and its chunk of the row */
+    PtxArg pointer;        /* b64[passes]: its chunk of the next k-block, in each pass */
+    PtxArg advance;        /* b64: bytes from k-block to k-block; PTX_NONE: a constant */
+    PtxArg step;           /* b64: bytes from element to element along k, when strided */
+    PtxArg at, to;         /* b32[swizzle_period]: its place in slot 0, and in the slot being filled */
+    PtxArg last_pass;      /* predicate: this thread takes part in the last pass; PTX_NONE: all do */
+    PtxArg left;           /* b32, signed: what k_rest leaves from this thread's chunk (or row) on */
+    PtxArg size;           /* b32[pieces]: source sizes at the end of k */
+    PtxArg extent_size;    /* b32[pieces]: column-major: source sizes at the end of m or n */
+    PtxArg have;           /* pred[8]: through registers: which elements lie before the end of k */
+    PtxArg raw;            /* f32 or b16 [passes * 8]: elements on their way through registers */
+} GenCopy;
+
+/* Emits addresses; `first` and `extent` are set, and smem_at is the ring. */
+void gen_copy_setup(Gemm *g, GenCopy *c, PtxArg smem);
+/* Turns to the slot at `slot` bytes. */
+void gen_copy_turn(Gemm *g, GenCopy *c, PtxArg slot);
+/* Before a sized copy, one that the end of k may cut: k_rest elements of k are left. */
+void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest);
+/* Starts pass i to the slot at to + slot_offset (or at, in the prologue). */
+void gen_copy_start(Gemm *g, GenCopy *c, int i, PtxArg to, int slot_offset, bool sized);
+/* Ends what went through registers; nothing else. */
+void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset);
+
+#endif
