@@ -13,6 +13,7 @@ import argparse
 import gc
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 SHAPES = (
@@ -43,7 +44,7 @@ def parse_options(arguments):
     parser.add_argument("--dtype", default="f16", choices=["f16", "bf16", "both"])
     parser.add_argument("--arch", default="device", help="whose kernels tilesmith uses: sm_80, sm_89, ..., or device")
     parser.add_argument("--config", default="best", help="best of a quick timing of all listed, auto (the library's choice), or a name")
-    parser.add_argument("--peers", default=PEERS, help="separated by commas; also triton-tuned and triton-seed-sm89")
+    parser.add_argument("--peers", default=PEERS, help="separated by commas; also triton-tuned, triton-seed-sm89, tilesmith-xf32 and tilesmith-wcol")
     parser.add_argument("--mode", default="both", choices=["bursts", "sustained", "both"])
     parser.add_argument("--rounds", type=int, default=15, help="of bursts")
     parser.add_argument("--sustained-rounds", type=int, default=5)
@@ -63,9 +64,9 @@ def log(text):
 
 
 def reference(name, operands):
-    """In float64."""
+    """In float64, of operands as they are multiplied: in w's type."""
     x, w, b = operands
-    z = x.double() @ w.double().T
+    z = x.to(w.dtype).double() @ w.double().T
     if name == BASELINE:
         return z
     z += b.double()
@@ -78,7 +79,7 @@ class Problem:
     def __init__(self, shape, dtype, contestants):
         self.shape, self.dtype = shape, dtype
         self.sets = measure.make_sets(*shape, {"f16": torch.float16, "bf16": torch.bfloat16}[dtype])
-        self.graphs, self.details, self.errors, self.reasons = {}, {}, {}, {}
+        self.graphs, self.sets_of, self.details, self.errors, self.reasons = {}, {}, {}, {}, {}
         for name, prepare in contestants.items():
             try:
                 self._add(name, prepare)
@@ -88,12 +89,15 @@ class Problem:
 
     def _add(self, name, prepare):
         log(f"  preparing {name}")
-        call, self.details[name] = prepare(self.sets)
-        error = measure.relative_error(measure.poisoned_result(call, self.sets[0]), reference(name, self.sets[0]))
+        transform = getattr(prepare, "transform", None)
+        sets = [transform(*operands) for operands in self.sets] if transform else self.sets
+        call, self.details[name] = prepare(sets)
+        error = measure.relative_error(measure.poisoned_result(call, sets[0]), reference(name, sets[0]))
         self.errors[name] = error
         if not error <= LIMITS[self.dtype]:
             raise ValueError(f"wrong result: rel_err {error:.2e} against float64 is over {LIMITS[self.dtype]:.1e}")
-        self.graphs[name] = measure.Graph(call, self.sets)
+        self.graphs[name] = measure.Graph(call, sets)
+        self.sets_of[name] = sets  # the graph holds addresses
 
     def rows(self, mode, rounds, contestants):
         times = measure.rounds(self.graphs, mode, rounds) if self.graphs else {}
@@ -112,14 +116,14 @@ class Problem:
         ]
 
 
-def write(options, rows):
+def write(options, arch, rows):
     os.makedirs(options.out, exist_ok=True)
     path = Path(options.out) / "compare.csv"
     report.write_csv(path, rows, BASELINE)
     written = [str(path)]
     for mode in options.modes:
         of_mode = [row for row in rows if row.mode == mode]
-        title = f"{torch.cuda.get_device_name()}, {mode}, tilesmith for {options.arch}"
+        title = f"{torch.cuda.get_device_name()}, {mode}, tilesmith for {arch}"
         written.append(report.bars(str(Path(options.out) / f"compare_{mode}"), of_mode, BASELINE, title))
     return [path for path in written if path]
 
@@ -127,13 +131,15 @@ def write(options, rows):
 def main(arguments=None):
     options = parse_options(arguments)
     import_all()
-    known = {**peers.PREPARE}
+    variants = {name: partial(ours.Preparer, options.arch, options.config, log, *variant) for name, variant in ours.VARIANTS.items()}
+    known = [*peers.PREPARE, *variants]
     names = [name for name in options.peers.split(",") if name]
     unknown = [name for name in names if name not in known]
     if unknown:
         sys.exit(f"no such peer here: {', '.join(unknown)}; there are {', '.join(known)} (those of Triton need triton)")
     ours.build()
-    contestants = {OURS: ours.Preparer(options.arch, options.config, log), **{name: known[name] for name in names}}
+    contestants = {OURS: ours.Preparer(options.arch, options.config, log)}
+    contestants |= {name: variants[name]() if name in variants else peers.PREPARE[name] for name in names}
     rows, written = [], []
     log(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, tilesmith for {contestants[OURS].arch}, --config {options.config}")
     for dtype in options.dtypes:
@@ -148,7 +154,7 @@ def main(arguments=None):
             del problem
             gc.collect()
             torch.cuda.empty_cache()
-            written = write(options, rows)  # after each problem, so that an interruption loses one
+            written = write(options, contestants[OURS].arch, rows)  # after each problem, so that an interruption loses one
     log("\nwritten: " + ", ".join(written))
     return 0 if all(row.ok for row in rows) else 1
 

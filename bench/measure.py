@@ -23,7 +23,7 @@ BATCHES = 8  # of a contestant in a round of `sustained`
 MAX_CALLS = 2000
 
 
-def make_sets(m, n, k, dtype, x_dtype=None):
+def make_sets(m, n, k, dtype):
     """[(x, w, bias)]: x, bias ~ N(0, 1), w ~ N(0, 1) / sqrt(k)."""
     sets = max(1, min(MAX_SETS, math.ceil(SET_BYTES / ((m * k + n * k + m * n) * 2))))
     generator = torch.Generator(device="cuda")
@@ -33,7 +33,7 @@ def make_sets(m, n, k, dtype, x_dtype=None):
         x = torch.randn(m, k, device="cuda", generator=generator)
         w = torch.randn(n, k, device="cuda", generator=generator) / math.sqrt(k)
         bias = torch.randn(n, device="cuda", generator=generator)
-        made.append((x.to(x_dtype or dtype), w.to(dtype), bias.to(dtype)))
+        made.append((x.to(dtype), w.to(dtype), bias.to(dtype)))
     return made
 
 

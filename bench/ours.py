@@ -3,9 +3,13 @@
     best     every listed configuration of an architecture is timed quickly on the problem, the fastest one competes
     auto     what ts_linear() chooses for the device
     NAME     that configuration
+
+Variants take the same problem in another form: x in float32, or w with its outputs contiguous. They use the
+configurations made for that, which differ by a field in their names.
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +47,18 @@ def device_arch():
     raise SystemExit(f"sm_{major}{minor} is older than sm_80, which tilesmith's kernels need")
 
 
+# Name of the contestant: the field, and what becomes of the operands.
+VARIANTS = {
+    "tilesmith-xf32": ("_xf32", lambda x, w, b: (x.float(), w, b)),
+    "tilesmith-wcol": ("_wcol", lambda x, w, b: (x, w.T.contiguous().T, b)),
+}
+
+
+def with_field(config, field):
+    """The field stands behind that of the stages: mma_sm89_f16_128x128x32_w2x4_s3_xf32_vx8."""
+    return re.sub(r"(_w\d+x\d+_s\d+)", r"\g<1>" + field, config)
+
+
 class Ours:
     """Calls of one kernel, with its argument struct made once a set of shapes, strides and types."""
 
@@ -73,12 +89,12 @@ class Ours:
 class Preparer:
     """prepare(sets) as those of peers.PREPARE."""
 
-    def __init__(self, arch, config, log):
+    def __init__(self, arch, config, log, field="", transform=None):
         import tilesmith
         from tilesmith import _library
 
         self.arch = device_arch() if arch == "device" else arch
-        self.config, self.log = config, log
+        self.config, self.log, self.field, self.transform = config, log, field, transform
         self.library, self.error = _library, tilesmith.Error
         self.context = tilesmith.Context(torch.cuda.current_device())
         self.kernels = {}
@@ -97,7 +113,7 @@ class Preparer:
 
     def _best(self, sets):
         times, refused = {}, []
-        for name in listed(self.arch, sets[0][1].dtype):
+        for name in (with_field(name, self.field) for name in listed(self.arch, sets[0][1].dtype)):
             try:
                 times[name] = measure.quick_us(Ours(self._load(name), self.library), sets)
             except self.error as error:  # a kernel for other alignments, or too large for this device
@@ -110,7 +126,12 @@ class Preparer:
         return Ours(self._load(min(times, key=times.get)), self.library)
 
     def __call__(self, sets):
-        call = self._best(sets) if self.config == "best" else self._chosen(sets) if self.config == "auto" else Ours(self._load(self.config), self.library)
+        if self.config == "best":
+            call = self._best(sets)
+        elif self.config == "auto":
+            call = self._chosen(sets)
+        else:
+            call = Ours(self._load(with_field(self.config, self.field)), self.library)
         info = call.kernel.info()
         spills = f" local {info['local_bytes']} B" if info["local_bytes"] else ""
         return call, f"{info['config']} ({info['registers']} registers,{spills} {info['blocks_per_sm']} blocks/SM)"

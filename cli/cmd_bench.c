@@ -47,7 +47,8 @@ typedef struct Row {
 
 /* ---- options ---- */
 
-static int read_config_option(BenchRun *b) {
+static int read_config_option(BenchRun *b)
+{
     const Options *o = b->o;
     GenConfig unused;
     GenError error;
@@ -60,13 +61,15 @@ static int read_config_option(BenchRun *b) {
     return EXIT_OK;
 }
 
-static int read_device_option(const Options *o) {
+static int read_device_option(const Options *o)
+{
     const char *d = o->text[OPT_DEVICE];
     bool known = !d || strcmp(d, "auto") == 0 || strcmp(d, "gpu") == 0 || strcmp(d, "emu") == 0;
     return known ? EXIT_OK : usage(o->command->name, "--device '%s' is not known; write auto, gpu or emu", d);
 }
 
-static int read_options(BenchRun *b) {
+static int read_options(BenchRun *b)
+{
     const Options *o = b->o;
     b->csv = given(o, OPT_CSV);
     b->s = given(o, OPT_SCALE) ? (float)o->real[OPT_SCALE] : 2;
@@ -82,7 +85,8 @@ static int read_options(BenchRun *b) {
 
 /* ---- rows ---- */
 
-static void print_head(const BenchRun *b) {
+static void print_head(const BenchRun *b)
+{
     if (b->csv)
         puts("shape,dtype,config,device,timing,calls,replays,sets,us,us_p10,us_p90,tflops,gbytes_s,"
              "registers,local_bytes,smem_bytes,blocks_per_sm,rel_err,status,reason");
@@ -94,7 +98,8 @@ static void print_head(const BenchRun *b) {
 static double flops_of(Shape s) { return 2.0 * (double)s.m * (double)s.n * (double)s.k; }
 
 /* A field of CSV, which doubles its quotes. */
-static void print_quoted(const char *text) {
+static void print_quoted(const char *text)
+{
     putchar('"');
     for (; *text; text++) {
         if (*text == '"') putchar('"');
@@ -103,7 +108,8 @@ static void print_quoted(const char *text) {
     putchar('"');
 }
 
-static void print_csv(const BenchRun *b, const char *shape, const Row *r) {
+static void print_csv(const BenchRun *b, const char *shape, const Row *r)
+{
     const Timing *t = &r->timing;
     printf("%s,%s,%s,", shape, ts_dtype_name(r->kernel ? r->info.w : (ts_dtype)0), r->config);
     print_quoted(b->device.info.name);
@@ -124,7 +130,8 @@ static void print_csv(const BenchRun *b, const char *shape, const Row *r) {
         printf(",,failed,"), print_quoted(r->error.text), putchar('\n');
 }
 
-static void print_line(const BenchRun *b, const char *shape, const Row *r) {
+static void print_line(const BenchRun *b, const char *shape, const Row *r)
+{
     const Timing *t = &r->timing;
     printf("%-17s %-44s ", shape, r->config);
     if (!r->measured) {
@@ -137,7 +144,8 @@ static void print_line(const BenchRun *b, const char *shape, const Row *r) {
            t->graph ? "" : "  (by events: this driver has no graphs)");
 }
 
-static void print_row(const BenchRun *b, const Row *r) {
+static void print_row(const BenchRun *b, const Row *r)
+{
     char shape[SHAPE_MAX_TEXT];
     shape_print(b->rotation.shape, shape);
     if (b->csv)
@@ -154,14 +162,16 @@ typedef struct Call {
     const ts_kernel *kernel;
 } Call;
 
-static bool launch_first(void *context, Error *error) {
+static bool launch_first(void *context, Error *error)
+{
     const Call *call = context;
     ts_linear_args args = rotation_args(&call->b->rotation, 0);
     args.s = call->b->s, args.t = call->b->t;
     return ts_kernel_launch(call->kernel, &args, NULL) == TS_OK || refuse(error, "%s", ts_last_error());
 }
 
-static bool check_result(BenchRun *b, Row *r) {
+static bool check_result(BenchRun *b, Row *r)
+{
     GenExpr epilogue;
     GenError gen_error;
     Call call = {b, r->kernel};
@@ -175,7 +185,8 @@ static bool check_result(BenchRun *b, Row *r) {
 }
 
 /* The kernel is loaded. */
-static void measure_row(BenchRun *b, Row *r) {
+static void measure_row(BenchRun *b, Row *r)
+{
     r->info.struct_size = sizeof r->info;
     if (ts_kernel_get_info(r->kernel, &r->info)) {
         refuse(&r->error, "%s", ts_last_error());
@@ -192,7 +203,8 @@ static void measure_row(BenchRun *b, Row *r) {
     if (r->measured) b->some_measured = true;
 }
 
-static bool load_config(const BenchRun *b, const GenConfig *config, ts_kernel **kernel, Error *error) {
+static bool load_config(const BenchRun *b, const GenConfig *config, ts_kernel **kernel, Error *error)
+{
     GenError gen_error;
     char *text;
     size_t bytes;
@@ -204,7 +216,8 @@ static bool load_config(const BenchRun *b, const GenConfig *config, ts_kernel **
 }
 
 /* Under --config all, what does not fit the problem is no row. */
-static void bench_config(BenchRun *b, const GenConfig *config) {
+static void bench_config(BenchRun *b, const GenConfig *config)
+{
     Row r = {.fits = true};
     ts_kernel *kernel = NULL;
     gen_config_name(config, r.config);
@@ -217,7 +230,8 @@ static void bench_config(BenchRun *b, const GenConfig *config) {
 }
 
 /* The library's own choice for contiguous tensors of --dtype. */
-static void bench_choice(BenchRun *b) {
+static void bench_choice(BenchRun *b)
+{
     Row r = {.config = "(the library's choice)"};
     Shape s = b->rotation.shape;
     ts_dtype type = b->type == GEN_BF16 ? TS_BF16 : TS_F16;
@@ -237,7 +251,8 @@ static void bench_choice(BenchRun *b) {
 
 /* ---- the command ---- */
 
-static bool bench_listed(BenchRun *b, Error *error) {
+static bool bench_listed(BenchRun *b, Error *error)
+{
     const ts_device_info *d = &b->device.info;
     const GenArch *arch = b->arch ? b->arch : gen_arch_for_device(d->compute_major, d->compute_minor);
     GenConfig config;
@@ -254,7 +269,8 @@ static bool bench_listed(BenchRun *b, Error *error) {
     return true;
 }
 
-static bool bench_shapes(BenchRun *b, Error *error) {
+static bool bench_shapes(BenchRun *b, Error *error)
+{
     const char *which = given(b->o, OPT_DEVICE) ? b->o->text[OPT_DEVICE] : "auto";
     bool good = device_open(b->o->command->name, which, &b->device, error);
     if (!good) return false;
@@ -273,7 +289,8 @@ static bool bench_shapes(BenchRun *b, Error *error) {
     return good;
 }
 
-static int run_bench(const Options *o) {
+static int run_bench(const Options *o)
+{
     BenchRun b = {.o = o};
     Error error;
     int status = read_options(&b);

@@ -10,6 +10,7 @@
 #include "cli/device.h"
 #include "cli/json.h"
 #include "cli/problem.h"
+#include "cli/shape.h"
 #include "cli/verify.h"
 
 #include <limits.h>
@@ -43,41 +44,6 @@ typedef struct Run {
 } Run;
 
 /* ---- options ---- */
-
-/* A decimal size at *p, which moves behind it. */
-static bool take_size(const char **p, int64_t *size)
-{
-    char *end;
-    if (**p < '0' || **p > '9') return false;
-    *size = strtoll(*p, &end, 10);
-    *p = end;
-    return *size <= INT_MAX;
-}
-
-static bool take_shape(const char **p, Shape *s)
-{
-    if (!take_size(p, &s->m) || *(*p)++ != 'x') return false;
-    if (!take_size(p, &s->n) || *(*p)++ != 'x') return false;
-    return take_size(p, &s->k) && (**p == ',' || !**p);
-}
-
-static int read_shapes(Run *run)
-{
-    const char *command = run->o->command->name, *text = run->o->text[OPT_SHAPE];
-    size_t most = 1;
-    for (const char *p = text; *p; p++) most += *p == ',';
-    run->shape = calloc(most, sizeof *run->shape);
-    if (!run->shape) return fail(command, "out of memory");
-    for (const char *p = text;; p++) {
-        const char *start = p;
-        if (!take_shape(&p, &run->shape[run->n_shapes++]))
-            return usage(
-                command,
-                "--shape '%.*s' is not a shape; write MxNxK, each from 0 to %d, for instance 128x512x1024",
-                (int)strcspn(start, ","), start, INT_MAX);
-        if (!*p) return EXIT_OK;
-    }
-}
 
 /* Options of which two contradict each other, or one needs the other. */
 static int refuse_combinations(const Run *run)
@@ -131,7 +97,7 @@ static int read_options(Run *run)
     if (!status) status = choose_type(o, GEN_F16, &run->type);
     if (!status) status = read_epilogue_option(o);
     if (!status && given(o, OPT_CONFIG)) status = choose_config(o, &run->pinned);
-    if (!status && given(o, OPT_SHAPE)) status = read_shapes(run);
+    if (!status && given(o, OPT_SHAPE)) status = shapes_read(o, 0, &run->shape, &run->n_shapes);
     return status;
 }
 
@@ -244,16 +210,11 @@ static bool load_kernel(const Run *run, Shape shape, ts_kernel **kernel, Error *
 
 /* ---- one problem ---- */
 
-static void shape_text(Shape s, char text[64])
-{
-    snprintf(text, 64, "%lldx%lldx%lld", (long long)s.m, (long long)s.n, (long long)s.k);
-}
-
 static void print_json(const Run *run, const Problem *p, const Verdict *v)
 {
     Json json;
-    char shape[64];
-    shape_text(p->shape, shape);
+    char shape[SHAPE_MAX_TEXT];
+    shape_print(p->shape, shape);
     json_begin(&json, stdout);
     json_text(&json, "shape", shape);
     json_text(&json, "dtype", ts_dtype_name(p->info.w));
@@ -269,8 +230,8 @@ static void print_json(const Run *run, const Problem *p, const Verdict *v)
 
 static void print_line(const Run *run, const Problem *p, const Verdict *v)
 {
-    char shape[64];
-    shape_text(p->shape, shape);
+    char shape[SHAPE_MAX_TEXT];
+    shape_print(p->shape, shape);
     printf("%-16s  %s  on %s  %.3f ms  ", shape, p->info.config, run->device.info.name, p->milliseconds);
     if (!v) printf("not verified\n");
     else printf("rel_err %.2e  max_abs_err %.2e  %s\n", v->rel_err, v->max_abs_err, v->ok ? "OK" : "FAILED");

@@ -27,11 +27,13 @@ typedef struct Bench {
     int calls;
 } Bench;
 
-static bool check(ts_status status, Error *error) {
+static bool check(ts_status status, Error *error)
+{
     return status == TS_OK || refuse(error, "%s", ts_last_error());
 }
 
-static bool enqueue(const Bench *b, int calls, Error *error) {
+static bool enqueue(const Bench *b, int calls, Error *error)
+{
     for (int i = 0; i < calls; i++) {
         ts_linear_args args = rotation_args(b->rotation, i);
         args.s = b->s, args.t = b->t;
@@ -40,7 +42,8 @@ static bool enqueue(const Bench *b, int calls, Error *error) {
     return true;
 }
 
-static bool burst(const Bench *b, int calls, double *ms, Error *error) {
+static bool burst(const Bench *b, int calls, double *ms, Error *error)
+{
     float elapsed = 0;
     bool good = check(ts_timer_start(b->timer, b->stream), error) &&
                 (b->graph ? check(ts_graph_launch(b->graph, b->stream), error) : enqueue(b, calls, error)) &&
@@ -52,7 +55,8 @@ static bool burst(const Bench *b, int calls, double *ms, Error *error) {
 }
 
 /* A slow device is asked once; the first call also pays for what the driver puts off. */
-static bool choose_calls(Bench *b, Error *error) {
+static bool choose_calls(Bench *b, Error *error)
+{
     double ms;
     if (!burst(b, 1, &ms, error) || !burst(b, 1, &ms, error)) return false;
     if (ms * ESTIMATE_CALLS < max_burst_ms) {
@@ -66,7 +70,8 @@ static bool choose_calls(Bench *b, Error *error) {
     return true;
 }
 
-static bool capture(Bench *b, Error *error) {
+static bool capture(Bench *b, Error *error)
+{
     Error ignored;
     ts_status status = ts_graph_begin(b->rotation->context, b->stream);
     if (status == TS_ERROR_UNSUPPORTED) return true;
@@ -77,12 +82,14 @@ static bool capture(Bench *b, Error *error) {
     return enqueued && check(status, enqueued ? error : &ignored);
 }
 
-static int by_size(const void *a, const void *b) {
+static int by_size(const void *a, const void *b)
+{
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-static bool replay(const Bench *b, Timing *timing, Error *error) {
+static bool replay(const Bench *b, Timing *timing, Error *error)
+{
     const struct timespec pause = {.tv_nsec = PAUSE_NS};
     double us[MEASURE_REPLAYS], ms;
     if (!burst(b, b->calls, &ms, error)) return false;
@@ -103,7 +110,8 @@ static bool replay(const Bench *b, Timing *timing, Error *error) {
     return true;
 }
 
-bool measure(const Rotation *r, const ts_kernel *kernel, float s, float t, Timing *timing, Error *error) {
+bool measure(const Rotation *r, const ts_kernel *kernel, float s, float t, Timing *timing, Error *error)
+{
     Bench b = {.rotation = r, .kernel = kernel, .s = s, .t = t};
     bool good = check(ts_stream_create(r->context, &b.stream), error) &&
                 check(ts_timer_create(r->context, &b.timer), error) && choose_calls(&b, error) &&

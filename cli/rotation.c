@@ -6,70 +6,81 @@
 #include <math.h>
 #include <string.h>
 
-static bool check(ts_status status, Error *error) {
+static bool check(ts_status status, Error *error)
+{
     return status == TS_OK || refuse(error, "%s", ts_last_error());
 }
 
-static GenType type_of(ts_dtype dtype) {
+static GenType type_of(ts_dtype dtype)
+{
     GenType type = GEN_F32;
     gen_type_parse(ts_dtype_name(dtype), &type);
     return type;
 }
 
-static ts_dtype dtype_of(GenType type) {
+static ts_dtype dtype_of(GenType type)
+{
     return type == GEN_F16 ? TS_F16 : type == GEN_BF16 ? TS_BF16 : TS_F32;
 }
 
 /* ---- what a kernel wants ---- */
 
 typedef struct Wanted {
-    bool used;
+    bool used, by_columns;
     GenType type;
     int64_t rows, cols;
 } Wanted;
 
-static Wanted wanted_by(const ts_kernel_info *info, Shape s, OperandId id) {
+/* A kernel for any strides gets rows. */
+static bool columns(ts_layout layout) { return layout == TS_COLUMN_MAJOR; }
+
+static Wanted wanted_by(const ts_kernel_info *info, Shape s, OperandId id)
+{
     switch (id) {
-    case OPERAND_X:
-        return (Wanted){true, type_of(info->x), s.m, s.k};
-    case OPERAND_W:
-        return (Wanted){true, type_of(info->w), s.n, s.k};
-    case OPERAND_BIAS:
-        return (Wanted){info->takes_bias, type_of(info->bias), 1, s.n};
-    case OPERAND_R:
-        return (Wanted){info->takes_r, type_of(info->y), s.m, s.n};
-    default:
-        return (Wanted){true, type_of(info->y), s.m, s.n};
+    case OPERAND_X: return (Wanted){true, columns(info->x_layout), type_of(info->x), s.m, s.k};
+    case OPERAND_W: return (Wanted){true, columns(info->w_layout), type_of(info->w), s.n, s.k};
+    case OPERAND_BIAS: return (Wanted){info->takes_bias, false, type_of(info->bias), 1, s.n};
+    case OPERAND_R: return (Wanted){info->takes_r, false, type_of(info->y), s.m, s.n};
+    default: return (Wanted){true, columns(info->y_layout), type_of(info->y), s.m, s.n};
     }
 }
 
-static bool has(const Rotation *r, const ts_kernel_info *info) {
+static bool has(const Rotation *r, const ts_kernel_info *info)
+{
     if (!r->base) return false;
     for (int id = 0; id < N_OPERANDS; id++) {
         Wanted w = wanted_by(info, r->shape, (OperandId)id);
-        if (w.used != r->used[id] || (w.used && w.type != r->type[id])) return false;
+        if (w.used != r->used[id]) return false;
+        if (w.used && (w.type != r->type[id] || w.by_columns != r->by_columns[id])) return false;
     }
     return true;
 }
 
-bool rotation_fits(Shape s, const ts_kernel_info *info) {
-    const int64_t pitch_bytes[] = {s.m > 1 ? s.k * gen_type_bytes(type_of(info->x)) : 0,
-                                   s.n > 1 ? s.k * gen_type_bytes(type_of(info->w)) : 0,
-                                   s.m > 1 ? s.n * gen_type_bytes(type_of(info->y)) : 0};
-    return pitch_bytes[0] % info->x_align == 0 && pitch_bytes[1] % info->w_align == 0 &&
-           pitch_bytes[2] % info->y_align == 0;
+static bool pitch_fits(Wanted w, int align_bytes)
+{
+    int64_t lines = w.by_columns ? w.cols : w.rows, length = w.by_columns ? w.rows : w.cols;
+    return lines <= 1 || length * gen_type_bytes(w.type) % align_bytes == 0;
+}
+
+bool rotation_fits(Shape s, const ts_kernel_info *info)
+{
+    return pitch_fits(wanted_by(info, s, OPERAND_X), info->x_align) &&
+           pitch_fits(wanted_by(info, s, OPERAND_W), info->w_align) &&
+           pitch_fits(wanted_by(info, s, OPERAND_Y), info->y_align);
 }
 
 /* ---- memory ---- */
 
 /* Places the operands of one set. */
-static bool lay_out(Rotation *r, const ts_kernel_info *info, Error *error) {
+static bool lay_out(Rotation *r, const ts_kernel_info *info, Error *error)
+{
     r->set_bytes = 0;
     for (int id = 0; id < N_OPERANDS; id++) {
         Wanted w = wanted_by(info, r->shape, (OperandId)id);
         size_t bytes;
         r->used[id] = w.used;
         r->type[id] = w.type;
+        r->by_columns[id] = w.by_columns;
         r->offset[id] = r->set_bytes;
         if (!w.used) continue;
         if (__builtin_mul_overflow(w.rows * gen_type_bytes(w.type), w.cols, &bytes) || bytes > SIZE_MAX / 16)
@@ -81,7 +92,8 @@ static bool lay_out(Rotation *r, const ts_kernel_info *info, Error *error) {
 }
 
 /* As many sets as are wanted, or as many as there is memory for. */
-static bool allocate(Rotation *r, Error *error) {
+static bool allocate(Rotation *r, Error *error)
+{
     size_t wanted = (ROTATION_BYTES + r->set_bytes - 1) / r->set_bytes;
     r->sets = wanted > ROTATION_MAX_SETS ? ROTATION_MAX_SETS : (int)wanted;
     for (;; r->sets /= 2) {
@@ -92,22 +104,26 @@ static bool allocate(Rotation *r, Error *error) {
 }
 
 /* y has no numbers of its own; its host matrix is where results are looked at. */
-static bool fill_host(Rotation *r, const ts_kernel_info *info, uint64_t seed, Error *error) {
+static bool fill_host(Rotation *r, const ts_kernel_info *info, uint64_t seed, Error *error)
+{
     for (int id = 0; id < N_OPERANDS; id++) {
         Wanted w = wanted_by(info, r->shape, (OperandId)id);
         if (!w.used) continue;
-        if (!matrix_create(&r->host[id], w.type, w.rows, w.cols, 0, error)) return false;
+        int64_t rows = w.by_columns ? w.cols : w.rows, cols = w.by_columns ? w.rows : w.cols;
+        if (!matrix_create(&r->host[id], w.type, rows, cols, 0, error)) return false;
         if (id != OPERAND_Y)
             random_fill(&r->host[id], seed, (uint64_t)id, id == OPERAND_W ? 1 / sqrt((double)r->shape.k) : 1);
     }
     return true;
 }
 
-static ts_device_ptr address(const Rotation *r, int64_t set, int id) {
+static ts_device_ptr address(const Rotation *r, int64_t set, int id)
+{
     return r->base + (uint64_t)set * r->set_bytes + r->offset[id];
 }
 
-static bool upload(Rotation *r, Error *error) {
+static bool upload(Rotation *r, Error *error)
+{
     for (int set = 0; set < r->sets; set++)
         for (int id = 0; id < N_OPERANDS; id++) {
             const Matrix *m = &r->host[id];
@@ -118,7 +134,8 @@ static bool upload(Rotation *r, Error *error) {
     return true;
 }
 
-bool rotation_fill(Rotation *r, const ts_kernel_info *info, uint64_t seed, Error *error) {
+bool rotation_fill(Rotation *r, const ts_kernel_info *info, uint64_t seed, Error *error)
+{
     if (has(r, info)) return true;
     rotation_free(r);
     if (lay_out(r, info, error) && allocate(r, error) && fill_host(r, info, seed, error) && upload(r, error))
@@ -127,7 +144,8 @@ bool rotation_fill(Rotation *r, const ts_kernel_info *info, uint64_t seed, Error
     return false;
 }
 
-void rotation_free(Rotation *r) {
+void rotation_free(Rotation *r)
+{
     ts_free(r->context, r->base);
     r->base = 0;
     for (int id = 0; id < N_OPERANDS; id++) {
@@ -138,12 +156,16 @@ void rotation_free(Rotation *r) {
 
 /* ---- calls ---- */
 
-static ts_matrix view(const Rotation *r, int64_t set, int id) {
+static ts_matrix view(const Rotation *r, int64_t set, int id)
+{
     if (!r->used[id]) return (ts_matrix){0};
-    return ts_matrix_make(address(r, set, id), r->host[id].pitch, dtype_of(r->type[id]));
+    ts_matrix matrix = ts_matrix_make(address(r, set, id), r->host[id].pitch, dtype_of(r->type[id]));
+    if (r->by_columns[id]) matrix.row_stride = 1, matrix.col_stride = r->host[id].pitch;
+    return matrix;
 }
 
-ts_linear_args rotation_args(const Rotation *r, int64_t i) {
+ts_linear_args rotation_args(const Rotation *r, int64_t i)
+{
     ts_linear_args a = ts_linear_args_make();
     int64_t set = i % r->sets;
     a.m = r->shape.m, a.n = r->shape.n, a.k = r->shape.k;
@@ -156,7 +178,8 @@ ts_linear_args rotation_args(const Rotation *r, int64_t i) {
     return a;
 }
 
-double rotation_call_bytes(const Rotation *r) {
+double rotation_call_bytes(const Rotation *r)
+{
     double bytes = 0;
     for (int id = 0; id < N_OPERANDS; id++)
         if (r->used[id]) bytes += (double)matrix_bytes(&r->host[id]);
@@ -166,7 +189,8 @@ double rotation_call_bytes(const Rotation *r) {
 /* ---- checking ---- */
 
 /* No kernel stores the poison: the only NaN that the hardware makes has another pattern. */
-static int64_t count_unwritten(const Matrix *y) {
+static int64_t count_unwritten(const Matrix *y)
+{
     const size_t bytes = (size_t)gen_type_bytes(y->type);
     const unsigned char *at = y->data;
     const unsigned char poison[8] = {MATRIX_POISON, MATRIX_POISON, MATRIX_POISON, MATRIX_POISON};
@@ -176,25 +200,35 @@ static int64_t count_unwritten(const Matrix *y) {
     return count;
 }
 
-static double product(const Rotation *r, int64_t row, int64_t col) {
-    const Matrix *x = &r->host[OPERAND_X], *w = &r->host[OPERAND_W];
+static double element(const Rotation *r, OperandId id, int64_t row, int64_t col)
+{
+    const Matrix *m = &r->host[id];
+    return r->by_columns[id] ? element_get(m->type, matrix_row(m, col), row)
+                             : element_get(m->type, matrix_row(m, row), col);
+}
+
+/* x is rounded to w's type on its way in. */
+static double product(const Rotation *r, int64_t row, int64_t col)
+{
+    GenType type = r->type[OPERAND_W];
     double sum = 0;
-    for (int64_t k = 0; k < x->cols; k++)
-        sum += element_get(x->type, matrix_row(x, row), k) * element_get(w->type, matrix_row(w, col), k);
+    for (int64_t k = 0; k < r->shape.k; k++)
+        sum += element_round(type, element(r, OPERAND_X, row, k)) * element(r, OPERAND_W, col, k);
     return sum;
 }
 
 /* The first samples are the corners, where tiles end. */
-static double sample_error(const Rotation *r, const Linear *linear, uint64_t seed) {
+static double sample_error(const Rotation *r, const Linear *linear, uint64_t seed)
+{
     enum { SAMPLES = 1024, STREAM = 99 };
-    const Matrix *y = &r->host[OPERAND_Y];
+    const Shape s = r->shape;
     double error = 0, norm = 0;
     for (uint64_t i = 0; i < SAMPLES; i++) {
-        uint64_t pick = random_bits(seed, STREAM, i) % (uint64_t)(y->rows * y->cols);
-        int64_t row = i < 4 ? (i & 1 ? y->rows - 1 : 0) : (int64_t)pick / y->cols;
-        int64_t col = i < 4 ? (i & 2 ? y->cols - 1 : 0) : (int64_t)pick % y->cols;
+        uint64_t pick = random_bits(seed, STREAM, i) % (uint64_t)(s.m * s.n);
+        int64_t row = i < 4 ? (i & 1 ? s.m - 1 : 0) : (int64_t)pick / s.n;
+        int64_t col = i < 4 ? (i & 2 ? s.n - 1 : 0) : (int64_t)pick % s.n;
         double wanted = reference_output(linear, row, col, product(r, row, col));
-        double got = element_get(y->type, matrix_row(y, row), col);
+        double got = element(r, OPERAND_Y, row, col);
         error += (got - wanted) * (got - wanted);
         norm += wanted * wanted;
     }
@@ -202,7 +236,8 @@ static double sample_error(const Rotation *r, const Linear *linear, uint64_t see
 }
 
 bool rotation_check(Rotation *r, const Linear *scalars, uint64_t seed, bool (*launch)(void *, Error *),
-                    void *context, double *rel_err, Error *error) {
+                    void *context, double *rel_err, Error *error)
+{
     Matrix *y = &r->host[OPERAND_Y];
     Linear linear = *scalars;
     linear.x = &r->host[OPERAND_X];

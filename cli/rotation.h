@@ -1,8 +1,8 @@
 /* rotation.h: the operands of one problem, many times over in device memory, so that calls that walk through
  * the sets find nothing of theirs in the device's caches.
  *
- * All sets hold the same numbers at different addresses, rows without padding, each operand at an address that
- * is a multiple of 256: what a caller with contiguous tensors has.
+ * All sets hold the same numbers at different addresses, each operand without gaps, in rows or columns as the
+ * kernel wants it, at an address that is a multiple of 256: what a caller with contiguous tensors has.
  */
 #ifndef CLI_ROTATION_H
 #define CLI_ROTATION_H
@@ -21,25 +21,27 @@ typedef struct Rotation {
     Shape shape;
     GenType type[N_OPERANDS];
     bool used[N_OPERANDS];
-    Matrix host[N_OPERANDS]; /* the numbers of each set */
+    bool by_columns[N_OPERANDS]; /* column-major: the host matrix is the transpose */
+    Matrix host[N_OPERANDS];     /* the numbers of each set, as they lie in device memory */
     size_t offset[N_OPERANDS], set_bytes;
     ts_device_ptr base;
     int sets;
 } Rotation;
 
-/* The operands that a kernel takes, with random numbers (x, bias and r ~ N(0, 1), w ~ N(0, 1) / sqrt(k)). Does
- * nothing when the rotation has them already. rotation_free is to be called after failures too. */
+/* The operands that a kernel takes, with random numbers (x, bias and r ~ N(0, 1), w ~ N(0, 1) / sqrt(k)).
+ * Does nothing when the rotation has them already. rotation_free is to be called after failures too. */
 bool rotation_fill(Rotation *r, const ts_kernel_info *info, uint64_t seed, Error *error);
 void rotation_free(Rotation *r);
 /* The arguments of call number i: those of set i, counted round. s, t and epilogue are 0. */
 ts_linear_args rotation_args(const Rotation *r, int64_t i);
-/* Whether a kernel can take these shapes with rows as they are. */
+/* Whether a kernel can take operands of these sizes without padding. */
 bool rotation_fits(Shape shape, const ts_kernel_info *info);
 /* Bytes that one call must read and write at the least. */
 double rotation_call_bytes(const Rotation *r);
 
 /* Poisons y of set 0, calls `launch`, and looks at the result: every element must have been written, and some
- * hundreds of them, drawn at random, are compared with float64. *rel_err is their error in the Frobenius norm. */
+ * hundreds of them, drawn at random, are compared with float64. *rel_err is their error in the Frobenius
+ * norm. */
 bool rotation_check(Rotation *r, const Linear *scalars, uint64_t seed, bool (*launch)(void *, Error *),
                     void *context, double *rel_err, Error *error);
 

@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* A decimal size at *p, which moves behind it. */
-static bool take_size(const char **p, int64_t least, int64_t *size) {
+static bool take_size(const char **p, int64_t least, int64_t *size)
+{
     char *end;
     if (**p < '0' || **p > '9') return false;
     *size = strtoll(*p, &end, 10);
@@ -16,13 +17,15 @@ static bool take_size(const char **p, int64_t least, int64_t *size) {
     return *size >= least && *size <= INT_MAX;
 }
 
-static bool take_shape(const char **p, int64_t least, Shape *s) {
+static bool take_shape(const char **p, int64_t least, Shape *s)
+{
     if (!take_size(p, least, &s->m) || *(*p)++ != 'x') return false;
     if (!take_size(p, least, &s->n) || *(*p)++ != 'x') return false;
     return take_size(p, least, &s->k) && (**p == ',' || !**p);
 }
 
-int shapes_read(const Options *o, int64_t least, Shape **shapes, int *n_shapes) {
+int shapes_read(const Options *o, int64_t least, Shape **shapes, int *n_shapes)
+{
     const char *command = o->command->name, *text = o->text[OPT_SHAPE];
     size_t most = 1;
     *n_shapes = 0;
@@ -40,6 +43,7 @@ int shapes_read(const Options *o, int64_t least, Shape **shapes, int *n_shapes) 
     }
 }
 
-void shape_print(Shape s, char text[SHAPE_MAX_TEXT]) {
+void shape_print(Shape s, char text[SHAPE_MAX_TEXT])
+{
     snprintf(text, SHAPE_MAX_TEXT, "%lldx%lldx%lld", (long long)s.m, (long long)s.n, (long long)s.k);
 }

@@ -171,6 +171,8 @@ BINARY(AND_B32,          uint32_t, uint32_t, uint32_t, a & b)
 BINARY(OR_B32,           uint32_t, uint32_t, uint32_t, a | b)
 BINARY(XOR_B32,          uint32_t, uint32_t, uint32_t, a ^ b)
 /* amounts above the width give what the width gives */
+BINARY(AND_B64,          uint64_t, uint64_t, uint64_t, a & b)
+TERNARY(SHF_R_WRAP_B32,  uint32_t, uint32_t, uint32_t, (uint32_t)(((uint64_t)b << 32 | a) >> (c & 31)))
 BINARY(SHL_B32,          uint32_t, uint32_t, uint32_t, b > 31 ? 0 : a << b)
 BINARY(SHR_U32,          uint32_t, uint32_t, uint32_t, b > 31 ? 0 : a >> b)
 BINARY(SHL_B64,          uint64_t, uint64_t, uint32_t, b > 63 ? 0 : a << b)

@@ -25,7 +25,8 @@ typedef struct Capture {
 /* ---- nodes ---- */
 
 static bool add_node(Graph *g, Function *f, const CUlaunchConfig *config, const unsigned char *params,
-                     size_t param_bytes) {
+                     size_t param_bytes)
+{
     GraphNode *node = malloc(sizeof *node + param_bytes);
     if (!node) return false;
     *node = (GraphNode){.function = f, .config = *config, .param_bytes = param_bytes};
@@ -38,24 +39,28 @@ static bool add_node(Graph *g, Function *f, const CUlaunchConfig *config, const 
     return true;
 }
 
-void graph_clear(Graph *g) {
+void graph_clear(Graph *g)
+{
     for (GraphNode *n = g->first, *next; n; n = next) next = n->next, free(n);
     g->first = NULL;
     g->last = &g->first;
 }
 
-static Graph *graph_new(void) {
+static Graph *graph_new(void)
+{
     Graph *g = calloc(1, sizeof *g);
     if (g) graph_clear(g);
     return g;
 }
 
-static void graph_drop(Graph *g) {
+static void graph_drop(Graph *g)
+{
     if (g) graph_clear(g);
     free(g);
 }
 
-static Graph *graph_copy(const Graph *from) {
+static Graph *graph_copy(const Graph *from)
+{
     Graph *g = graph_new();
     for (const GraphNode *n = from->first; g && n; n = n->next)
         if (!add_node(g, n->function, &n->config, n->params, n->param_bytes)) {
@@ -73,14 +78,16 @@ static bool is_object(CUstream s) { return s && s != CU_STREAM_LEGACY && s != CU
 bool stream_captures(CUstream s) { return is_object(s) && s->capture; }
 
 /* A capturing stream that the legacy stream would wait for; NULL when there is none. */
-static Stream *blocking_capture(void) {
+static Stream *blocking_capture(void)
+{
     for (Object *o = object_first(); o; o = o->next)
         if (o->kind == OBJECT_STREAM && ((Stream *)o)->capture && !(((Stream *)o)->flags & NON_BLOCKING))
             return (Stream *)o;
     return NULL;
 }
 
-CUresult stream_ready_for_launch(CUstream s) {
+CUresult stream_ready_for_launch(CUstream s)
+{
     if (!stream_ok(s)) return CUDA_ERROR_INVALID_HANDLE;
     if (stream_captures(s) && s->capture->lost) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
     Stream *capturing = is_legacy(s) ? blocking_capture() : NULL;
@@ -89,21 +96,24 @@ CUresult stream_ready_for_launch(CUstream s) {
     return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
 }
 
-CUresult stream_ready(CUstream s) {
+CUresult stream_ready(CUstream s)
+{
     CUresult ready = stream_ready_for_launch(s);
     if (ready || !stream_captures(s)) return ready;
     s->capture->lost = true;
     return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 }
 
-CUresult capture_launch(CUstream s, Function *f, const CUlaunchConfig *config, const unsigned char *params) {
+CUresult capture_launch(CUstream s, Function *f, const CUlaunchConfig *config, const unsigned char *params)
+{
     size_t bytes = (size_t)function_param_bytes(f);
     if (add_node(s->capture->graph, f, config, params, bytes)) return CUDA_SUCCESS;
     s->capture->lost = true;
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-void capture_end(Stream *s) {
+void capture_end(Stream *s)
+{
     if (!s->capture) return;
     graph_drop(s->capture->graph);
     free(s->capture);
@@ -112,7 +122,8 @@ void capture_end(Stream *s) {
 
 /* ---- capturing ---- */
 
-EXPORT CUresult cuStreamBeginCapture_v2(CUstream stream, int mode) {
+EXPORT CUresult cuStreamBeginCapture_v2(CUstream stream, int mode)
+{
     ENTER(c);
     LEAVE_IF(mode < CU_STREAM_CAPTURE_MODE_GLOBAL || mode > CU_STREAM_CAPTURE_MODE_RELAXED || !c,
              CUDA_ERROR_INVALID_VALUE);
@@ -129,7 +140,8 @@ EXPORT CUresult cuStreamBeginCapture_v2(CUstream stream, int mode) {
     LEAVE(stream->capture ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY);
 }
 
-EXPORT CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
+EXPORT CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
+{
     ENTER(c);
     LEAVE_IF(!graph, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!stream_ok(stream), CUDA_ERROR_INVALID_HANDLE);
@@ -148,7 +160,8 @@ EXPORT CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
     LEAVE(lost ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS);
 }
 
-EXPORT CUresult cuStreamIsCapturing(CUstream stream, int *status) {
+EXPORT CUresult cuStreamIsCapturing(CUstream stream, int *status)
+{
     ENTER(c);
     LEAVE_IF(!stream_ok(stream) || !c, CUDA_ERROR_INVALID_HANDLE);
     LEAVE_IF(!status, CUDA_ERROR_INVALID_VALUE);
@@ -161,7 +174,8 @@ EXPORT CUresult cuStreamIsCapturing(CUstream stream, int *status) {
 
 /* ---- graphs ---- */
 
-EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags) {
+EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags)
+{
     ENTER(c);
     LEAVE_IF(!exec || flags > INSTANTIATE_FLAGS || !object_is(graph, OBJECT_GRAPH), CUDA_ERROR_INVALID_VALUE);
     Graph *copy = graph_copy(graph);
@@ -172,7 +186,8 @@ EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, un
 }
 
 /* Runs until a kernel traps; the trap comes up in the next call, as that of any launch. */
-static CUresult run_nodes(Context *c, const Graph *g) {
+static CUresult run_nodes(Context *c, const Graph *g)
+{
     CUresult r = CUDA_SUCCESS;
     for (const GraphNode *n = g->first; n && !r && !c->error; n = n->next) {
         if (!object_is(n->function, OBJECT_FUNCTION)) return CUDA_ERROR_INVALID_HANDLE; /* it was unloaded */
@@ -181,21 +196,24 @@ static CUresult run_nodes(Context *c, const Graph *g) {
     return r;
 }
 
-EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
+EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream)
+{
     ENTER(c);
     LEAVE_IF(!object_is(exec, OBJECT_GRAPH_EXEC), CUDA_ERROR_INVALID_VALUE);
     CUresult ready = stream_ready(stream);
     LEAVE(ready ? ready : run_nodes(c, exec));
 }
 
-EXPORT CUresult cuGraphUpload(CUgraphExec exec, CUstream stream) {
+EXPORT CUresult cuGraphUpload(CUgraphExec exec, CUstream stream)
+{
     ENTER(c);
     LEAVE_IF(!object_is(exec, OBJECT_GRAPH_EXEC), CUDA_ERROR_INVALID_VALUE);
     CUresult ready = stream_ready(stream);
     LEAVE(ready ? ready : c->error);
 }
 
-static CUresult destroy(Graph *g, ObjectKind kind) {
+static CUresult destroy(Graph *g, ObjectKind kind)
+{
     ENTER(c);
     LEAVE_IF(!object_is(g, kind) || !c, CUDA_ERROR_INVALID_VALUE);
     object_destroy(&g->object);

@@ -156,6 +156,7 @@ static void store_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes
 
 void exec_LD_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 2, 1); }
 void exec_LD_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
+void exec_LD_GLOBAL_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 4); }
 void exec_LD_GLOBAL_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 4); }
 void exec_LD_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 2, 1); }

@@ -5,32 +5,36 @@
 #include <string.h>
 
 /* Tiles, best first for large problems. `rate` is the share of the tensor cores' peak that the main loop
- * reached on 1024x8192x8192 (docs/results.md), in percent. */
+ * reached on 1024x8192x8192 (docs/tuning.md), in percent; `narrow`: listed in all widths of copies. */
 /* clang-format off */
-static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate; } tile_table[] = {
-    {256, 128,  64, 4, 2, 3, 75},
-    {128, 256,  64, 2, 4, 3, 75},
-    {256, 128,  32, 4, 2, 4, 71},
-    {128, 256,  32, 2, 4, 4, 71},
-    {128, 128,  64, 2, 4, 3, 62},
-    {128, 128,  32, 2, 4, 3, 64},
-    {128, 128,  32, 2, 2, 3, 66},
-    {128, 128,  32, 2, 4, 5, 65},
-    {128,  64,  64, 2, 2, 3, 60},
-    {64,  128,  64, 2, 2, 3, 60},
-    {128,  64,  32, 2, 2, 4, 56},
-    {64,  128,  32, 2, 2, 4, 55},
-    {64,   64,  64, 2, 2, 3, 50},
-    {64,   64,  32, 2, 2, 3, 44}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
-    {64,   32,  32, 2, 2, 3, 30},
-    {32,   32,  32, 2, 1, 2, 24},
-    {32,   64,  64, 1, 4, 4, 36},
-    {32,  128, 128, 1, 4, 3, 39},
-    {16,   64, 128, 1, 4, 4, 22},
-    {16,  128,  64, 1, 8, 4, 26},
-    {16,   32,  64, 1, 4, 4, 14},
-    {16,   32,  32, 1, 1, 4, 10},
-    {64,   64,  64, 2, 2, 2, 47}, /* the conservative baseline: 4 warps, 2 stages */
+static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate; bool narrow; } tile_table[] = {
+    {128, 256,  32, 2, 4, 4, 77, false},
+    {256, 128,  32, 4, 2, 4, 77, false},
+    {128, 256,  64, 2, 4, 3, 76, false},
+    {256, 128,  64, 4, 2, 3, 76, false},
+    {128, 128,  64, 2, 2, 3, 72, false},
+    {128, 128,  64, 2, 4, 3, 65, false},
+    {128, 128,  32, 2, 4, 3, 64, true},
+    {128, 128,  32, 2, 2, 3, 69, false},
+    {64,  256,  32, 1, 4, 4, 66, false},
+    {128, 128,  32, 2, 4, 5, 65, false},
+    {128,  64,  64, 2, 2, 3, 60, false},
+    {64,  128,  64, 2, 2, 3, 60, false},
+    {128,  64,  32, 2, 2, 4, 56, false},
+    {64,  128,  32, 2, 2, 4, 55, false},
+    {64,   64,  64, 2, 2, 3, 50, true},
+    {64,   64,  32, 2, 2, 3, 44, false}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
+    {64,   32,  32, 2, 2, 3, 30, false},
+    {32,   32,  32, 2, 1, 2, 24, true},
+    {32,   64,  64, 1, 4, 4, 36, false},
+    {64,   32, 128, 2, 2, 3, 36, false},
+    {32,   64, 128, 1, 4, 3, 36, false},
+    {32,  128, 128, 1, 4, 3, 39, false},
+    {16,   64, 128, 1, 4, 4, 22, false},
+    {16,  128,  64, 1, 8, 4, 26, false},
+    {16,   32,  64, 1, 4, 4, 14, false},
+    {16,   32,  32, 1, 1, 4, 10, false},
+    {64,   64,  64, 2, 2, 2, 47, false}, /* the conservative baseline: 4 warps, 2 stages */
 };
 /* clang-format on */
 enum { N_TILES = sizeof tile_table / sizeof *tile_table };
@@ -48,20 +52,30 @@ static void set_tile(GenConfig *c, const struct Tile *t)
 /* Copies and stores below 16 bytes, for rows that allow no more. */
 static const struct Narrow { int x_copy, w_copy, y_store; } narrow_table[] = {{8, 8, 8}, {4, 4, 4}, {2, 2, 2}, {16, 2, 2}, {2, 16, 16}, {16, 4, 2}};
 enum { N_NARROW = sizeof narrow_table / sizeof *narrow_table };
-static const int narrow_tile[] = {5, 12, 15}; /* rows of tile_table that are listed in all copy widths */
-enum { N_NARROW_TILES = sizeof narrow_tile / sizeof *narrow_tile };
+
+/* The i-th tile that is listed in all widths; NULL behind the last. */
+static const struct Tile *narrow_tile(int i)
+{
+    for (int t = 0; t < N_TILES; t++)
+        if (tile_table[t].narrow && i-- == 0) return &tile_table[t];
+    return NULL;
+}
 
 bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
 {
     gen_config_default(arch, type, config);
-    if (i < 0 || i >= N_TILES + N_NARROW * N_NARROW_TILES) return false;
-    int narrow = i - N_TILES;
-    set_tile(config, &tile_table[narrow < 0 ? i : narrow_tile[narrow % N_NARROW_TILES]]);
-    if (narrow < 0) return true;
-    const struct Narrow *w = &narrow_table[narrow / N_NARROW_TILES];
-    config->x_copy_bytes = w->x_copy;
-    config->w_copy_bytes = w->w_copy;
-    config->y_store_bytes = w->y_store;
+    if (i < 0) return false;
+    if (i < N_TILES) {
+        set_tile(config, &tile_table[i]);
+        return true;
+    }
+    const struct Tile *tile = narrow_tile((i - N_TILES) / N_NARROW);
+    const struct Narrow *width = &narrow_table[(i - N_TILES) % N_NARROW];
+    if (!tile) return false;
+    set_tile(config, tile);
+    config->x_copy_bytes = width->x_copy;
+    config->w_copy_bytes = width->w_copy;
+    config->y_store_bytes = width->y_store;
     return true;
 }
 
@@ -88,14 +102,16 @@ bool gen_shipped(int i, GenConfig *config)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Time of a problem under a tile, in units of one multiply-add at the full rate of one SM: what the
- * busiest SM has to do. A pure function of its arguments. */
+/* Time of a problem under a tile, in multiply-adds at the full rate of one SM: what the busiest SM has to do,
+ * k-block by k-block. However small, a k-block takes about 0.3 us on an H200 (docs/tuning.md), and filling the
+ * ring costs as many as it has slots to fill. A pure function of its arguments. */
 static double cost(const GenProblem *p, const struct Tile *t)
 {
+    const double least_block = 0.7e6;
     int64_t tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n);
-    int64_t depth = ceil_div(p->k, t->k) * t->k + t->k * (t->stages - 1); /* filling the ring is latency */
     int64_t busiest = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
-    return (double)busiest * t->m * t->n * (double)depth / t->rate;
+    double block = (double)busiest * t->m * t->n * t->k * 100 / t->rate;
+    return (double)(ceil_div(p->k, t->k) + t->stages - 1) * (block > least_block ? block : least_block);
 }
 
 static int copy_bytes(int align_bytes) { return align_bytes >= 16 ? 16 : align_bytes >= 8 ? 8 : align_bytes >= 4 ? 4 : 2; }

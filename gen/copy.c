@@ -30,7 +30,8 @@ static void declare(Gemm *g, GenCopy *c)
     if (p->last_pass_rows < p->rows_per_pass) c->last_pass = copy_reg(g, c, PTX_PRED, "last_pass", 0);
     if (p->staged) {
         c->have = copy_reg(g, c, PTX_PRED, "have", CHUNK_ELEMS);
-        c->raw = copy_reg(g, c, p->type == GEN_F32 ? PTX_F32 : PTX_B16, "raw", CHUNK_ELEMS * p->passes);
+        c->raw = copy_reg(g, c, p->shifted ? PTX_B32 : p->type == GEN_F32 ? PTX_F32 : PTX_B16, "raw", CHUNK_ELEMS * p->passes);
+        if (p->shifted) c->elem = copy_reg(g, c, PTX_B16, "elem", CHUNK_ELEMS);
     } else {
         c->size = copy_reg(g, c, PTX_B32, "size", pieces(c));
         if (p->layout == GEN_LAYOUT_COL) c->extent_size = copy_reg(g, c, PTX_B32, "extent_size", pieces(c));
@@ -181,6 +182,44 @@ static void load_raw(Gemm *g, const GenCopy *c, PtxArg to, PtxArg from, PtxArg g
     else emit_if(g->k, guard, LD_GLOBAL_B16, to, from);
 }
 
+/* The two aligned vectors that a chunk lies in; or, at the end of k, its elements, already in place. */
+static void load_vectors(Gemm *g, GenCopy *c, int pass, bool sized)
+{
+    PtxKernel *k = g->k;
+    PtxArg from = at(c->pointer, pass), raw = span(c->raw, CHUNK_ELEMS * pass, CHUNK_ELEMS);
+    if (!sized) {
+        emit(k, AND_B64, g->wide_scratch, from, imm(-GEN_CHUNK_BYTES));
+        emit(k, LD_GLOBAL_V4_B32, span(raw, 0, 4), mem(g->wide_scratch, 0));
+        emit(k, LD_GLOBAL_V4_B32, span(raw, 4, 4), mem(g->wide_scratch, GEN_CHUNK_BYTES));
+        return;
+    }
+    for (int i = 0; i < CHUNK_ELEMS; i++) {
+        emit(k, MOV_B16, at(c->elem, i), imm(0));
+        emit_if(k, at(c->have, i), LD_GLOBAL_B16, at(c->elem, i), mem(from, 2 * i));
+    }
+    for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(raw, i), span(c->elem, 2 * i, 2));
+}
+
+/* The 16 bytes from byte (pointer & 15) of eight words on: by 8 bytes, by 4, by 2. */
+static void shift_into_place(Gemm *g, GenCopy *c, int pass, bool sized)
+{
+    PtxKernel *k = g->k;
+    PtxArg raw = span(c->raw, CHUNK_ELEMS * pass, CHUNK_ELEMS), byte = g->bits_scratch, word = at(g->word_scratch, 0);
+    if (sized) {
+        for (int i = 0; i < 4; i++) emit(k, MOV_B32, at(g->word_scratch, i), at(raw, i));
+        return;
+    }
+    emit(k, CVT_U32_U64, byte, at(c->pointer, pass)); /* it has moved on by whole k-blocks: the same byte */
+    for (int step = 2; step >= 1; step--) {
+        emit(k, AND_B32, word, byte, imm(4 * step));
+        emit(k, SETP_NE_U32, g->p_scratch, word, imm(0));
+        for (int i = 0; i + step < (step == 2 ? 8 : 6); i++) emit(k, SELP_B32, at(raw, i), at(raw, i + step), at(raw, i), g->p_scratch);
+    }
+    emit(k, AND_B32, byte, byte, imm(2));
+    emit(k, SHL_B32, byte, byte, imm(3));
+    for (int i = 0; i < 4; i++) emit(k, SHF_R_WRAP_B32, at(g->word_scratch, i), at(raw, i), at(raw, i + 1), byte);
+}
+
 static void load_chunk(Gemm *g, GenCopy *c, int pass, bool sized)
 {
     PtxKernel *k = g->k;
@@ -244,16 +283,20 @@ static PtxArg place_of(const GenCopy *c, int pass, PtxArg to, int slot_offset)
 void gen_copy_start(Gemm *g, GenCopy *c, int pass, PtxArg to, int slot_offset, bool sized)
 {
     PtxArg pointer = at(c->pointer, pass);
-    if (c->plan->staged) load_chunk(g, c, pass, sized);
+    if (c->plan->shifted) load_vectors(g, c, pass, sized);
+    else if (c->plan->staged) load_chunk(g, c, pass, sized);
     else copy_async(g, c, pass, guard_of(c, pass), place_of(c, pass, to, slot_offset), sized);
     bool constant = c->advance.kind == PTX_ARG_NONE;
     emit(g->k, ADD_S64, pointer, pointer, constant ? imm((int64_t)g->p->config.tile_k * c->plan->elem_bytes) : c->advance);
 }
 
-void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset)
+int gen_copy_margin(const GenCopy *c) { return c->plan->shifted ? CHUNK_ELEMS : 0; }
+
+void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset, bool sized)
 {
     for (int pass = 0; c->plan->staged && pass < c->plan->passes; pass++) {
-        for (int i = 0; i < 4; i++) round_pair(g, c, at(g->word_scratch, i), span(c->raw, CHUNK_ELEMS * pass + 2 * i, 2));
+        if (c->plan->shifted) shift_into_place(g, c, pass, sized);
+        for (int i = 0; i < 4 && !c->plan->shifted; i++) round_pair(g, c, at(g->word_scratch, i), span(c->raw, CHUNK_ELEMS * pass + 2 * i, 2));
         emit_if(g->k, guard_of(c, pass), ST_SHARED_V4_B32, place_of(c, pass, to, slot_offset), g->word_scratch);
     }
 }

@@ -9,7 +9,8 @@
  * All threads copy together, in passes; in a pass, consecutive threads take consecutive chunks, so each has
  * one chunk of one row. What cp.async can move goes by it, in pieces as wide as the alignment allows. What
  * must be converted, gathered, or is aligned to 2 bytes only goes through registers: loaded when the copy
- * starts, rounded and stored when it ends.
+ * starts, rounded and stored when it ends. A chunk that is aligned to 2 bytes only lies in two aligned vectors
+ * of 16 bytes; both are loaded, and shifted into place at the end.
  *
  * Edges. Row-major rows behind the end of m or n are read as the last row again: they only reach outputs that
  * are never stored. Everything behind the end of k is zero, in both operands.
@@ -35,7 +36,8 @@ typedef struct GenCopy {
     PtxArg size;           /* b32[pieces]: source sizes at the end of k */
     PtxArg extent_size;    /* b32[pieces]: column-major: source sizes at the end of m or n */
     PtxArg have;           /* pred[8]: through registers: which elements lie before the end of k */
-    PtxArg raw;            /* f32 or b16 [passes * 8]: elements on their way through registers */
+    PtxArg raw;            /* f32, b16 or, shifted, b32 [passes * 8]: on their way through registers */
+    PtxArg elem;           /* b16[8]: shifted: the elements of a chunk at the end of k */
 } GenCopy;
 
 /* Emits addresses; `first` and `extent` are set, and smem_at is the ring. */
@@ -47,6 +49,9 @@ void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest);
 /* Starts pass i to the slot at to + slot_offset (or at, in the prologue). */
 void gen_copy_start(Gemm *g, GenCopy *c, int i, PtxArg to, int slot_offset, bool sized);
 /* Ends what went through registers; nothing else. */
-void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset);
+void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset, bool sized);
+/* How many elements of k must be left behind a k-block for a copy without sizes: the second vector of a chunk
+ * reaches behind it. */
+int gen_copy_margin(const GenCopy *c);
 
 #endif

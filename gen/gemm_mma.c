@@ -181,11 +181,11 @@ static void start_copy(Mma *g, int first, int last, bool prologue, int slot_offs
     }
 }
 
-static void end_copy(Mma *g, bool prologue, int slot_offset)
+static void end_copy(Mma *g, bool prologue, int slot_offset, bool sized)
 {
     GenCopy *x = &g->x.copy, *w = &g->w.copy;
-    gen_copy_end(g->gemm, x, prologue ? x->at : x->to, slot_offset);
-    gen_copy_end(g->gemm, w, prologue ? w->at : w->to, slot_offset);
+    gen_copy_end(g->gemm, x, prologue ? x->at : x->to, slot_offset, sized);
+    gen_copy_end(g->gemm, w, prologue ? w->at : w->to, slot_offset, sized);
 }
 
 static void copy_sizes(Mma *g)
@@ -263,7 +263,7 @@ static void prologue(Mma *g)
     for (int s = 0; s < g->plan->config.stages - 1; s++) {
         copy_sizes(g);
         start_copy(g, 0, copy_passes(g), true, s * g->plan->stage_bytes, true);
-        end_copy(g, true, s * g->plan->stage_bytes);
+        end_copy(g, true, s * g->plan->stage_bytes, true);
         commit(g);
     }
     wait_for_block(g);
@@ -282,29 +282,30 @@ static void k_block(Mma *g, bool sized)
     for (int step = 0; step < steps; step++) {
         ptx_comment(g->k, "k-step %d", step);
         if (step == steps - 1) {
-            if (end_early) end_copy(g, false, 0);
+            if (end_early) end_copy(g, false, 0, sized);
             commit(g);
             wait_for_block(g);
             next_slot(g);
         }
         multiply_step(g, step, sized);
     }
-    if (!end_early) end_copy(g, false, 0);
+    if (!end_early) end_copy(g, false, 0, sized);
 }
 
 /* Two loops of the same blocks: while whole k-blocks are left to copy, and until all are multiplied. */
 static void main_loop(Mma *g)
 {
     PtxKernel *k = g->k;
-    int tile_k = g->plan->config.tile_k;
+    int tile_k = g->plan->config.tile_k, x_margin = gen_copy_margin(&g->x.copy), w_margin = gen_copy_margin(&g->w.copy);
+    int whole = tile_k + (x_margin > w_margin ? x_margin : w_margin);
     PtxArg loop = ptx_label(k, "main_loop"), drain = ptx_label(k, "drain_loop");
     ptx_section(k, "main loop: one k-block a turn");
-    emit(k, SETP_LT_S32, g->p, g->k_rest, imm(tile_k));
+    emit(k, SETP_LT_S32, g->p, g->k_rest, imm(whole));
     emit_if(k, g->p, BRA, drain);
     emit(k, LABEL, loop);
     emit(k, PRAGMA_NOUNROLL);
     k_block(g, false);
-    emit(k, SETP_GE_S32, g->p, g->k_rest, imm(tile_k));
+    emit(k, SETP_GE_S32, g->p, g->k_rest, imm(whole));
     emit_if(k, g->p, BRA, loop);
 
     ptx_section(k, "the last k-blocks: what is copied is cut by the end of k, or nothing");

@@ -89,6 +89,7 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
     bool col = o->layout == GEN_LAYOUT_COL;
     o->elem_bytes = gen_type_bytes(o->type);
     o->staged = o->type != c->w || o->copy_bytes == 2 || o->layout == GEN_LAYOUT_ANY;
+    o->shifted = o->staged && o->type == c->w && o->layout == GEN_LAYOUT_ROW;
     o->rows = col ? c->tile_k : tile;
     o->row_bytes = 2 * (col ? tile : c->tile_k);
     o->row_chunks = o->row_bytes / GEN_CHUNK_BYTES;

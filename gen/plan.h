@@ -10,6 +10,7 @@ typedef struct GenOperandPlan {
     GenType type;       /* in global memory; in shared memory it is w's */
     GenLayout layout;
     bool staged;        /* through registers, not by cp.async */
+    bool shifted;       /* staged as aligned vectors around each chunk, which are shifted into place */
     int elem_bytes;     /* in global memory */
     int copy_bytes;     /* of one copy instruction: 16, 8, 4, or 2 through registers */
     int smem_offset;    /* of the tile in a stage, bytes */

@@ -153,7 +153,7 @@ static void test_unloaded(void)
 
 int main(void)
 {
-    void *context;
+    void *context = NULL;
     if (!driver_open(&d, emulator_path())) return printf("Bail out! no emulator\n"), 1;
     if (!find_functions()) return done();
     ok(d.init(0) == SUCCESS && d.context_create(&context, 0, 0) == SUCCESS, "a context");

@@ -145,6 +145,7 @@ static void wide(const Block *b)
         out[17] = 0;
         out[18] = (uint32_t)(a * 26);
         out[19] = a != 0;
+        out[20] = (uint32_t)a & ~15u;
     }
 }
 
@@ -163,7 +164,9 @@ static void logic(const Block *b)
                                    a << 7,
                                    amount < 32 ? a >> amount : 0,
                                    c < 32 ? a >> c : 0,
-                                   a >> 31};
+                                   a >> 31,
+                                   (uint32_t)(((uint64_t)c << 32 | a) >> (c & 31)),
+                                   (uint32_t)(((uint64_t)c << 32 | a) >> 16)};
         memcpy(out, wanted, sizeof wanted);
     }
 }
@@ -285,7 +288,8 @@ static void global(const Block *b)
     EACH(l) {
         const uint32_t wanted[] = {in[0],  in[1], (in[2] & 0xFFFF) | (in[3] & 0xFFFF0000),
                                    in[31], in[4], in[3], in[6], in[5], in[6], in[5],
-                                   in[8],  in[9], in[10], in[11]};
+                                   in[8],  in[9], in[10], in[11], in[12], in[13],
+                                   in[12], in[13], in[14], in[15]};
         memcpy(out, wanted, sizeof wanted);
     }
 }

@@ -1,6 +1,7 @@
 /* sweep.c: every listed config over odd shapes, every epilogue function, every output type, each output
  * against float64. On the emulator, or on a GPU with TILESMITH_TEST_DRIVER=libcuda.so.1.
  *
+ * TILESMITH_QUICK=1 leaves out the large shapes, for slow tools on a GPU.
  * To run one config again: build/tilesmith run --device emu --config NAME --shape MxNxK
  */
 #include "tests/kit.h"
@@ -45,7 +46,7 @@ static void run_config(ts_context *context, const char *name, const Shape *shape
     ts_kernel *kernel = load(context, name);
     if (!kernel) return;
     bool good = run_shapes(context, kernel, name, shape, n, &worst);
-    if (kit_on_gpu()) good &= run_shapes(context, kernel, name, gpu_shapes, sizeof gpu_shapes / sizeof *gpu_shapes, &worst);
+    if (kit_on_gpu() && !getenv("TILESMITH_QUICK")) good &= run_shapes(context, kernel, name, gpu_shapes, sizeof gpu_shapes / sizeof *gpu_shapes, &worst);
     ts_kernel_info info = {.struct_size = sizeof info};
     ts_kernel_get_info(kernel, &info);
     if (kit_on_gpu() && info.local_bytes) note("%s: %d B of local memory a thread", name, info.local_bytes);

@@ -65,6 +65,8 @@ X(MAX_S32,          80, 70, 0,            "max.s32 %=r, %r, %R",                
 X(AND_B32,          80, 70, 0,            "and.b32 %=r, %r, %R",                             "9.7.8.1")  \
 X(OR_B32,           80, 70, 0,            "or.b32 %=r, %r, %R",                              "9.7.8.2")  \
 X(XOR_B32,          80, 70, 0,            "xor.b32 %=r, %r, %R",                             "9.7.8.3")  \
+X(AND_B64,          80, 70, 0,            "and.b64 %=d, %d, %D",                             "9.7.8.1")  \
+X(SHF_R_WRAP_B32,   80, 70, 0,            "shf.r.wrap.b32 %=r, %r, %r, %R",                  "9.7.8.7")  \
 X(SHL_B32,          80, 70, 0,            "shl.b32 %=r, %r, %R",                             "9.7.8.8")  \
 X(SHR_U32,          80, 70, 0,            "shr.u32 %=r, %r, %R",                             "9.7.8.9")  \
 X(SHL_B64,          80, 70, 0,            "shl.b64 %=d, %d, %R",                             "9.7.8.8")  \
@@ -104,6 +106,7 @@ X(LD_PARAM_B64,     80, 70, LOAD,         "ld.param.b64 %=d, %[P]",             
 X(LD_PARAM_F32,     80, 70, LOAD,         "ld.param.f32 %=f, %[P]",                          "9.7.9.8")  \
 X(LD_GLOBAL_B16,    80, 70, LOAD,         "ld.global.nc.b16 %=h, %[d]",                      "9.7.9.9")  \
 X(LD_GLOBAL_B32,    80, 70, LOAD,         "ld.global.nc.b32 %=r, %[d]",                      "9.7.9.9")  \
+X(LD_GLOBAL_V4_B32, 80, 70, LOAD,         "ld.global.nc.v4.b32 %={4r}, %[d]",                "9.7.9.9")  \
 X(LD_GLOBAL_V4_F32, 80, 70, LOAD,         "ld.global.nc.v4.f32 %={4f}, %[d]",                "9.7.9.9")  \
 X(LD_GLOBAL_F32,    80, 70, LOAD,         "ld.global.nc.f32 %=f, %[d]",                      "9.7.9.9")  \
 X(ST_GLOBAL_B16,    80, 70, STORE,        "st.global.b16 %[d], %h",                          "9.7.9.11") \

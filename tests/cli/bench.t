@@ -41,6 +41,11 @@ like(works('for people', @emu, '--shape', '33x40x24', '--dtype', 'bf16'),
 # ---- named configurations ----
 @row = rows(works('--config', @emu, '--shape', '64x64x64', '--config', $config, '--csv'));
 ok(@row == 1 && $row[0]{config} eq $config && $row[0]{dtype} eq 'bf16', 'is the one measured, in its own types');
+for my $fields ('_xf32_yf32', '_wcol_vy2', '_xcol', '_xany_wany_vx2_vw2', '_yany_vy2') {
+    my $name = 'mma_sm89_f16_64x64x32_w2x2_s3' . $fields;
+    @row = rows(works($name, @emu, '--shape', '24x40x72', '--config', $name, '--csv'));
+    ok($row[0]{status} eq 'ok' && $row[0]{rel_err} > 0 && $row[0]{rel_err} < 6e-4, 'other types and layouts are measured as the kernel wants them');
+}
 like(works('--epilogue', @emu, '--shape', '32x32x32', '--epilogue', 'relu(z) + r'), qr/_e_\S+ .*\n\z/, 'another epilogue');
 
 my ($status, $csv, $err) = tilesmith(@emu, '--shape', '64x64x64,65x33x97', '--config', $config, '--csv');

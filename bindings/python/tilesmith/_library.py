@@ -90,6 +90,7 @@ _EXCEPTIONS = {
 
 F16, BF16, F32 = 1, 2, 3
 DTYPE_NAMES = {F16: "f16", BF16: "bf16", F32: "f32"}
+LAYOUT_NAMES = {0: "row", 1: "col", 2: "any"}
 
 
 class Matrix(ctypes.Structure):
@@ -159,6 +160,9 @@ class KernelInfo(ctypes.Structure):
         ("registers", c_int32),
         ("local_bytes", c_int32),
         ("blocks_per_sm", c_int32),
+        ("x_layout", c_int),
+        ("w_layout", c_int),
+        ("y_layout", c_int),
     ]
 
 
@@ -281,11 +285,13 @@ class Kernel:
         self._launch = library().ts_kernel_launch
 
     def info(self):
-        """A dict of ts_kernel_info's fields; types are "f16", "bf16" or "f32"."""
+        """A dict of ts_kernel_info's fields; types are "f16", "bf16" or "f32", layouts "row", "col" or "any"."""
         found = KernelInfo(struct_size=ctypes.sizeof(KernelInfo))
         check(library().ts_kernel_get_info(self.handle, found))
         fields = {name: _text(getattr(found, name)) for name, _ in KernelInfo._fields_[1:]}
-        return {**fields, **{name: DTYPE_NAMES[fields[name]] for name in ("x", "w", "bias", "y")}}
+        fields.update((name, DTYPE_NAMES[fields[name]]) for name in ("x", "w", "bias", "y"))
+        fields.update((name, LAYOUT_NAMES[fields[name]]) for name in ("x_layout", "w_layout", "y_layout"))
+        return fields
 
     def launch(self, args, stream=None):
         """Launches on a stream (a CUstream as a number; None: the legacy default stream)."""
