@@ -135,15 +135,17 @@ void gen_tile_place(Gemm *g)
     emit(k, MOV_SPECIAL, block, special(PTX_CTAID_X));
     emit(k, MIN_U32, group_m, tiles_m, imm(c->group_m));
     emit(k, MUL_LO_S32, width, width, group_m);
-    emit(k, DIV_U32, first, block, width);
-    emit(k, REM_U32, block, block, width);
+    emit(k, DIV_U32, first, block, width); /* the remainder by a product: half the divisions */
+    emit(k, MUL_LO_S32, width, first, width);
+    emit(k, SUB_S32, block, block, width);
     emit(k, MUL_LO_S32, first, first, group_m);
     emit(k, SUB_S32, height, tiles_m, first);
     emit(k, MIN_U32, height, height, group_m);
-    emit(k, REM_U32, g->row0, block, height);
+    emit(k, DIV_U32, g->col0, block, height);
+    emit(k, MUL_LO_S32, g->row0, g->col0, height);
+    emit(k, SUB_S32, g->row0, block, g->row0);
     emit(k, ADD_S32, g->row0, g->row0, first);
     emit(k, MUL_LO_S32, g->row0, g->row0, imm(c->tile_m));
-    emit(k, DIV_U32, g->col0, block, height);
     emit(k, MUL_LO_S32, g->col0, g->col0, imm(c->tile_n));
 }
 

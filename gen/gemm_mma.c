@@ -247,25 +247,24 @@ static void wait_for_block(Mma *g)
     emit(g->k, BAR_SYNC, imm(0));
 }
 
-static void start(Mma *g, PtxArg store)
+/* With k = 0 the copies are empty and z is the bias. What need not come before the first copies comes behind
+ * them, while they are on their way. */
+static void prologue(Mma *g, PtxArg store)
 {
     PtxKernel *k = g->k;
-    ptx_section(k, "k-blocks; with none (k = 0) z is the bias");
-    for (int i = 0; i < g->plan->regs_acc; i++) emit(k, MOV_F32, at(g->acc, i), immf(0));
-    emit(k, MOV_B32, g->read_slot, imm(0));
-    emit(k, SETP_EQ_U32, g->p, g->k_rest, imm(0));
-    emit_if(k, g->p, BRA, store);
-}
-
-static void prologue(Mma *g)
-{
-    ptx_section(g->k, "prologue: fill all slots but one");
+    ptx_section(k, "prologue: fill all slots but one");
     for (int s = 0; s < g->plan->config.stages - 1; s++) {
         copy_sizes(g);
         start_copy(g, 0, copy_passes(g), true, s * g->plan->stage_bytes, true);
         end_copy(g, true, s * g->plan->stage_bytes, true);
         commit(g);
     }
+    fragment_places(g);
+    ptx_section(k, "accumulators; the first fragments");
+    for (int i = 0; i < g->plan->regs_acc; i++) emit(k, MOV_F32, at(g->acc, i), immf(0));
+    emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
+    emit_if(k, g->p, BRA, store);
+    emit(k, MOV_B32, g->read_slot, imm(0));
     wait_for_block(g);
     load_w(g, 0, 0);
     for (int i = 0; i < g->plan->mma_m; i++) load_x(g, i, 0);
@@ -326,9 +325,7 @@ void gen_gemm_mma(Gemm *gemm)
     g.w.copy.base_param = gemm->w_param, g.w.copy.pitch_param = gemm->ldw_param, g.w.copy.step_param = gemm->csw_param;
     declare(&g);
     copy_places(&g);
-    fragment_places(&g);
-    start(&g, store);
-    prologue(&g);
+    prologue(&g, store);
     main_loop(&g);
     emit(g.k, LABEL, store);
     gen_store(gemm, g.acc);

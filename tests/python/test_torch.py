@@ -1,6 +1,7 @@
 """tilesmith.linear and FusedLinear. What needs no GPU runs wherever torch is installed: refusals, shapes of the custom
 op, gradients' formula, parameters. The rest compares with float64 on a CUDA device."""
 
+import math
 import itertools
 import threading
 import unittest
@@ -148,7 +149,7 @@ class GpuTest(unittest.TestCase):
         )
 
     def close(self, y, x, w, b, scale, message=None):
-        wanted = reference(x.reshape(-1, x.shape[-1]), w, b, scale).reshape(y.shape)
+        wanted = reference(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), w, b, scale).reshape(y.shape)
         bound = {torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.float32: 1e-4}[y.dtype]
         error = float(((y.double() - wanted).abs() / (1 + wanted.abs())).max()) if y.numel() else 0.0
         self.assertLess(error, bound, message)
