@@ -50,6 +50,7 @@ int main(void)
             }
         }
     qsort(us, (size_t)n, sizeof *us, by_value);
-    printf("writing one kernel: median %.0f us, slowest %.0f us, over %d configs; longest text %zu KB\n", us[n / 2], us[n - 1], n, most_bytes / 1024);
+    printf("writing one kernel: median %.0f us, slowest %.0f us, over %d configs; longest text %zu KB\n",
+           us[n / 2], us[n - 1], n, most_bytes / 1024);
     return us[0] < 0;
 }

@@ -38,7 +38,8 @@ static Layout layout_of(const Problem *p, OperandId id)
     switch (id) {
     case OPERAND_X: return (Layout){true, type_of(i->x), i->x_layout, s->m, s->k, i->x_align};
     case OPERAND_W: return (Layout){true, type_of(i->w), i->w_layout, s->n, s->k, i->w_align};
-    case OPERAND_BIAS: return (Layout){i->takes_bias && !p->without_bias, type_of(i->bias), TS_ROW_MAJOR, 1, s->n, 1};
+    case OPERAND_BIAS:
+        return (Layout){i->takes_bias && !p->without_bias, type_of(i->bias), TS_ROW_MAJOR, 1, s->n, 1};
     case OPERAND_R: return (Layout){i->takes_r, type_of(i->y), TS_ROW_MAJOR, s->m, s->n, 1};
     default: return (Layout){true, type_of(i->y), i->y_layout, s->m, s->n, i->y_align};
     }
@@ -53,8 +54,11 @@ static bool image_create(const Layout *l, Matrix *image, Error *error)
 {
     int64_t step = l->align_bytes / gen_type_bytes(l->type);
     switch (l->layout) {
-    case TS_COLUMN_MAJOR: return matrix_create(image, l->type, l->cols, l->rows, round_up(l->rows, step), error);
-    case TS_STRIDED: return matrix_create(image, l->type, l->rows, l->cols * STRIDED_GAP, l->cols * STRIDED_GAP + 2, error);
+    case TS_COLUMN_MAJOR:
+        return matrix_create(image, l->type, l->cols, l->rows, round_up(l->rows, step), error);
+    case TS_STRIDED:
+        return matrix_create(image, l->type, l->rows, l->cols * STRIDED_GAP, l->cols * STRIDED_GAP + 2,
+                             error);
     default: return matrix_create(image, l->type, l->rows, l->cols, round_up(l->cols, step), error);
     }
 }
@@ -64,7 +68,9 @@ static int64_t image_elements(const Layout *l)
     int64_t step = l->align_bytes / gen_type_bytes(l->type), elements = 0;
     bool too_many = false;
     switch (l->layout) {
-    case TS_COLUMN_MAJOR: too_many = __builtin_mul_overflow(l->cols, round_up(l->rows, step), &elements); break;
+    case TS_COLUMN_MAJOR:
+        too_many = __builtin_mul_overflow(l->cols, round_up(l->rows, step), &elements);
+        break;
     case TS_STRIDED: too_many = __builtin_mul_overflow(l->rows, l->cols * STRIDED_GAP + 2, &elements); break;
     default: too_many = __builtin_mul_overflow(l->rows, round_up(l->cols, step), &elements); break;
     }
@@ -78,7 +84,8 @@ static bool allocate_on_device(Problem *p, OperandId id, Error *error)
     if (!l.used) return true;
     int64_t elements = image_elements(&l), bytes;
     if (elements < 0 || __builtin_mul_overflow(elements, (int64_t)gen_type_bytes(l.type), &bytes))
-        return refuse(error, "out of memory: %lld x %lld elements are more than can be addressed", (long long)l.rows, (long long)l.cols);
+        return refuse(error, "out of memory: %lld x %lld elements are more than can be addressed",
+                      (long long)l.rows, (long long)l.cols);
     return check(ts_malloc(p->context, (size_t)bytes, &p->operand[id].device), error);
 }
 
@@ -164,7 +171,8 @@ static void move_elements(const Layout *l, Matrix *image, Matrix *host, bool bac
     size_t bytes = (size_t)gen_type_bytes(l->type);
     for (int64_t i = 0; i < l->rows; i++)
         for (int64_t j = 0; j < l->cols; j++) {
-            char *at_host = (char *)matrix_row(host, i) + (size_t)j * bytes, *at_image = image_element(l, image, i, j);
+            char *at_host = (char *)matrix_row(host, i) + (size_t)j * bytes,
+                 *at_image = image_element(l, image, i, j);
             memcpy(back ? at_host : at_image, back ? at_image : at_host, bytes);
             if (back) memset(at_image, MATRIX_POISON, bytes);
         }
@@ -176,7 +184,9 @@ static bool upload(Problem *p, OperandId id, Error *error)
     Operand *op = &p->operand[id];
     Matrix image = {0};
     if (!op->used || !op->host.data) return true;
-    if (l.layout == TS_ROW_MAJOR) return check(ts_copy_to_device(p->context, op->device, op->host.data, matrix_bytes(&op->host)), error);
+    if (l.layout == TS_ROW_MAJOR)
+        return check(ts_copy_to_device(p->context, op->device, op->host.data, matrix_bytes(&op->host)),
+                     error);
     if (!image_create(&l, &image, error)) return false;
     move_elements(&l, &image, &op->host, false);
     bool good = check(ts_copy_to_device(p->context, op->device, image.data, matrix_bytes(&image)), error);
@@ -192,7 +202,8 @@ static bool download_y(Problem *p, Error *error)
     Operand *y = &p->operand[OPERAND_Y];
     Matrix image = {0};
     if (!y->host.data) return true;
-    if (l.layout == TS_ROW_MAJOR) return check(ts_copy_to_host(p->context, y->host.data, y->device, matrix_bytes(&y->host)), error);
+    if (l.layout == TS_ROW_MAJOR)
+        return check(ts_copy_to_host(p->context, y->host.data, y->device, matrix_bytes(&y->host)), error);
     if (!image_create(&l, &image, error)) return false;
     bool good = check(ts_copy_to_host(p->context, image.data, y->device, matrix_bytes(&image)), error);
     if (good) move_elements(&l, &image, &y->host, true);
@@ -285,8 +296,8 @@ bool problem_run(Problem *p, Error *error)
     for (int id = 0; id < N_OPERANDS; id++)
         if (id != OPERAND_Y && !upload(p, (OperandId)id, error)) return false;
     if (!check(ts_stream_create(p->context, &stream), error)) return false;
-    bool good = check(ts_timer_create(p->context, &timer), error) &&
-                launch_and_download(p, stream, timer, error);
+    bool good =
+        check(ts_timer_create(p->context, &timer), error) && launch_and_download(p, stream, timer, error);
     ts_timer_destroy(timer);
     ts_stream_destroy(p->context, stream);
     return good;

@@ -50,7 +50,9 @@ static void set_tile(GenConfig *c, const struct Tile *t)
 }
 
 /* Copies and stores below 16 bytes, for rows that allow no more. */
-static const struct Narrow { int x_copy, w_copy, y_store; } narrow_table[] = {{8, 8, 8}, {4, 4, 4}, {2, 2, 2}, {16, 2, 2}, {2, 16, 16}, {16, 4, 2}};
+static const struct Narrow {
+    int x_copy, w_copy, y_store;
+} narrow_table[] = {{8, 8, 8}, {4, 4, 4}, {2, 2, 2}, {16, 2, 2}, {2, 16, 16}, {16, 4, 2}};
 enum { N_NARROW = sizeof narrow_table / sizeof *narrow_table };
 
 /* The i-th tile that is listed in all widths; NULL behind the last. */
@@ -84,12 +86,18 @@ bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
 bool gen_shipped(int i, GenConfig *config)
 {
     static const char *const names[] = {
-        "mma_sm80_f16_128x256x64_w2x4_s3",     "mma_sm80_bf16_128x256x64_w2x4_s3",
-        "mma_sm80_f16_128x128x32_w2x4_s3",     "mma_sm80_bf16_64x64x64_w2x2_s3",
-        "mma_sm86_f16_128x128x32_w2x4_s3",     "mma_sm86_bf16_128x128x32_w2x4_s3",
-        "mma_sm89_f16_128x128x32_w2x4_s3",     "mma_sm89_bf16_128x128x32_w2x4_s3",
-        "mma_sm89_f16_64x64x32_w2x2_s3",       "mma_sm89_bf16_64x32x32_w2x2_s3",
-        "mma_sm89_f16_32x32x32_w2x1_s2",       "mma_sm89_bf16_16x64x128_w1x4_s4",
+        "mma_sm80_f16_128x256x64_w2x4_s3",
+        "mma_sm80_bf16_128x256x64_w2x4_s3",
+        "mma_sm80_f16_128x128x32_w2x4_s3",
+        "mma_sm80_bf16_64x64x64_w2x2_s3",
+        "mma_sm86_f16_128x128x32_w2x4_s3",
+        "mma_sm86_bf16_128x128x32_w2x4_s3",
+        "mma_sm89_f16_128x128x32_w2x4_s3",
+        "mma_sm89_bf16_128x128x32_w2x4_s3",
+        "mma_sm89_f16_64x64x32_w2x2_s3",
+        "mma_sm89_bf16_64x32x32_w2x2_s3",
+        "mma_sm89_f16_32x32x32_w2x1_s2",
+        "mma_sm89_bf16_16x64x128_w1x4_s4",
         "mma_sm89_f16_64x64x64_w2x2_s3_vx2_vw2_vy2",
         "mma_sm89_f16_128x128x32_w2x4_s3_e_z_gelu",
     };
@@ -103,8 +111,8 @@ bool gen_shipped(int i, GenConfig *config)
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /* Time of a problem under a tile, in multiply-adds at the full rate of one SM: what the busiest SM has to do,
- * k-block by k-block. However small, a k-block takes about 0.3 us on an H200 (docs/tuning.md), and filling the
- * ring costs as many as it has slots to fill. A pure function of its arguments. */
+ * k-block by k-block. However small, a k-block takes about 0.3 us on an H200 (docs/tuning.md), and filling
+ * the ring costs as many as it has slots to fill. A pure function of its arguments. */
 static double cost(const GenProblem *p, const struct Tile *t)
 {
     const double least_block = 0.7e6;
@@ -114,7 +122,10 @@ static double cost(const GenProblem *p, const struct Tile *t)
     return (double)(ceil_div(p->k, t->k) + t->stages - 1) * (block > least_block ? block : least_block);
 }
 
-static int copy_bytes(int align_bytes) { return align_bytes >= 16 ? 16 : align_bytes >= 8 ? 8 : align_bytes >= 4 ? 4 : 2; }
+static int copy_bytes(int align_bytes)
+{
+    return align_bytes >= 16 ? 16 : align_bytes >= 8 ? 8 : align_bytes >= 4 ? 4 : 2;
+}
 
 /* A column-major operand that cp.async cannot move is gathered, and what is gathered goes by elements. */
 static void set_layout(GenLayout layout, GenType type, bool converts, GenLayout *field, int *bytes)

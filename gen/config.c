@@ -22,16 +22,17 @@ static const char *const backend_name[GEN_N_BACKENDS] = {[GEN_BACKEND_MMA] = "mm
 /* Layouts: token, member; their default is row-major. */
 #define LAYOUT_FIELDS(X) X("x", x_layout) X("w", w_layout) X("y", y_layout)
 /* Numbers: token, member, default. */
-#define NUMBER_FIELDS(X)      \
-    X("g", group_m, 8)        \
-    X("vx", x_copy_bytes, 16) \
-    X("vw", w_copy_bytes, 16) \
-    X("vy", y_store_bytes, 16)\
+#define NUMBER_FIELDS(X)                                                                                     \
+    X("g", group_m, 8)                                                                                       \
+    X("vx", x_copy_bytes, 16)                                                                                \
+    X("vw", w_copy_bytes, 16)                                                                                \
+    X("vy", y_store_bytes, 16)                                                                               \
     X("o", min_blocks, 0)
 
 void gen_config_default(const GenArch *arch, GenType type, GenConfig *config)
 {
-    *config = (GenConfig){.backend = GEN_BACKEND_MMA, .arch = arch, .tile_m = 128, .tile_n = 128, .tile_k = 32};
+    *config =
+        (GenConfig){.backend = GEN_BACKEND_MMA, .arch = arch, .tile_m = 128, .tile_n = 128, .tile_k = 32};
     config->warps_m = 2;
     config->warps_n = 4;
     config->stages = 3;
@@ -73,8 +74,9 @@ static void append_epilogue(const GenConfig *c, char name[GEN_MAX_NAME])
 
 void gen_config_name(const GenConfig *c, char name[GEN_MAX_NAME])
 {
-    snprintf(name, GEN_MAX_NAME, "%s_sm%d%.1s_%s_%dx%dx%d_w%dx%d_s%d", backend_name[c->backend], c->arch->sm, &c->arch->suffix,
-             gen_type_name(c->w), c->tile_m, c->tile_n, c->tile_k, c->warps_m, c->warps_n, c->stages);
+    snprintf(name, GEN_MAX_NAME, "%s_sm%d%.1s_%s_%dx%dx%d_w%dx%d_s%d", backend_name[c->backend], c->arch->sm,
+             &c->arch->suffix, gen_type_name(c->w), c->tile_m, c->tile_n, c->tile_k, c->warps_m, c->warps_n,
+             c->stages);
     char text[32];
 #define X(token, member)                                                                                     \
     if (c->member != c->w) {                                                                                 \
@@ -121,7 +123,8 @@ static bool take_char(const char **p, char c)
 bool gen_config_set_tile(GenConfig *c, const char *text, GenError *error)
 {
     const char *p = text;
-    bool ok = take_int(&p, &c->tile_m) && take_char(&p, 'x') && take_int(&p, &c->tile_n) && take_char(&p, 'x') && take_int(&p, &c->tile_k);
+    bool ok = take_int(&p, &c->tile_m) && take_char(&p, 'x') && take_int(&p, &c->tile_n) &&
+              take_char(&p, 'x') && take_int(&p, &c->tile_k);
     if (ok && !*p) return true;
     return gen_fail(error, "'%s' is not a tile; write MxNxK, for instance 128x128x32", text);
 }
@@ -139,8 +142,10 @@ bool gen_config_set_epilogue(GenConfig *c, const char *text, GenError *error)
     GenExpr expr;
     char tokens[GEN_MAX_NAME];
     if (!gen_expr_parse(text, &expr, error)) return false;
-    if (!gen_expr_print(&expr, c->epilogue, sizeof c->epilogue)) return gen_fail(error, "the epilogue is longer than %d characters", GEN_MAX_EPILOGUE - 1);
-    if (!gen_expr_name(&expr, tokens, GEN_MAX_NAME - 80)) return gen_fail(error, "the epilogue '%s' is too long for a kernel name", text);
+    if (!gen_expr_print(&expr, c->epilogue, sizeof c->epilogue))
+        return gen_fail(error, "the epilogue is longer than %d characters", GEN_MAX_EPILOGUE - 1);
+    if (!gen_expr_name(&expr, tokens, GEN_MAX_NAME - 80))
+        return gen_fail(error, "the epilogue '%s' is too long for a kernel name", text);
     return true;
 }
 
@@ -168,10 +173,13 @@ static bool parse_backend_arch_type(Tokens *t, GenConfig *c, const char *name, G
     GenType type;
     next_token(t);
     while (backend < GEN_N_BACKENDS && strcmp(backend_name[backend], t->text) != 0) backend++;
-    if (backend == GEN_N_BACKENDS) return gen_fail(error, "config '%s' starts with no back end of tilesmith (mma)", name);
+    if (backend == GEN_N_BACKENDS)
+        return gen_fail(error, "config '%s' starts with no back end of tilesmith (mma)", name);
     if (next_token(t) && strncmp(t->text, "sm", 2) == 0) snprintf(arch, sizeof arch, "sm_%s", t->text + 2);
-    if (!gen_arch_find(arch)) return gen_fail(error, "config '%s': '%s' is not an arch that tilesmith writes for", name, t->text);
-    if (!next_token(t) || !gen_type_parse(t->text, &type)) return gen_fail(error, "config '%s': '%s' is not an element type (f16, bf16)", name, t->text);
+    if (!gen_arch_find(arch))
+        return gen_fail(error, "config '%s': '%s' is not an arch that tilesmith writes for", name, t->text);
+    if (!next_token(t) || !gen_type_parse(t->text, &type))
+        return gen_fail(error, "config '%s': '%s' is not an element type (f16, bf16)", name, t->text);
     gen_config_default(gen_arch_find(arch), type, c);
     c->backend = (GenBackend)backend;
     return true;
@@ -180,10 +188,12 @@ static bool parse_backend_arch_type(Tokens *t, GenConfig *c, const char *name, G
 static bool parse_shape(Tokens *t, GenConfig *c, const char *name, GenError *error)
 {
     const char *p = t->text + 1;
-    if (!next_token(t) || !gen_config_set_tile(c, t->text, error)) return gen_fail(error, "config '%s': the tile MxNxK does not read", name);
+    if (!next_token(t) || !gen_config_set_tile(c, t->text, error))
+        return gen_fail(error, "config '%s': the tile MxNxK does not read", name);
     if (!next_token(t) || t->text[0] != 'w' || !gen_config_set_warps(c, t->text + 1, error))
         return gen_fail(error, "config '%s': the warps wMxN do not read", name);
-    if (!next_token(t) || t->text[0] != 's' || !take_int(&p, &c->stages) || *p) return gen_fail(error, "config '%s': the stages sN do not read", name);
+    if (!next_token(t) || t->text[0] != 's' || !take_int(&p, &c->stages) || *p)
+        return gen_fail(error, "config '%s': the stages sN do not read", name);
     return true;
 }
 
@@ -201,11 +211,13 @@ static bool parse_option(const char *token, GenConfig *c)
 {
     const char *p;
 #define X(prefix, member)                                                                                    \
-    if (strncmp(token, prefix, strlen(prefix)) == 0 && parse_layout(token + strlen(prefix), &c->member)) return true;
+    if (strncmp(token, prefix, strlen(prefix)) == 0 && parse_layout(token + strlen(prefix), &c->member))     \
+        return true;
     LAYOUT_FIELDS(X)
 #undef X
 #define X(prefix, member)                                                                                    \
-    if (strncmp(token, prefix, strlen(prefix)) == 0 && gen_type_parse(token + strlen(prefix), &c->member)) return true;
+    if (strncmp(token, prefix, strlen(prefix)) == 0 && gen_type_parse(token + strlen(prefix), &c->member))   \
+        return true;
     TYPE_FIELDS(X)
 #undef X
 #define X(prefix, member, usual)                                                                             \
@@ -221,14 +233,16 @@ static bool parse_epilogue(Tokens *t, GenConfig *c, GenError *error)
     GenExpr expr;
     if (!gen_expr_from_name(t->rest, &expr, error)) return false;
     t->rest = "";
-    return gen_expr_print(&expr, c->epilogue, sizeof c->epilogue) || gen_fail(error, "the epilogue of the config name is too long");
+    return gen_expr_print(&expr, c->epilogue, sizeof c->epilogue) ||
+           gen_fail(error, "the epilogue of the config name is too long");
 }
 
 bool gen_config_parse(const char *name, GenConfig *c, GenError *error)
 {
     Tokens t = {.rest = name};
     char canonical[GEN_MAX_NAME];
-    if (strlen(name) >= GEN_MAX_NAME) return gen_fail(error, "a config name has at most %d characters", GEN_MAX_NAME - 1);
+    if (strlen(name) >= GEN_MAX_NAME)
+        return gen_fail(error, "a config name has at most %d characters", GEN_MAX_NAME - 1);
     if (!parse_backend_arch_type(&t, c, name, error) || !parse_shape(&t, c, name, error)) return false;
     while (next_token(&t)) {
         if (strcmp(t.text, "e") == 0) {

@@ -30,7 +30,11 @@ static void declare(Gemm *g, GenCopy *c)
     if (p->last_pass_rows < p->rows_per_pass) c->last_pass = copy_reg(g, c, PTX_PRED, "last_pass", 0);
     if (p->staged) {
         c->have = copy_reg(g, c, PTX_PRED, "have", CHUNK_ELEMS);
-        c->raw = copy_reg(g, c, p->shifted ? PTX_B32 : p->type == GEN_F32 ? PTX_F32 : PTX_B16, "raw", CHUNK_ELEMS * p->passes);
+        c->raw = copy_reg(g, c,
+                          p->shifted           ? PTX_B32
+                          : p->type == GEN_F32 ? PTX_F32
+                                               : PTX_B16,
+                          "raw", CHUNK_ELEMS * p->passes);
         if (p->shifted) c->elem = copy_reg(g, c, PTX_B16, "elem", CHUNK_ELEMS);
     } else {
         c->size = copy_reg(g, c, PTX_B32, "size", pieces(c));
@@ -169,7 +173,9 @@ static void copy_async(Gemm *g, GenCopy *c, int pass, PtxArg guard, PtxArg to, b
 {
     int bytes = c->plan->copy_bytes;
     for (int i = 0; i < pieces(c); i++) {
-        PtxArg size = c->plan->layout == GEN_LAYOUT_COL ? col_size(g, c, pass, i, sized) : sized ? at(c->size, i) : imm(bytes);
+        PtxArg size = c->plan->layout == GEN_LAYOUT_COL ? col_size(g, c, pass, i, sized)
+                      : sized                           ? at(c->size, i)
+                                                        : imm(bytes);
         copy_piece(g, bytes, guard, mem(to, to.imm + i * bytes), mem(at(c->pointer, pass), i * bytes), size);
     }
 }
@@ -204,7 +210,8 @@ static void load_vectors(Gemm *g, GenCopy *c, int pass, bool sized)
 static void shift_into_place(Gemm *g, GenCopy *c, int pass, bool sized)
 {
     PtxKernel *k = g->k;
-    PtxArg raw = span(c->raw, CHUNK_ELEMS * pass, CHUNK_ELEMS), byte = g->bits_scratch, word = at(g->word_scratch, 0);
+    PtxArg raw = span(c->raw, CHUNK_ELEMS * pass, CHUNK_ELEMS), byte = g->bits_scratch,
+           word = at(g->word_scratch, 0);
     if (sized) {
         for (int i = 0; i < 4; i++) emit(k, MOV_B32, at(g->word_scratch, i), at(raw, i));
         return;
@@ -213,11 +220,13 @@ static void shift_into_place(Gemm *g, GenCopy *c, int pass, bool sized)
     for (int step = 2; step >= 1; step--) {
         emit(k, AND_B32, word, byte, imm(4 * step));
         emit(k, SETP_NE_U32, g->p_scratch, word, imm(0));
-        for (int i = 0; i + step < (step == 2 ? 8 : 6); i++) emit(k, SELP_B32, at(raw, i), at(raw, i + step), at(raw, i), g->p_scratch);
+        for (int i = 0; i + step < (step == 2 ? 8 : 6); i++)
+            emit(k, SELP_B32, at(raw, i), at(raw, i + step), at(raw, i), g->p_scratch);
     }
     emit(k, AND_B32, byte, byte, imm(2));
     emit(k, SHL_B32, byte, byte, imm(3));
-    for (int i = 0; i < 4; i++) emit(k, SHF_R_WRAP_B32, at(g->word_scratch, i), at(raw, i), at(raw, i + 1), byte);
+    for (int i = 0; i < 4; i++)
+        emit(k, SHF_R_WRAP_B32, at(g->word_scratch, i), at(raw, i), at(raw, i + 1), byte);
 }
 
 static void load_chunk(Gemm *g, GenCopy *c, int pass, bool sized)
@@ -225,7 +234,8 @@ static void load_chunk(Gemm *g, GenCopy *c, int pass, bool sized)
     PtxKernel *k = g->k;
     const GenOperandPlan *p = c->plan;
     PtxArg from = at(c->pointer, pass);
-    bool strided = p->layout == GEN_LAYOUT_ANY, vectors = p->type == GEN_F32 && p->copy_bytes == 16 && !strided;
+    bool strided = p->layout == GEN_LAYOUT_ANY,
+         vectors = p->type == GEN_F32 && p->copy_bytes == 16 && !strided;
     for (int i = 0; vectors && !sized && i < CHUNK_ELEMS; i += 4)
         emit(k, LD_GLOBAL_V4_F32, span(c->raw, CHUNK_ELEMS * pass + i, 4), mem(from, i * p->elem_bytes));
     if (vectors && !sized) return;
@@ -264,14 +274,18 @@ static void round_pair(Gemm *g, GenCopy *c, PtxArg word, PtxArg pair)
         emit(k, PACK_B32, word, pair);
         return;
     }
-    PtxArg low = as_f32(g, c, at(pair, 0), at(g->f32_scratch, 0)), high = as_f32(g, c, at(pair, 1), at(g->f32_scratch, 1));
+    PtxArg low = as_f32(g, c, at(pair, 0), at(g->f32_scratch, 0)),
+           high = as_f32(g, c, at(pair, 1), at(g->f32_scratch, 1));
     if (to == GEN_F16) emit(k, CVT_F16X2_F32, word, high, low);
     else emit(k, CVT_BF16X2_F32, word, high, low);
 }
 
 /* ---- both ---- */
 
-static PtxArg guard_of(const GenCopy *c, int pass) { return pass == c->plan->passes - 1 ? c->last_pass : PTX_NONE; }
+static PtxArg guard_of(const GenCopy *c, int pass)
+{
+    return pass == c->plan->passes - 1 ? c->last_pass : PTX_NONE;
+}
 
 static PtxArg place_of(const GenCopy *c, int pass, PtxArg to, int slot_offset)
 {
@@ -287,7 +301,8 @@ void gen_copy_start(Gemm *g, GenCopy *c, int pass, PtxArg to, int slot_offset, b
     else if (c->plan->staged) load_chunk(g, c, pass, sized);
     else copy_async(g, c, pass, guard_of(c, pass), place_of(c, pass, to, slot_offset), sized);
     bool constant = c->advance.kind == PTX_ARG_NONE;
-    emit(g->k, ADD_S64, pointer, pointer, constant ? imm((int64_t)g->p->config.tile_k * c->plan->elem_bytes) : c->advance);
+    emit(g->k, ADD_S64, pointer, pointer,
+         constant ? imm((int64_t)g->p->config.tile_k * c->plan->elem_bytes) : c->advance);
 }
 
 int gen_copy_margin(const GenCopy *c) { return c->plan->shifted ? CHUNK_ELEMS : 0; }
@@ -296,7 +311,9 @@ void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset, bool sized)
 {
     for (int pass = 0; c->plan->staged && pass < c->plan->passes; pass++) {
         if (c->plan->shifted) shift_into_place(g, c, pass, sized);
-        for (int i = 0; i < 4 && !c->plan->shifted; i++) round_pair(g, c, at(g->word_scratch, i), span(c->raw, CHUNK_ELEMS * pass + 2 * i, 2));
-        emit_if(g->k, guard_of(c, pass), ST_SHARED_V4_B32, place_of(c, pass, to, slot_offset), g->word_scratch);
+        for (int i = 0; i < 4 && !c->plan->shifted; i++)
+            round_pair(g, c, at(g->word_scratch, i), span(c->raw, CHUNK_ELEMS * pass + 2 * i, 2));
+        emit_if(g->k, guard_of(c, pass), ST_SHARED_V4_B32, place_of(c, pass, to, slot_offset),
+                g->word_scratch);
     }
 }

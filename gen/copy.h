@@ -9,8 +9,8 @@
  * All threads copy together, in passes; in a pass, consecutive threads take consecutive chunks, so each has
  * one chunk of one row. What cp.async can move goes by it, in pieces as wide as the alignment allows. What
  * must be converted, gathered, or is aligned to 2 bytes only goes through registers: loaded when the copy
- * starts, rounded and stored when it ends. A chunk that is aligned to 2 bytes only lies in two aligned vectors
- * of 16 bytes; both are loaded, and shifted into place at the end.
+ * starts, rounded and stored when it ends. A chunk that is aligned to 2 bytes only lies in two aligned
+ * vectors of 16 bytes; both are loaded, and shifted into place at the end.
  *
  * Edges. Row-major rows behind the end of m or n are read as the last row again: they only reach outputs that
  * are never stored. Everything behind the end of k is zero, in both operands.
@@ -24,23 +24,23 @@ typedef struct GenCopy {
     const char *name;
     const GenOperandPlan *plan;
     PtxArg base_param, pitch_param, step_param;
-    PtxArg first, extent;  /* b32: first row or column of y in this block's tile, and how many there are */
+    PtxArg first, extent; /* b32: first row or column of y in this block's tile, and how many there are */
     /* registers */
-    PtxArg row, chunk;     /* b32: this thread's row of the first pass, and its chunk of the row */
-    PtxArg pointer;        /* b64[passes]: its chunk of the next k-block, in each pass */
-    PtxArg advance;        /* b64: bytes from k-block to k-block; PTX_NONE: a constant */
-    PtxArg step;           /* b64: bytes from element to element along k, when strided */
-    PtxArg at, to;         /* b32[swizzle_period]: its place in slot 0, and in the slot being filled */
-    PtxArg last_pass;      /* predicate: this thread takes part in the last pass; PTX_NONE: all do */
-    PtxArg left;           /* b32, signed: what k_rest leaves from this thread's chunk (or row) on */
-    PtxArg size;           /* b32[pieces]: source sizes at the end of k */
-    PtxArg extent_size;    /* b32[pieces]: column-major: source sizes at the end of m or n */
-    PtxArg have;           /* pred[8]: through registers: which elements lie before the end of k */
-    PtxArg raw;            /* f32, b16 or, shifted, b32 [passes * 8]: on their way through registers */
-    PtxArg elem;           /* b16[8]: shifted: the elements of a chunk at the end of k */
+    PtxArg row, chunk;  /* b32: this thread's row of the first pass, and its chunk of the row */
+    PtxArg pointer;     /* b64[passes]: its chunk of the next k-block, in each pass */
+    PtxArg advance;     /* b64: bytes from k-block to k-block; PTX_NONE: a constant */
+    PtxArg step;        /* b64: bytes from element to element along k, when strided */
+    PtxArg at, to;      /* b32[swizzle_period]: its place in slot 0, and in the slot being filled */
+    PtxArg last_pass;   /* predicate: this thread takes part in the last pass; PTX_NONE: all do */
+    PtxArg left;        /* b32, signed: what k_rest leaves from this thread's chunk (or row) on */
+    PtxArg size;        /* b32[pieces]: source sizes at the end of k */
+    PtxArg extent_size; /* b32[pieces]: column-major: source sizes at the end of m or n */
+    PtxArg have;        /* pred[8]: through registers: which elements lie before the end of k */
+    PtxArg raw;         /* f32, b16 or, shifted, b32 [passes * 8]: on their way through registers */
+    PtxArg elem;        /* b16[8]: shifted: the elements of a chunk at the end of k */
 } GenCopy;
 
-/* Emits addresses; `first` and `extent` are set, and smem_at is the ring. */
+/* Emits addresses; all that is not a register is set. smem: the shared address of the ring. */
 void gen_copy_setup(Gemm *g, GenCopy *c, PtxArg smem);
 /* Turns to the slot at `slot` bytes. */
 void gen_copy_turn(Gemm *g, GenCopy *c, PtxArg slot);

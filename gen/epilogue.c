@@ -10,7 +10,9 @@
 static const float LOG2_E = 1.44269504088896340736f, LN_2 = 0.69314718055994530942f;
 
 /* The value of a node for the elements at hand. */
-typedef struct Value { PtxArg of[EPILOGUE_WIDTH]; } Value;
+typedef struct Value {
+    PtxArg of[EPILOGUE_WIDTH];
+} Value;
 
 /* z + c * sigmoid(z): a NaN or infinity in z decides y whatever the sigmoid makes of it. */
 static bool sigmoid_is_added_to_its_argument(const GenExpr *e)
@@ -81,7 +83,8 @@ static void emit_tanh(Epilogue *e, PtxArg y, PtxArg x)
  * erfc(a) = t * poly(t) * exp(-a^2), t = 1 / (1 + 0.3275911 a). */
 static void emit_gelu(Epilogue *e, PtxArg y, PtxArg x)
 {
-    static const float half_poly[] = {0.127414796f, -0.142248368f, 0.7107068705f, -0.7265760135f, 0.5307027145f};
+    static const float half_poly[] = {0.127414796f, -0.142248368f, 0.7107068705f, -0.7265760135f,
+                                      0.5307027145f};
     PtxKernel *k = e->k;
     emit(k, ABS_F32, e->u, x);
     emit(k, FMA_F32, e->u, e->u, immf(0.3275911f * 0.70710678f), immf(1));

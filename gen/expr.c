@@ -12,12 +12,12 @@ const GenExprOpInfo gen_expr_op[EXPR_N_OPS] = {
 #define X(op, name, meaning) [EXPR_##op] = {name, 0, 4, 0},
     GEN_EXPR_LEAVES(X)
 #undef X
-    [EXPR_CONST] = {"", 0, 4, 0},
+        [EXPR_CONST] = {"", 0, 4, 0},
 #define X(op, name, symbol, precedence, operands) [EXPR_##op] = {name, symbol, precedence, operands},
     GEN_EXPR_OPERATORS(X)
 #undef X
 #define X(op, name, operands, formula) [EXPR_##op] = {name, 0, 4, operands},
-    GEN_EXPR_FUNCTIONS(X)
+        GEN_EXPR_FUNCTIONS(X)
 #undef X
 };
 
@@ -52,7 +52,8 @@ static int parse_sum(Parser *s);
 
 static int refuse(Parser *s, const char *wanted)
 {
-    gen_fail(s->error, "epilogue '%s': at character %d: wants %s", s->start, (int)(s->p - s->start) + 1, wanted);
+    gen_fail(s->error, "epilogue '%s': at character %d: wants %s", s->start, (int)(s->p - s->start) + 1,
+             wanted);
     return -1;
 }
 
@@ -79,7 +80,9 @@ static int parse_name(Parser *s)
     int arg[3];
     while (isalnum((unsigned char)s->p[n]) || s->p[n] == '_') n++;
     int op = op_by_name(s->p, n);
-    if (op < 0) return refuse(s, "a number, z, acc, bias, r, s, t or a function (sigmoid, tanh, silu, gelu, relu, ...)");
+    if (op < 0)
+        return refuse(s,
+                      "a number, z, acc, bias, r, s, t or a function (sigmoid, tanh, silu, gelu, relu, ...)");
     s->p += n;
     int operands = gen_expr_op[op].operands;
     if (operands && !accept(s, '(')) return refuse(s, "'(' behind a function");
@@ -144,7 +147,8 @@ bool gen_expr_parse(const char *text, GenExpr *expr, GenError *error)
 {
     Parser s = {text, text, expr, error, 0};
     *expr = (GenExpr){0};
-    if (strlen(text) >= GEN_MAX_EPILOGUE) return gen_fail(error, "the epilogue is longer than %d characters", GEN_MAX_EPILOGUE - 1);
+    if (strlen(text) >= GEN_MAX_EPILOGUE)
+        return gen_fail(error, "the epilogue is longer than %d characters", GEN_MAX_EPILOGUE - 1);
     if (parse_sum(&s) < 0) return false;
     accept(&s, ' ');
     if (*s.p) {
@@ -269,7 +273,9 @@ bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error)
         float value = 0;
         int op = op_of_token(p, n, &value);
         int operands = op < 0 ? 0 : gen_expr_op[op].operands;
-        if (op < 0 || depth < operands) return gen_fail(error, "'%.*s' in the epilogue '%s' of a config name makes no sense", (int)n, p, name);
+        if (op < 0 || depth < operands)
+            return gen_fail(error, "'%.*s' in the epilogue '%s' of a config name makes no sense", (int)n, p,
+                            name);
         depth -= operands;
         int node = add_node(expr, op, stack + depth, value, error);
         if (node < 0) return false;
@@ -277,7 +283,9 @@ bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error)
         p += n;
         if (!*p) break;
     }
-    if (depth != 1) return gen_fail(error, "the epilogue '%s' of a config name leaves %d values instead of one", name, depth);
+    if (depth != 1)
+        return gen_fail(error, "the epilogue '%s' of a config name leaves %d values instead of one", name,
+                        depth);
     return true;
 }
 

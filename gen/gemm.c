@@ -1,6 +1,7 @@
 /* gemm.c: a kernel from a config.
  *
- *     plan -> header lines -> parameters -> tile walk -> back end (main loop, epilogue, store) -> check -> text
+ *     plan -> header lines -> parameters -> tile walk -> back end (main loop, epilogue, store) -> check ->
+ * text
  */
 #include "gen/gemm.h"
 #include "gen/internal.h"
@@ -13,26 +14,27 @@
 
 /* The parameters in order: name, type, whether the kernel has it. ldx, ldw, ldy: from row to row, or from
  * column to column of a column-major matrix; csx, csw, csy: along a row of a matrix strided both ways. */
-#define PARAMETERS(X)                                      \
-    X(x, U64, true)                                        \
-    X(w, U64, true)                                        \
-    X(bias, U64, true)                                     \
-    X(y, U64, true)                                        \
-    X(r, U64, e->uses_r)                                   \
-    X(m, U32, true)                                        \
-    X(n, U32, true)                                        \
-    X(k, U32, true)                                        \
-    X(ldx, U64, true)                                      \
-    X(ldw, U64, true)                                      \
-    X(ldy, U64, true)                                      \
-    X(ldr, U64, e->uses_r)                                 \
-    X(csx, U64, c->x_layout == GEN_LAYOUT_ANY)             \
-    X(csw, U64, c->w_layout == GEN_LAYOUT_ANY)             \
-    X(csy, U64, c->y_layout == GEN_LAYOUT_ANY)             \
-    X(s, F32, e->uses_s)                                   \
+#define PARAMETERS(X)                                                                                        \
+    X(x, U64, true)                                                                                          \
+    X(w, U64, true)                                                                                          \
+    X(bias, U64, true)                                                                                       \
+    X(y, U64, true)                                                                                          \
+    X(r, U64, e->uses_r)                                                                                     \
+    X(m, U32, true)                                                                                          \
+    X(n, U32, true)                                                                                          \
+    X(k, U32, true)                                                                                          \
+    X(ldx, U64, true)                                                                                        \
+    X(ldw, U64, true)                                                                                        \
+    X(ldy, U64, true)                                                                                        \
+    X(ldr, U64, e->uses_r)                                                                                   \
+    X(csx, U64, c->x_layout == GEN_LAYOUT_ANY)                                                               \
+    X(csw, U64, c->w_layout == GEN_LAYOUT_ANY)                                                               \
+    X(csy, U64, c->y_layout == GEN_LAYOUT_ANY)                                                               \
+    X(s, F32, e->uses_s)                                                                                     \
     X(t, F32, e->uses_t)
 
-static void add_parameter(Gemm *g, PtxArg *param, PtxParamType type, const char *name, char *list, size_t list_bytes)
+static void add_parameter(Gemm *g, PtxArg *param, PtxParamType type, const char *name, char *list,
+                          size_t list_bytes)
 {
     size_t n = strlen(list);
     snprintf(list + n, list_bytes - n, "%s%s:%s", n ? " " : "", name, ptx_param_info[type].type + 1);
@@ -45,7 +47,7 @@ static void parameters(Gemm *g, char *list, size_t list_bytes)
     const GenExpr *e = &g->p->epilogue;
     const GenConfig *c = &g->p->config;
     list[0] = 0;
-#define X(name, type, present) \
+#define X(name, type, present)                                                                               \
     if (present) add_parameter(g, &g->name##_param, PTX_PARAM_##type, #name, list, list_bytes);
     PARAMETERS(X)
 #undef X
@@ -73,14 +75,16 @@ static void header(Gemm *g, const char *params)
     ptx_header(k, "config: %s", p->name);
     ptx_header(k, "entry: %s", p->name);
     ptx_header(k, "target: %s", c->arch->name);
-    ptx_header(k, "types: x=%s w=%s bias=%s y=%s", gen_type_name(c->x), gen_type_name(c->w), gen_type_name(c->bias), gen_type_name(c->y));
+    ptx_header(k, "types: x=%s w=%s bias=%s y=%s", gen_type_name(c->x), gen_type_name(c->w),
+               gen_type_name(c->bias), gen_type_name(c->y));
     ptx_header(k, "epilogue: %s", c->epilogue);
     ptx_header(k, "tile: %dx%dx%d", c->tile_m, c->tile_n, c->tile_k);
     ptx_header(k, "grid: tiles");
     ptx_header(k, "block: %d", p->threads);
     ptx_header(k, "smem_bytes: %d", p->smem_bytes);
     ptx_header(k, "params: %s", params);
-    ptx_header(k, "layout: x=%s w=%s y=%s", gen_layout_name(c->x_layout), gen_layout_name(c->w_layout), gen_layout_name(c->y_layout));
+    ptx_header(k, "layout: x=%s w=%s y=%s", gen_layout_name(c->x_layout), gen_layout_name(c->w_layout),
+               gen_layout_name(c->y_layout));
     ptx_header(k, "align: x=%d w=%d y=%d", c->x_copy_bytes, c->w_copy_bytes, c->y_store_bytes);
     ptx_header(k, "workspace_bytes: 0");
 }
@@ -128,7 +132,8 @@ void gen_tile_place(Gemm *g)
 {
     const GenConfig *c = &g->p->config;
     PtxKernel *k = g->k;
-    PtxArg tiles_m = at(g->walk, 0), width = at(g->walk, 1), group_m = at(g->walk, 2), block = at(g->walk, 3), first = at(g->walk, 4), height = at(g->walk, 5);
+    PtxArg tiles_m = at(g->walk, 0), width = at(g->walk, 1), group_m = at(g->walk, 2), block = at(g->walk, 3),
+           first = at(g->walk, 4), height = at(g->walk, 5);
     ptx_section(k, "this block's tile, in groups of rows for L2");
     tile_count(g, tiles_m, g->m, c->tile_m);
     tile_count(g, width, g->n, c->tile_n);
@@ -166,8 +171,8 @@ static void write_kernel(Gemm *g)
     header(g, params);
     scratch(g);
     ptx_comment(k, "y = %s  with  z = x @ W^T + bias", p->config.epilogue);
-    ptx_comment(k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m, p->config.tile_n, p->config.tile_k, p->warp_m,
-                p->warp_n, p->config.stages, p->stage_bytes);
+    ptx_comment(k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m,
+                p->config.tile_n, p->config.tile_k, p->warp_m, p->warp_n, p->config.stages, p->stage_bytes);
     g->m = load_size(g, "m", g->m_param);
     g->n = load_size(g, "n", g->n_param);
     g->depth = load_size(g, "k", g->k_param);

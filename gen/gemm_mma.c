@@ -34,7 +34,7 @@ typedef struct Mma {
     PtxArg k_rest;          /* b32, signed: elements of k behind the k-blocks whose copy has had its turn */
     PtxArg read_slot, slot; /* b32: byte offset of the slot being read; scratch for another's */
     PtxArg p;
-    PtxArg acc;             /* f32 */
+    PtxArg acc; /* f32 */
 } Mma;
 
 static PtxArg operand_reg(Mma *g, const Operand *o, PtxClass cls, const char *what, int count)
@@ -101,7 +101,8 @@ static void fragment_place(Mma *g, Operand *o, PtxArg warp, int warp_tile, bool 
 {
     PtxKernel *k = g->k;
     PtxArg smem = operand_reg(g, o, PTX_B32, "smem", 0);
-    PtxArg row = operand_reg(g, o, PTX_B32, "frag_row", 0), chunk = operand_reg(g, o, PTX_B32, "frag_chunk", 0);
+    PtxArg row = operand_reg(g, o, PTX_B32, "frag_row", 0),
+           chunk = operand_reg(g, o, PTX_B32, "frag_chunk", 0);
     o->slot_at = operand_reg(g, o, PTX_B32, "slot_at", 0);
     o->step_at = operand_reg(g, o, PTX_B32, "step_at", 0);
     lane_place(g, pairs_of_rows != transposed(o), row, chunk);
@@ -139,7 +140,10 @@ static void load_x(Mma *g, int i, int step)
     else emit(g->k, LDMATRIX_X4, to, from);
 }
 
-static PtxArg w_fragment(const Mma *g, int set, int j, int count) { return span(g->w.frag, 2 * (set * g->plan->mma_n + j), count); }
+static PtxArg w_fragment(const Mma *g, int set, int j, int count)
+{
+    return span(g->w.frag, 2 * (set * g->plan->mma_n + j), count);
+}
 
 static void load_w(Mma *g, int set, int step)
 {
@@ -160,7 +164,8 @@ static void multiply_row(Mma *g, int i, int set)
     int n = g->plan->mma_n;
     for (int turn = 0; turn < n; turn++) {
         int j = i % 2 ? n - 1 - turn : turn;
-        PtxArg d = span(g->acc, (i * n + j) * 4, 4), a = span(g->x.frag, 4 * i, 4), b = w_fragment(g, set, j, 2);
+        PtxArg d = span(g->acc, (i * n + j) * 4, 4), a = span(g->x.frag, 4 * i, 4),
+               b = w_fragment(g, set, j, 2);
         if (g->plan->config.w == GEN_F16) emit(g->k, MMA_F16, d, a, b, d);
         else emit(g->k, MMA_BF16, d, a, b, d);
     }
@@ -170,14 +175,15 @@ static void multiply_row(Mma *g, int i, int set)
 
 static int copy_passes(const Mma *g) { return g->x.copy.plan->passes + g->w.copy.plan->passes; }
 
-/* Starts passes first .. last-1 of a k-block's copy, those of x before those of W. In the prologue the slot is
- * known and stands in slot_offset; in the loops it is the one that gen_copy_turn() turned to. */
+/* Starts passes first .. last-1 of a k-block's copy, those of x before those of W. In the prologue the slot
+ * is known and stands in slot_offset; in the loops it is the one that gen_copy_turn() turned to. */
 static void start_copy(Mma *g, int first, int last, bool prologue, int slot_offset, bool sized)
 {
     int x_passes = g->x.copy.plan->passes;
     for (int i = first; i < last; i++) {
         GenCopy *c = i < x_passes ? &g->x.copy : &g->w.copy;
-        gen_copy_start(g->gemm, c, i < x_passes ? i : i - x_passes, prologue ? c->at : c->to, slot_offset, sized);
+        gen_copy_start(g->gemm, c, i < x_passes ? i : i - x_passes, prologue ? c->at : c->to, slot_offset,
+                       sized);
     }
 }
 
@@ -215,13 +221,16 @@ static void turn_to_free_slot(Mma *g)
 
 /* Multiplies one k-step and loads the fragments of the next: W's into the other set, each of x as soon as its
  * own row tile is done with the old one. The first k-step also starts the next copy, in shares between the
- * row tiles: loads from and copies to shared memory stay in order, so copies hold up the loads behind them. */
+ * row tiles: loads from and copies to shared memory stay in order, so copies hold up the loads behind them.
+ */
 static void multiply_step(Mma *g, int step, bool sized)
 {
-    int rows = g->plan->mma_m, shares = g->plan->copy_shares, passes = copy_passes(g), next = (step + 1) % g->plan->k_steps;
+    int rows = g->plan->mma_m, shares = g->plan->copy_shares, passes = copy_passes(g),
+        next = (step + 1) % g->plan->k_steps;
     load_w(g, next % 2, next);
     for (int i = 0; i < rows; i++) {
-        if (step == 0 && i < shares) start_copy(g, i * passes / shares, (i + 1) * passes / shares, false, 0, sized);
+        if (step == 0 && i < shares)
+            start_copy(g, i * passes / shares, (i + 1) * passes / shares, false, 0, sized);
         multiply_row(g, i, step % 2);
         load_x(g, i, next);
     }
@@ -295,7 +304,8 @@ static void k_block(Mma *g, bool sized)
 static void main_loop(Mma *g)
 {
     PtxKernel *k = g->k;
-    int tile_k = g->plan->config.tile_k, x_margin = gen_copy_margin(&g->x.copy), w_margin = gen_copy_margin(&g->w.copy);
+    int tile_k = g->plan->config.tile_k, x_margin = gen_copy_margin(&g->x.copy),
+        w_margin = gen_copy_margin(&g->w.copy);
     int whole = tile_k + (x_margin > w_margin ? x_margin : w_margin);
     PtxArg loop = ptx_label(k, "main_loop"), drain = ptx_label(k, "drain_loop");
     ptx_section(k, "main loop: one k-block a turn");
@@ -321,8 +331,10 @@ void gen_gemm_mma(Gemm *gemm)
     PtxArg store = ptx_label(g.k, "store");
     g.x.copy = (GenCopy){.name = "x", .plan = &gemm->p->x, .first = gemm->row0, .extent = gemm->m};
     g.w.copy = (GenCopy){.name = "w", .plan = &gemm->p->w, .first = gemm->col0, .extent = gemm->n};
-    g.x.copy.base_param = gemm->x_param, g.x.copy.pitch_param = gemm->ldx_param, g.x.copy.step_param = gemm->csx_param;
-    g.w.copy.base_param = gemm->w_param, g.w.copy.pitch_param = gemm->ldw_param, g.w.copy.step_param = gemm->csw_param;
+    g.x.copy.base_param = gemm->x_param, g.x.copy.pitch_param = gemm->ldx_param,
+    g.x.copy.step_param = gemm->csx_param;
+    g.w.copy.base_param = gemm->w_param, g.w.copy.pitch_param = gemm->ldw_param,
+    g.w.copy.step_param = gemm->csw_param;
     declare(&g);
     copy_places(&g);
     prologue(&g, store);

@@ -17,17 +17,26 @@ static bool check_fields(const GenConfig *c, GenError *error)
     static const int tile_k[] = {32, 64, 128}, copies[] = {16, 8, 4, 2};
     if (c->w == GEN_F32) return gen_fail(error, "the tensor cores multiply f16 or bf16; w cannot be f32");
     if (!one_of(c->tile_k, tile_k, 3)) return gen_fail(error, "tile_k=%d is not 32, 64 or 128", c->tile_k);
-    if (c->tile_m % 16 || c->tile_m > 256) return gen_fail(error, "tile_m=%d is not a multiple of 16 up to 256", c->tile_m);
-    if (c->tile_n % 8 || c->tile_n > 256) return gen_fail(error, "tile_n=%d is not a multiple of 8 up to 256", c->tile_n);
+    if (c->tile_m % 16 || c->tile_m > 256)
+        return gen_fail(error, "tile_m=%d is not a multiple of 16 up to 256", c->tile_m);
+    if (c->tile_n % 8 || c->tile_n > 256)
+        return gen_fail(error, "tile_n=%d is not a multiple of 8 up to 256", c->tile_n);
     if (c->stages < 2 || c->stages > 6) return gen_fail(error, "stages=%d is not from 2 to 6", c->stages);
-    if (c->y_layout == GEN_LAYOUT_COL) return gen_fail(error, "a column-major y is not written; treat it as strided both ways (yany)");
+    if (c->y_layout == GEN_LAYOUT_COL)
+        return gen_fail(error, "a column-major y is not written; treat it as strided both ways (yany)");
     if (c->y_layout == GEN_LAYOUT_ANY && c->y_store_bytes != gen_type_bytes(c->y))
-        return gen_fail(error, "y has two strides, so that it is stored element by element: say y_store_bytes=%d", gen_type_bytes(c->y));
-    if (c->group_m < 1 || c->group_m > 64) return gen_fail(error, "group_m=%d is not from 1 to 64", c->group_m);
-    if (!one_of(c->x_copy_bytes, copies, 4)) return gen_fail(error, "x_copy_bytes=%d is not 16, 8, 4 or 2", c->x_copy_bytes);
-    if (!one_of(c->w_copy_bytes, copies, 4)) return gen_fail(error, "w_copy_bytes=%d is not 16, 8, 4 or 2", c->w_copy_bytes);
+        return gen_fail(error,
+                        "y has two strides, so that it is stored element by element: say y_store_bytes=%d",
+                        gen_type_bytes(c->y));
+    if (c->group_m < 1 || c->group_m > 64)
+        return gen_fail(error, "group_m=%d is not from 1 to 64", c->group_m);
+    if (!one_of(c->x_copy_bytes, copies, 4))
+        return gen_fail(error, "x_copy_bytes=%d is not 16, 8, 4 or 2", c->x_copy_bytes);
+    if (!one_of(c->w_copy_bytes, copies, 4))
+        return gen_fail(error, "w_copy_bytes=%d is not 16, 8, 4 or 2", c->w_copy_bytes);
     if (!one_of(c->y_store_bytes, copies, 4) || c->y_store_bytes < gen_type_bytes(c->y))
-        return gen_fail(error, "y_store_bytes=%d is not 16, 8, 4 or 2 and at least one element of %s", c->y_store_bytes, gen_type_name(c->y));
+        return gen_fail(error, "y_store_bytes=%d is not 16, 8, 4 or 2 and at least one element of %s",
+                        c->y_store_bytes, gen_type_name(c->y));
     return true;
 }
 
@@ -35,9 +44,15 @@ static bool plan_warps(const GenConfig *c, GenPlan *p, GenError *error)
 {
     p->warps = c->warps_m * c->warps_n;
     p->threads = 32 * p->warps;
-    if (p->warps < 1 || p->warps > 8) return gen_fail(error, "warps=%dx%d makes %d warps; a block has 1 to 8", c->warps_m, c->warps_n, p->warps);
-    if (c->tile_m % (16 * c->warps_m)) return gen_fail(error, "tile_m=%d does not split over %d warps of 16 rows each", c->tile_m, c->warps_m);
-    if (c->tile_n % (8 * c->warps_n)) return gen_fail(error, "tile_n=%d does not split over %d warps of 8 columns each", c->tile_n, c->warps_n);
+    if (p->warps < 1 || p->warps > 8)
+        return gen_fail(error, "warps=%dx%d makes %d warps; a block has 1 to 8", c->warps_m, c->warps_n,
+                        p->warps);
+    if (c->tile_m % (16 * c->warps_m))
+        return gen_fail(error, "tile_m=%d does not split over %d warps of 16 rows each", c->tile_m,
+                        c->warps_m);
+    if (c->tile_n % (8 * c->warps_n))
+        return gen_fail(error, "tile_n=%d does not split over %d warps of 8 columns each", c->tile_n,
+                        c->warps_n);
     p->warp_m = c->tile_m / c->warps_m;
     p->warp_n = c->tile_n / c->warps_n;
     p->mma_m = p->warp_m / 16;
@@ -53,7 +68,8 @@ static int min_int(int a, int b) { return a < b ? a : b; }
 static bool plan_store(const GenConfig *c, GenPlan *p, GenError *error)
 {
     if (p->warp_n & (p->warp_n - 1))
-        return gen_fail(error, "tile_n=%d gives each of %d warps %d columns; that must be a power of 2", c->tile_n, c->warps_n, p->warp_n);
+        return gen_fail(error, "tile_n=%d gives each of %d warps %d columns; that must be a power of 2",
+                        c->tile_n, c->warps_n, p->warp_n);
     p->y_bytes = gen_type_bytes(c->y);
     p->bias_bytes = gen_type_bytes(c->bias);
     int row_bytes = p->warp_n * p->y_bytes;
@@ -72,15 +88,23 @@ static bool power_of_2(int n) { return (n & (n - 1)) == 0; }
 /* What the layout and the type of an operand ask of its copies and its tile. */
 static bool check_operand(const GenOperandPlan *o, const char *name, int tile, int warp_tile, GenError *error)
 {
-    if (o->copy_bytes < o->elem_bytes) return gen_fail(error, "%s is %s; its copies are at least %d bytes", name, gen_type_name(o->type), o->elem_bytes);
+    if (o->copy_bytes < o->elem_bytes)
+        return gen_fail(error, "%s is %s; its copies are at least %d bytes", name, gen_type_name(o->type),
+                        o->elem_bytes);
     if (o->layout == GEN_LAYOUT_ANY && o->copy_bytes != o->elem_bytes)
-        return gen_fail(error, "%s has two strides, so that it is copied element by element: say %s_copy_bytes=%d", name, name, o->elem_bytes);
+        return gen_fail(error,
+                        "%s has two strides, so that it is copied element by element: say %s_copy_bytes=%d",
+                        name, name, o->elem_bytes);
     if (o->layout != GEN_LAYOUT_COL) return true;
     if (o->staged)
-        return gen_fail(error, "a column-major %s of %s aligned to %d B does not go by cp.async; treat it as strided both ways (%sany)", name,
-                        gen_type_name(o->type), o->copy_bytes, name);
+        return gen_fail(error,
+                        "a column-major %s of %s aligned to %d B does not go by cp.async; treat it as "
+                        "strided both ways (%sany)",
+                        name, gen_type_name(o->type), o->copy_bytes, name);
     if (power_of_2(tile) && power_of_2(warp_tile)) return true;
-    return gen_fail(error, "a column-major %s needs a tile and a warp tile that are powers of 2, not %d and %d", name, tile, warp_tile);
+    return gen_fail(error,
+                    "a column-major %s needs a tile and a warp tile that are powers of 2, not %d and %d",
+                    name, tile, warp_tile);
 }
 
 /* `tile`: how much of m or n the operand's tile spans. */
@@ -107,17 +131,22 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     p->w = (GenOperandPlan){.type = c->w, .layout = c->w_layout, .copy_bytes = c->w_copy_bytes};
     plan_operand(c, p, &p->x, c->tile_m);
     plan_operand(c, p, &p->w, c->tile_n);
-    if (!check_operand(&p->x, "x", c->tile_m, p->warp_m, error) || !check_operand(&p->w, "w", c->tile_n, p->warp_n, error)) return false;
+    if (!check_operand(&p->x, "x", c->tile_m, p->warp_m, error) ||
+        !check_operand(&p->w, "w", c->tile_n, p->warp_n, error))
+        return false;
     if (p->x.row_chunks > p->threads || p->w.row_chunks > p->threads)
-        return gen_fail(error, "a row of the tile has more 16-byte chunks than the block has threads (%d): use more warps", p->threads);
+        return gen_fail(
+            error,
+            "a row of the tile has more 16-byte chunks than the block has threads (%d): use more warps",
+            p->threads);
     p->w.smem_offset = p->x.rows * p->x.row_bytes;
     p->stage_bytes = p->w.smem_offset + p->w.rows * p->w.row_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
     int store_bytes = p->warps * 2 * p->y_buffer_bytes;
     p->smem_bytes = p->ring_bytes > store_bytes ? p->ring_bytes : store_bytes;
     if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
-    return gen_fail(error, "stages=%d of %dx%dx%d needs %d B of shared memory; %s allows %d", c->stages, c->tile_m, c->tile_n,
-                    c->tile_k, p->smem_bytes, c->arch->name, c->arch->block_smem_bytes);
+    return gen_fail(error, "stages=%d of %dx%dx%d needs %d B of shared memory; %s allows %d", c->stages,
+                    c->tile_m, c->tile_n, c->tile_k, p->smem_bytes, c->arch->name, c->arch->block_smem_bytes);
 }
 
 /* Blocks whose registers fit: an SM is four partitions with a quarter of the registers each, a warp lives in
@@ -128,8 +157,8 @@ static int blocks_by_regs(const GenArch *a, int warps, int regs)
     return 4 * (a->sm_regs / 4 / warp_regs) / warps;
 }
 
-/* Registers: accumulators, fragments (two sets of W's), one 64-bit pointer a pass; the rest is experience with
- * ptxas (docs/configs.md). Occupancy: what registers, shared memory, warps and blocks allow. */
+/* Registers: accumulators, fragments (two sets of W's), one 64-bit pointer a pass; the rest is experience
+ * with ptxas (docs/configs.md). Occupancy: what registers, shared memory, warps and blocks allow. */
 static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
 {
     enum { REGS_REST = 22, ENOUGH_BLOCKS = 8 }; /* addresses and loop state */
@@ -141,14 +170,18 @@ static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
     int needed = p->regs_acc + p->regs_frag + p->regs_address + staged;
     p->regs_estimate = min_int(needed + REGS_REST, GEN_MAX_REGS);
     if (needed > GEN_MAX_REGS)
-        return gen_fail(error, "a warp tile of %dx%d needs about %d registers a thread; %d is the limit: use more warps or a smaller tile",
+        return gen_fail(error,
+                        "a warp tile of %dx%d needs about %d registers a thread; %d is the limit: use more "
+                        "warps or a smaller tile",
                         p->warp_m, p->warp_n, needed, GEN_MAX_REGS);
     int by_smem = a->sm_smem_bytes / (p->smem_bytes + a->smem_reserved_bytes);
     int by_warps = min_int(a->sm_warps / p->warps, a->sm_blocks);
-    int fit = min_int(min_int(by_smem, by_warps), min_int(blocks_by_regs(a, p->warps, p->regs_estimate), ENOUGH_BLOCKS));
+    int fit = min_int(min_int(by_smem, by_warps),
+                      min_int(blocks_by_regs(a, p->warps, p->regs_estimate), ENOUGH_BLOCKS));
     p->blocks_per_sm = c->min_blocks ? c->min_blocks : fit < 1 ? 1 : fit;
     if (p->blocks_per_sm <= min_int(by_smem, by_warps)) return true;
-    return gen_fail(error, "min_blocks=%d do not fit on an SM of %s: shared memory allows %d, warps %d", c->min_blocks, a->name, by_smem, by_warps);
+    return gen_fail(error, "min_blocks=%d do not fit on an SM of %s: shared memory allows %d, warps %d",
+                    c->min_blocks, a->name, by_smem, by_warps);
 }
 
 bool gen_plan(const GenConfig *c, GenPlan *p, GenError *error)
@@ -157,8 +190,8 @@ bool gen_plan(const GenConfig *c, GenPlan *p, GenError *error)
     p->config = *c;
     if (!gen_expr_parse(c->epilogue, &p->epilogue, error)) return false;
     gen_config_name(c, p->name);
-    return check_fields(c, error) && plan_warps(c, p, error) && plan_store(c, p, error) && plan_smem(c, p, error) &&
-           plan_occupancy(c, p, error);
+    return check_fields(c, error) && plan_warps(c, p, error) && plan_store(c, p, error) &&
+           plan_smem(c, p, error) && plan_occupancy(c, p, error);
 }
 
 bool gen_config_check(const GenConfig *config, GenError *error)

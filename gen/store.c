@@ -29,20 +29,20 @@ typedef struct Store {
     Epilogue epilogue;
     PtxArg acc;
     /* as fragments lie */
-    PtxArg row, col;              /* b32: of this lane's first element */
-    PtxArg rows_left, cols_left;  /* b32, signed: from there to the end of y */
-    PtxArg bias;                  /* f32[2 * mma_n] */
-    PtxArg r_at, r_step;          /* b64: this row of r at this lane's first column; 8 rows in bytes */
-    PtxArg stage_at;              /* b32: where this lane's first element goes in buffer 0 */
+    PtxArg row, col;             /* b32: of this lane's first element */
+    PtxArg rows_left, cols_left; /* b32, signed: from there to the end of y */
+    PtxArg bias;                 /* f32[2 * mma_n] */
+    PtxArg r_at, r_step;         /* b64: this row of r at this lane's first column; 8 rows in bytes */
+    PtxArg stage_at;             /* b32: where this lane's first element goes in buffer 0 */
     /* as rows are copied out */
-    PtxArg piece_at;              /* b32: this lane's piece of buffer 0 */
-    PtxArg piece_rows, piece_cols;/* b32, signed: rows and columns from there to the end of y */
-    PtxArg y_at, y_step;          /* b64: its place in y; the rows of one turn in bytes */
-    PtxArg part_step;             /* b64: when the columns of y have a stride: from part to part of a row */
-    PtxArg ragged;                /* predicate, of the block: the last column cuts a piece */
+    PtxArg piece_at;               /* b32: this lane's piece of buffer 0 */
+    PtxArg piece_rows, piece_cols; /* b32, signed: rows and columns from there to the end of y */
+    PtxArg y_at, y_step;           /* b64: its place in y; the rows of one turn in bytes */
+    PtxArg part_step;              /* b64: when the columns of y have a stride: from part to part of a row */
+    PtxArg ragged;                 /* predicate, of the block: the last column cuts a piece */
     PtxArg p_row, p_col, p_ragged;
-    PtxArg z, r, y;               /* f32[4] */
-    PtxArg half, word;            /* b16[2], b32[4] */
+    PtxArg z, r, y;    /* f32[4] */
+    PtxArg half, word; /* b16[2], b32[4] */
 } Store;
 
 /* ---- addresses ---- */
@@ -84,7 +84,8 @@ static void place(Store *s, PtxArg row, PtxArg col, PtxArg rows_left, PtxArg col
 }
 
 /* at = base + row * pitch + col * bytes (or y's column stride), and step = rows * pitch, in bytes */
-static void matrix_place(Store *s, const char *name, PtxArg base, PtxArg pitch, PtxArg row, PtxArg col, int rows, PtxArg *at_, PtxArg *step)
+static void matrix_place(Store *s, const char *name, PtxArg base, PtxArg pitch, PtxArg row, PtxArg col,
+                         int rows, PtxArg *at_, PtxArg *step)
 {
     bool strided = base.first == s->g->y_param.first && s->p->config.y_layout == GEN_LAYOUT_ANY;
     PtxKernel *k = s->k;
@@ -133,7 +134,8 @@ static void fragment_places(Store *s)
     emit(k, MAD_LO_S32, s->stage_at, s->row, imm(s->p->y_pitch_bytes), buffers);
     emit(k, MAD_LO_S32, s->stage_at, s->col, imm(s->p->y_bytes), s->stage_at);
     place(s, s->row, s->col, s->rows_left, s->cols_left);
-    if (s->p->epilogue.uses_r) matrix_place(s, "r", s->g->r_param, s->g->ldr_param, s->row, s->col, 8, &s->r_at, &s->r_step);
+    if (s->p->epilogue.uses_r)
+        matrix_place(s, "r", s->g->r_param, s->g->ldr_param, s->row, s->col, 8, &s->r_at, &s->r_step);
     s->piece_at = buffers;
 }
 
@@ -210,7 +212,8 @@ static void load_bias(Store *s)
 static void stage_pair(Store *s, PtxArg low, PtxArg high, int buffer, int half, int j)
 {
     const GenPlan *p = s->p;
-    PtxArg to = mem(s->stage_at, buffer * p->y_buffer_bytes + half * 8 * p->y_pitch_bytes + j * 8 * p->y_bytes);
+    PtxArg to =
+        mem(s->stage_at, buffer * p->y_buffer_bytes + half * 8 * p->y_pitch_bytes + j * 8 * p->y_bytes);
     if (p->config.y == GEN_F32) {
         emit(s->k, ST_SHARED_V2_F32, to, span(low, 0, 2));
         return;
@@ -312,7 +315,9 @@ static void copy_rows(Store *s, int i)
         emit(k, SETP_GT_S32, s->p_row, s->piece_rows, imm(16 * i + row));
         for (int part = 0; part < p->y_row_parts; part++) {
             int col = part * 32 * p->y_piece_elems;
-            PtxArg from = mem(s->piece_at, i % 2 * p->y_buffer_bytes + row * p->y_pitch_bytes + col * p->y_bytes), to = part_of_row(s, part);
+            PtxArg from = mem(s->piece_at,
+                              i % 2 * p->y_buffer_bytes + row * p->y_pitch_bytes + col * p->y_bytes),
+                   to = part_of_row(s, part);
             emit(k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(col + p->y_piece_elems - 1), s->p_row);
             copy_piece(s, s->p_col, to, from);
             if (p->y_piece_elems == 1) continue;

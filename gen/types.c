@@ -6,7 +6,10 @@
 #include <string.h>
 
 #define X(name, text, bytes) {text, bytes},
-static const struct { const char *name; int bytes; } type_info[GEN_N_TYPES] = {GEN_TYPES(X)};
+static const struct {
+    const char *name;
+    int bytes;
+} type_info[GEN_N_TYPES] = {GEN_TYPES(X)};
 #undef X
 
 const char *gen_type_name(GenType t) { return type_info[t].name; }

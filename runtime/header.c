@@ -8,8 +8,8 @@
  *
  * Lines "// key: value" stand before the first line that is no comment. KEYS lists the keys and who reads
  * their values; all are needed, and unknown ones are ignored. The lines are found first and read then in the
- * order of KEYS, so that what a failure names does not depend on their order in the file; the ABI comes first,
- * because another ABI may change everything behind it.
+ * order of KEYS, so that what a failure names does not depend on their order in the file; the ABI comes
+ * first, because another ABI may change everything behind it.
  *
  * Behind the header the text is only looked over: whether it is whole (a file cut short must not reach the
  * driver), and whether its .version, .target and .entry are there and say what the header says.
@@ -20,21 +20,21 @@
 #include <stdio.h>
 
 /* Key, reader. */
-#define KEYS(X)                                                                                                \
-    X(abi, read_abi)                                                                                           \
-    X(tilesmith, read_version)                                                                                 \
-    X(config, read_config)                                                                                     \
-    X(entry, read_entry)                                                                                       \
-    X(target, read_target)                                                                                     \
-    X(types, read_types)                                                                                       \
-    X(epilogue, read_epilogue)                                                                                 \
-    X(tile, read_tile)                                                                                         \
-    X(grid, read_grid)                                                                                         \
-    X(block, read_block)                                                                                       \
-    X(smem_bytes, read_smem)                                                                                   \
-    X(params, read_params)                                                                                     \
-    X(align, read_align)                                                                                       \
-    X(layout, read_layout)                                                                                     \
+#define KEYS(X)                                                                                              \
+    X(abi, read_abi)                                                                                         \
+    X(tilesmith, read_version)                                                                               \
+    X(config, read_config)                                                                                   \
+    X(entry, read_entry)                                                                                     \
+    X(target, read_target)                                                                                   \
+    X(types, read_types)                                                                                     \
+    X(epilogue, read_epilogue)                                                                               \
+    X(tile, read_tile)                                                                                       \
+    X(grid, read_grid)                                                                                       \
+    X(block, read_block)                                                                                     \
+    X(smem_bytes, read_smem)                                                                                 \
+    X(params, read_params)                                                                                   \
+    X(align, read_align)                                                                                     \
+    X(layout, read_layout)                                                                                   \
     X(workspace_bytes, read_workspace)
 
 enum {
@@ -64,7 +64,7 @@ static const struct {
 int rt_dtype_bytes(ts_dtype dtype)
 {
     switch (dtype) {
-#define X(name, number, text, bytes)                                                                           \
+#define X(name, number, text, bytes)                                                                         \
     case name: return bytes;
         TS_DTYPES(X)
 #undef X
@@ -86,7 +86,8 @@ static Span trim(Span s)
     return s;
 }
 
-/* Cuts s at the first `separator`: returns what is before, leaves in *s what is behind ("" when there is none). */
+/* Cuts s at the first `separator`: returns what is before, leaves in *s what is behind ("" when there is
+ * none). */
 static Span cut(Span *s, char separator, bool *found)
 {
     const char *at = s->bytes ? memchr(s->at, separator, (size_t)s->bytes) : NULL;
@@ -238,7 +239,7 @@ static bool find_tensor(Span name, RtTensor *tensor)
 
 static ts_dtype find_dtype(Span name)
 {
-#define X(dtype, number, text, bytes)                                                                          \
+#define X(dtype, number, text, bytes)                                                                        \
     if (span_is(name, text)) return dtype;
     TS_DTYPES(X)
 #undef X
@@ -295,8 +296,9 @@ static ts_status read_layout(RtHeader *h, Span v)
         bool equals, known = false;
         RtTensor tensor;
         Span name = cut(&word, '=', &equals);
-        if (!equals || !find_tensor(name, &tensor)) return bad("layout", v, "it must read like x=row w=row y=row");
-#define X(layout_, number, text)                                                                               \
+        if (!equals || !find_tensor(name, &tensor))
+            return bad("layout", v, "it must read like x=row w=row y=row");
+#define X(layout_, number, text)                                                                             \
     if (span_is(word, text)) h->layout[tensor] = layout_, known = true;
         TS_LAYOUTS(X)
 #undef X
@@ -313,10 +315,10 @@ static ts_status add_param(RtHeader *h, Span v, Span name, Span type)
     int i = 0;
     while (i < RT_N_PARAMS && !span_is(name, params[i].name)) i++;
     if (i == RT_N_PARAMS)
-        return rt_fail(
-            TS_ERROR_BAD_KERNEL,
-            "the kernel has a parameter '%.*s' that tilesmith %s does not know: it was written by a newer tilesmith",
-            name.bytes > 32 ? 32 : name.bytes, name.at, TS_VERSION);
+        return rt_fail(TS_ERROR_BAD_KERNEL,
+                       "the kernel has a parameter '%.*s' that tilesmith %s does not know: it was written by "
+                       "a newer tilesmith",
+                       name.bytes > 32 ? 32 : name.bytes, name.at, TS_VERSION);
     if (!span_is(type, params[i].type))
         return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's parameter %s has type '%.*s'; it must be %s",
                        params[i].name, type.bytes > 32 ? 32 : type.bytes, type.at, params[i].type);
@@ -416,9 +418,8 @@ static ts_status check_whole(const char *body)
         if (*c == '}' && --depth < 0) break;
     }
     if (any && depth == 0 && last == '}') return TS_OK;
-    return rt_fail(
-        TS_ERROR_BAD_KERNEL,
-        "the kernel's text is cut short or damaged: it does not end where its entry's '}' should be; get or generate it again");
+    return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's text is cut short or damaged: it does not end where "
+                                        "its entry's '}' should be; get or generate it again");
 }
 
 /* The word behind a directive such as ".target" at the start of a line. */
@@ -456,8 +457,9 @@ static ts_status check_body(const char *body, RtHeader *h)
                        "the kernel's text has no .version like 7.8 behind its header lines");
     h->ptx_version = (int)(major_number * 10 + minor_number);
     if (!span_is(target, h->target))
-        return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header says target %s, its text says '.target %.*s'",
-                       h->target, target.bytes > 32 ? 32 : target.bytes, target.at);
+        return rt_fail(TS_ERROR_BAD_KERNEL,
+                       "the kernel's header says target %s, its text says '.target %.*s'", h->target,
+                       target.bytes > 32 ? 32 : target.bytes, target.at);
     if (!has_entry(body, h->entry))
         return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header says entry %s, which its text does not have",
                        h->entry);

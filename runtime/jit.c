@@ -20,7 +20,8 @@
 
 enum { N_BUCKETS = 1024, MAX_CHOICES = 8192, MAX_ALIGN_BYTES = 16 };
 
-/* What of a problem decides the choice: the pinned config, m, n, k, and types, layouts and alignments in one word. */
+/* What of a problem decides the choice: the pinned config, m, n, k, and types, layouts and alignments in one
+ * word. */
 typedef struct Key {
     uint64_t word[5];
 } Key;
@@ -169,7 +170,8 @@ static void remember_choice(Jit *jit, const Key *key, const char *epilogue, ts_k
     c->kernel = kernel;
     snprintf(c->epilogue, sizeof c->epilogue, "%s", epilogue);
     c->next = atomic_load(head);
-    while (!atomic_compare_exchange_weak(head, &c->next, c)) {}
+    while (!atomic_compare_exchange_weak(head, &c->next, c)) {
+    }
     atomic_fetch_add(&jit->n_choices, 1);
 }
 
@@ -287,10 +289,10 @@ static ts_status refuse_capture(const ts_context *context, const char *name, ts_
     rt_leave(context, pushed);
     if (!result && capture == CU_STREAM_CAPTURE_STATUS_NONE) return TS_OK;
     if (!result || rt_driver_status(result) == TS_ERROR_NOT_READY)
-        return rt_fail(
-            TS_ERROR_NOT_READY,
-            "a capture is going on and the kernel %s is not loaded: call ts_linear_prepare() before the capture",
-            name);
+        return rt_fail(TS_ERROR_NOT_READY,
+                       "a capture is going on and the kernel %s is not loaded: call ts_linear_prepare() "
+                       "before the capture",
+                       name);
     return rt_driver_check(&context->driver, result, "asking whether the stream is capturing");
 }
 

@@ -2,7 +2,8 @@
  * driver. Nothing here locks, allocates or waits.
  *
  * Checks go from general to special: sizes and types of all, then, when there is something to do, strides,
- * addresses and alignments. With k = 0 nothing of x and w is read, and so nothing of them is checked but types.
+ * addresses and alignments. With k = 0 nothing of x and w is read, and so nothing of them is checked but
+ * types.
  */
 #include "runtime/kernel.h"
 
@@ -42,8 +43,9 @@ static ts_status check_type(const ts_kernel *kernel, RtTensor tensor, ts_dtype g
     if (!rt_dtype_bytes(given))
         return rt_fail(TS_ERROR_INVALID_ARGUMENT, "the type of %s is not set: give a ts_dtype",
                        rt_tensor_name[tensor]);
-    return rt_fail(TS_ERROR_UNSUPPORTED, "%s is %s; the kernel %s takes %s: use a kernel made for these types",
-                   rt_tensor_name[tensor], ts_dtype_name(given), kernel->header.config, ts_dtype_name(wanted));
+    return rt_fail(
+        TS_ERROR_UNSUPPORTED, "%s is %s; the kernel %s takes %s: use a kernel made for these types",
+        rt_tensor_name[tensor], ts_dtype_name(given), kernel->header.config, ts_dtype_name(wanted));
 }
 
 static ts_status check_types(const ts_kernel *kernel, const ts_linear_args *args)
@@ -61,10 +63,11 @@ static ts_status check_types(const ts_kernel *kernel, const ts_linear_args *args
 static ts_status misaligned(const ts_kernel *kernel, RtTensor tensor, const char *what,
                             unsigned long long bytes)
 {
-    return rt_fail(
-        TS_ERROR_MISALIGNED,
-        "the %s of %s is %llu (0x%llx) bytes; the kernel %s needs a multiple of %d: align it, or use a kernel made for less",
-        what, rt_tensor_name[tensor], bytes, bytes, kernel->header.config, kernel->header.align_bytes[tensor]);
+    return rt_fail(TS_ERROR_MISALIGNED,
+                   "the %s of %s is %llu (0x%llx) bytes; the kernel %s needs a multiple of %d: align it, or "
+                   "use a kernel made for less",
+                   what, rt_tensor_name[tensor], bytes, bytes, kernel->header.config,
+                   kernel->header.align_bytes[tensor]);
 }
 
 static ts_status check_address(const ts_kernel *kernel, RtTensor tensor, ts_device_ptr address)
@@ -87,41 +90,49 @@ static ts_status check_stride(RtTensor tensor, const ts_matrix *matrix, Dimensio
     int64_t bytes;
     if (d.size <= 1) return TS_OK;
     if (d.stride < 0)
-        return rt_fail(TS_ERROR_UNSUPPORTED, "%s has %s %lld; it must not be negative", rt_tensor_name[tensor],
-                       d.stride_name, (long long)d.stride);
+        return rt_fail(TS_ERROR_UNSUPPORTED, "%s has %s %lld; it must not be negative",
+                       rt_tensor_name[tensor], d.stride_name, (long long)d.stride);
     if (__builtin_mul_overflow(d.stride, (int64_t)rt_dtype_bytes(matrix->dtype), &bytes) ||
         __builtin_mul_overflow(bytes, d.size, &bytes))
-        return rt_fail(TS_ERROR_INVALID_ARGUMENT, "%s has %s %lld: %lld of that pass the 64-bit address space",
-                       rt_tensor_name[tensor], d.stride_name, (long long)d.stride, (long long)d.size);
+        return rt_fail(TS_ERROR_INVALID_ARGUMENT,
+                       "%s has %s %lld: %lld of that pass the 64-bit address space", rt_tensor_name[tensor],
+                       d.stride_name, (long long)d.stride, (long long)d.size);
     return TS_OK;
 }
 
 /* No two elements of y at one place: the wider stride steps over all of the narrower dimension. */
 static ts_status check_overlap(Dimension a, Dimension b)
 {
-    Dimension narrow = a.size > 1 && (b.size <= 1 || a.stride <= b.stride) ? a : b, wide = narrow.size == a.size && narrow.stride == a.stride ? b : a;
+    Dimension narrow = a.size > 1 && (b.size <= 1 || a.stride <= b.stride) ? a : b,
+              wide = narrow.size == a.size && narrow.stride == a.stride ? b : a;
     bool apart = narrow.size <= 1 || narrow.stride >= 1;
     int64_t span = narrow.size > 1 ? (narrow.size - 1) * narrow.stride + 1 : 1;
     if (apart && (wide.size <= 1 || wide.stride >= span)) return TS_OK;
-    return rt_fail(TS_ERROR_INVALID_ARGUMENT, "y has %s %lld and %s %lld for %lld x %lld elements: some would overlap",
-                   a.stride_name, (long long)a.stride, b.stride_name, (long long)b.stride, (long long)a.size, (long long)b.size);
+    return rt_fail(TS_ERROR_INVALID_ARGUMENT,
+                   "y has %s %lld and %s %lld for %lld x %lld elements: some would overlap", a.stride_name,
+                   (long long)a.stride, b.stride_name, (long long)b.stride, (long long)a.size,
+                   (long long)b.size);
 }
 
-static ts_status check_strides(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
-                               int64_t cols)
+static ts_status check_strides(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix,
+                               int64_t rows, int64_t cols)
 {
     ts_layout layout = kernel->header.layout[tensor];
     Dimension row = {"row_stride", rows, matrix->row_stride}, col = {"col_stride", cols, matrix->col_stride};
     Dimension inner = layout == TS_COLUMN_MAJOR ? row : col, outer = layout == TS_COLUMN_MAJOR ? col : row;
     if (layout != TS_STRIDED && inner.size > 1 && inner.stride != 1)
-        return rt_fail(TS_ERROR_UNSUPPORTED, "%s has %s %lld; the kernel %s takes 1: use a kernel made for this layout",
-                       rt_tensor_name[tensor], inner.stride_name, (long long)inner.stride, kernel->header.config);
+        return rt_fail(
+            TS_ERROR_UNSUPPORTED, "%s has %s %lld; the kernel %s takes 1: use a kernel made for this layout",
+            rt_tensor_name[tensor], inner.stride_name, (long long)inner.stride, kernel->header.config);
     ts_status status = check_stride(tensor, matrix, inner);
     if (!status) status = check_stride(tensor, matrix, outer);
     if (!status && tensor == RT_TENSOR_y) status = check_overlap(row, col);
     if (status || outer.size <= 1) return status;
-    unsigned long long pitch_bytes = (unsigned long long)outer.stride * (unsigned)rt_dtype_bytes(matrix->dtype);
-    return pitch_bytes % (unsigned)kernel->header.align_bytes[tensor] ? misaligned(kernel, tensor, "pitch", pitch_bytes) : TS_OK;
+    unsigned long long pitch_bytes =
+        (unsigned long long)outer.stride * (unsigned)rt_dtype_bytes(matrix->dtype);
+    return pitch_bytes % (unsigned)kernel->header.align_bytes[tensor]
+               ? misaligned(kernel, tensor, "pitch", pitch_bytes)
+               : TS_OK;
 }
 
 static ts_status check_matrix(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
@@ -137,7 +148,8 @@ static ts_status check_bias(const ts_kernel *kernel, const ts_linear_args *args)
 {
     if (!args->bias) return TS_OK;
     if (kernel->header.has[RT_PARAM_bias]) return check_address(kernel, RT_TENSOR_bias, args->bias);
-    return rt_fail(TS_ERROR_UNSUPPORTED, "a bias is given; the kernel %s takes none: use a kernel made for one",
+    return rt_fail(TS_ERROR_UNSUPPORTED,
+                   "a bias is given; the kernel %s takes none: use a kernel made for one",
                    kernel->header.config);
 }
 
@@ -170,11 +182,11 @@ static ts_status count_blocks(const ts_kernel *kernel, const ts_linear_args *arg
     int64_t tiles_m = (args->m + header->tile_m - 1) / header->tile_m;
     int64_t tiles_n = (args->n + header->tile_n - 1) / header->tile_n;
     if (tiles_m * tiles_n > INT32_MAX)
-        return rt_fail(
-            TS_ERROR_UNSUPPORTED,
-            "m=%lld, n=%lld make %lld blocks of %dx%d; a launch takes at most %d: split the problem or use larger tiles",
-            (long long)args->m, (long long)args->n, (long long)(tiles_m * tiles_n), header->tile_m,
-            header->tile_n, INT32_MAX);
+        return rt_fail(TS_ERROR_UNSUPPORTED,
+                       "m=%lld, n=%lld make %lld blocks of %dx%d; a launch takes at most %d: split the "
+                       "problem or use larger tiles",
+                       (long long)args->m, (long long)args->n, (long long)(tiles_m * tiles_n), header->tile_m,
+                       header->tile_n, INT32_MAX);
     *blocks = (unsigned int)(tiles_m * tiles_n);
     return TS_OK;
 }
@@ -183,7 +195,8 @@ static ts_status count_blocks(const ts_kernel *kernel, const ts_linear_args *arg
 static uint64_t stride(int64_t stride, int64_t size) { return size > 1 ? (uint64_t)stride : 0; }
 
 /* From row to row, or from column to column of a column-major matrix. */
-static uint64_t pitch(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows, int64_t cols)
+static uint64_t pitch(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
+                      int64_t cols)
 {
     bool by_columns = kernel->header.layout[tensor] == TS_COLUMN_MAJOR;
     return by_columns ? stride(matrix->col_stride, cols) : stride(matrix->row_stride, rows);
@@ -221,7 +234,8 @@ static ts_status launch_failed(const ts_kernel *kernel, CUresult result, unsigne
     return status == TS_ERROR_DRIVER ? TS_ERROR_LAUNCH : status;
 }
 
-static ts_status launch_blocks(const ts_kernel *kernel, RtValues *values, unsigned int blocks, ts_stream stream)
+static ts_status launch_blocks(const ts_kernel *kernel, RtValues *values, unsigned int blocks,
+                               ts_stream stream)
 {
     const RtHeader *header = &kernel->header;
     const RtDriver *driver = &kernel->context->driver;
@@ -230,9 +244,9 @@ static ts_status launch_blocks(const ts_kernel *kernel, RtValues *values, unsign
     for (int i = 0; i < header->n_params; i++) param[i] = (char *)values + kernel->value_offset[i];
     ts_status status = rt_enter(kernel->context, &pushed);
     if (status) return status;
-    CUresult result = driver->cuLaunchKernel(kernel->function, blocks, 1, 1,
-                                             (unsigned int)header->block_threads, 1, 1,
-                                             (unsigned int)header->smem_bytes, stream, param, NULL);
+    CUresult result =
+        driver->cuLaunchKernel(kernel->function, blocks, 1, 1, (unsigned int)header->block_threads, 1, 1,
+                               (unsigned int)header->smem_bytes, stream, param, NULL);
     rt_leave(kernel->context, pushed);
     return result ? launch_failed(kernel, result, blocks) : TS_OK;
 }

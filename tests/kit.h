@@ -8,7 +8,8 @@
 
 #include <stdlib.h>
 
-/* TILESMITH_TEST_DRIVER names a GPU's driver; without it tests run on the emulator, as a device of sm_`sm`. */
+/* TILESMITH_TEST_DRIVER names a GPU's driver; without it tests run on the emulator, as a device of sm_`sm`.
+ */
 static inline const char *kit_driver(const char *sm)
 {
     const char *driver = getenv("TILESMITH_TEST_DRIVER"), *emulator = getenv("TILESMITH_EMU_LIB");
@@ -29,9 +30,15 @@ static inline ts_context *kit_context(const char *sm)
 }
 
 /* One run of a loaded kernel on random inputs; false with the reason in `why` when it is not right. */
-static inline bool kit_run(ts_context *context, const ts_kernel *kernel, Shape shape, bool without_bias, Verdict *verdict, Error *why)
+static inline bool kit_run(ts_context *context, const ts_kernel *kernel, Shape shape, bool without_bias,
+                           Verdict *verdict, Error *why)
 {
-    Problem p = {.context = context, .kernel = kernel, .shape = shape, .s = 2, .t = 0.5f, .without_bias = without_bias};
+    Problem p = {.context = context,
+                 .kernel = kernel,
+                 .shape = shape,
+                 .s = 2,
+                 .t = 0.5f,
+                 .without_bias = without_bias};
     *verdict = (Verdict){0};
     bool ran = problem_create(&p, why);
     if (ran) problem_randomise(&p, 7);
@@ -41,7 +48,9 @@ static inline bool kit_run(ts_context *context, const ts_kernel *kernel, Shape s
         ran = verify(&linear, &p.operand[OPERAND_Y].host, verdict, why);
     }
     problem_free(&p);
-    if (ran && !verdict->ok) refuse(why, "wrong: rel_err %.2e, %lld elements off%s", verdict->rel_err, (long long)verdict->n_mismatches, verdict->padding_written ? ", padding written" : "");
+    if (ran && !verdict->ok)
+        refuse(why, "wrong: rel_err %.2e, %lld elements off%s", verdict->rel_err,
+               (long long)verdict->n_mismatches, verdict->padding_written ? ", padding written" : "");
     return ran && verdict->ok;
 }
 

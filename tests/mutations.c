@@ -15,13 +15,17 @@ static const Mutation mutations[] = {
     {"the wait before the main loop too weak by one", "cp.async.wait_group 1;", "cp.async.wait_group 2;", 0},
     {"the barrier of the main loop removed", "bar.sync 0;", "", 1},
     {"the barrier before the main loop removed", "bar.sync 0;", "", 0},
-    {"the copies swizzled otherwise than the fragments", "and.b32 %x_copy_at0, %x_copy_at0, 3;", "and.b32 %x_copy_at0, %x_copy_at0, 1;", 0},
-    {"the fragments of W swizzled otherwise than its copies", "and.b32 %w_slot_at, %w_slot_at, 3;", "and.b32 %w_slot_at, %w_slot_at, 1;", 0},
+    {"the copies swizzled otherwise than the fragments", "and.b32 %x_copy_at0, %x_copy_at0, 3;",
+     "and.b32 %x_copy_at0, %x_copy_at0, 1;", 0},
+    {"the fragments of W swizzled otherwise than its copies", "and.b32 %w_slot_at, %w_slot_at, 3;",
+     "and.b32 %w_slot_at, %w_slot_at, 1;", 0},
     {"a commit in the prologue forgotten", "cp.async.commit_group;", "", 0},
     {"the commit of the main loop forgotten", "cp.async.commit_group;", "", 2},
     {"the end of k not respected", "min.s32 %x_size0, %x_size0, 8;", "mov.b32 %x_size0, 8;", 2},
-    {"rows behind the end of x read", "min.u32 %x_row_clamped, %x_row, %x_row_last;", "mov.b32 %x_row_clamped, %x_row;", -1},
-    {"columns behind the end of y stored", "setp.gt.and.s32 %p_col, %piece_cols, 7, %p_row;", "setp.ge.s32 %p_col, %piece_cols, -999;", -1},
+    {"rows behind the end of x read", "min.u32 %x_row_clamped, %x_row, %x_row_last;",
+     "mov.b32 %x_row_clamped, %x_row;", -1},
+    {"columns behind the end of y stored", "setp.gt.and.s32 %p_col, %piece_cols, 7, %p_row;",
+     "setp.ge.s32 %p_col, %piece_cols, -999;", -1},
     {"one mma dropped", "mma.sync", "// mma.sync", 3},
     {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 0},
 };
@@ -73,7 +77,8 @@ int main(void)
     if (ts_generate(config, &text, &bytes) != TS_OK) return 1;
     for (int i = 0; i < 8; i++) {
         Error why = {""};
-        ok(passes(text, seeds[i], &why), "without a fault, seed %s: right%s%s", seeds[i], why.text[0] ? ": " : "", why.text);
+        ok(passes(text, seeds[i], &why), "without a fault, seed %s: right%s%s", seeds[i],
+           why.text[0] ? ": " : "", why.text);
     }
     for (size_t i = 0; i < sizeof mutations / sizeof *mutations; i++) {
         Error why = {""};

@@ -27,14 +27,16 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes);
 CUresult cuMemFree_v2(CUdeviceptr address);
 CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t bytes);
 CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t bytes);
-CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
-                        unsigned block_z, unsigned smem_bytes, CUstream stream, void **params, void **extra);
+CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                        unsigned block_x, unsigned block_y, unsigned block_z, unsigned smem_bytes,
+                        CUstream stream, void **params, void **extra);
 
 enum { M = 150, N = 72, K = 96 };
 
 static void must(CUresult result, const char *what)
 {
-    if (!ok(result == 0, "%s", what)) exit(1 + 0 * printf("Bail out! %s gives %d\n1..%d\n", what, result, tap_count));
+    if (!ok(result == 0, "%s", what))
+        exit(1 + 0 * printf("Bail out! %s gives %d\n1..%d\n", what, result, tap_count));
 }
 
 static char *read_file(const char *path)
@@ -91,9 +93,14 @@ static int parameters(char *params, CUdeviceptr memory[4], void **slot)
     static uint32_t m = M, n = N, k = K;
     static uint64_t ldx = K, ldw = K, ldy = N;
     static float s = 2;
-    const struct { const char *name; void *value; } known[] = {
-        {"x:u64", &memory[0]}, {"w:u64", &memory[1]}, {"bias:u64", &memory[2]}, {"y:u64", &memory[3]}, {"m:u32", &m}, {"n:u32", &n},
-        {"k:u32", &k}, {"ldx:u64", &ldx}, {"ldw:u64", &ldw}, {"ldy:u64", &ldy}, {"s:f32", &s},
+    const struct {
+        const char *name;
+        void *value;
+    } known[] = {
+        {"x:u64", &memory[0]}, {"w:u64", &memory[1]}, {"bias:u64", &memory[2]},
+        {"y:u64", &memory[3]}, {"m:u32", &m},         {"n:u32", &n},
+        {"k:u32", &k},         {"ldx:u64", &ldx},     {"ldw:u64", &ldw},
+        {"ldy:u64", &ldy},     {"s:f32", &s},
     };
     int count = 0;
     for (char *name = strtok(params, " "); name; name = strtok(NULL, " ")) {
@@ -112,7 +119,8 @@ static double worst_error(void)
         for (int j = 0; j < N; j++) {
             double z = value_of(bias[j]);
             for (int l = 0; l < K; l++) z += value_of(x[i * K + l]) * value_of(w[j * K + l]);
-            double want = z + 2 / (1 + exp(-z)), error = fabs(value_of(y[i * N + j]) - want) / (1 + fabs(want));
+            double want = z + 2 / (1 + exp(-z)),
+                   error = fabs(value_of(y[i * N + j]) - want) / (1 + fabs(want));
             if (!(error <= worst)) worst = error;
         }
     return worst;
@@ -146,10 +154,13 @@ int main(void)
     must(cuModuleLoadData(&module, text), "cuModuleLoadData");
     must(cuModuleGetFunction(&function, module, entry), "cuModuleGetFunction");
     must(cuFuncSetAttribute(function, MAX_DYNAMIC_SHARED_SIZE_BYTES, atoi(smem)), "cuFuncSetAttribute");
-    CUdeviceptr memory[4] = {upload(x, sizeof x), upload(w, sizeof w), upload(bias, sizeof bias), upload(y, sizeof y)};
+    CUdeviceptr memory[4] = {upload(x, sizeof x), upload(w, sizeof w), upload(bias, sizeof bias),
+                             upload(y, sizeof y)};
     if (parameters(params, memory, slot) < 0) return done();
     unsigned blocks = (unsigned)(((M + tile_m - 1) / tile_m) * ((N + tile_n - 1) / tile_n));
-    must(cuLaunchKernel(function, blocks, 1, 1, (unsigned)atoi(block), 1, 1, (unsigned)atoi(smem), NULL, slot, NULL), "cuLaunchKernel");
+    must(cuLaunchKernel(function, blocks, 1, 1, (unsigned)atoi(block), 1, 1, (unsigned)atoi(smem), NULL, slot,
+                        NULL),
+         "cuLaunchKernel");
     must(cuCtxSynchronize(), "cuCtxSynchronize");
     must(cuMemcpyDtoH_v2(y, memory[3], sizeof y), "cuMemcpyDtoH");
     double worst = worst_error();

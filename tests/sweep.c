@@ -7,7 +7,8 @@
 #include "tests/kit.h"
 
 static const Shape shapes[] = {
-    {1, 1, 1}, {37, 75, 101}, {129, 127, 65}, {64, 64, 0}, {0, 5, 7}, {5, 0, 7}, {200, 96, 260}, {16, 40, 8}, {131, 261, 33},
+    {1, 1, 1}, {37, 75, 101},  {129, 127, 65}, {64, 64, 0},    {0, 5, 7},
+    {5, 0, 7}, {200, 96, 260}, {16, 40, 8},    {131, 261, 33},
 };
 static const Shape gpu_shapes[] = {{1024, 1000, 1111}, {333, 4097, 2050}, {4000, 777, 640}};
 
@@ -26,14 +27,17 @@ static ts_kernel *load(ts_context *context, const char *name)
     return kernel;
 }
 
-static bool run_shapes(ts_context *context, const ts_kernel *kernel, const char *name, const Shape *shape, size_t n, double *worst)
+static bool run_shapes(ts_context *context, const ts_kernel *kernel, const char *name, const Shape *shape,
+                       size_t n, double *worst)
 {
     bool all = true;
     for (size_t i = 0; i < n; i++) {
         Verdict v;
         Error why = {""};
         bool good = kit_run(context, kernel, shape[i], false, &v, &why);
-        if (!good) note("%s %lldx%lldx%lld: %s", name, (long long)shape[i].m, (long long)shape[i].n, (long long)shape[i].k, why.text);
+        if (!good)
+            note("%s %lldx%lldx%lld: %s", name, (long long)shape[i].m, (long long)shape[i].n,
+                 (long long)shape[i].k, why.text);
         all &= good;
         if (v.rel_err > *worst) *worst = v.rel_err;
     }
@@ -46,7 +50,8 @@ static void run_config(ts_context *context, const char *name, const Shape *shape
     ts_kernel *kernel = load(context, name);
     if (!kernel) return;
     bool good = run_shapes(context, kernel, name, shape, n, &worst);
-    if (kit_on_gpu() && !getenv("TILESMITH_QUICK")) good &= run_shapes(context, kernel, name, gpu_shapes, sizeof gpu_shapes / sizeof *gpu_shapes, &worst);
+    if (kit_on_gpu() && !getenv("TILESMITH_QUICK"))
+        good &= run_shapes(context, kernel, name, gpu_shapes, sizeof gpu_shapes / sizeof *gpu_shapes, &worst);
     ts_kernel_info info = {.struct_size = sizeof info};
     ts_kernel_get_info(kernel, &info);
     if (kit_on_gpu() && info.local_bytes) note("%s: %d B of local memory a thread", name, info.local_bytes);
@@ -70,8 +75,23 @@ static void listed(ts_context *context, const GenArch *arch, GenType type)
 static void epilogues(ts_context *context, const GenArch *arch)
 {
     static const char *const epilogue[] = {
-        "z", "acc", "z + s * sigmoid(z)", "silu(z)", "tanh(z)", "gelu(z)", "gelu_tanh(z)", "relu(z)", "softplus(z)", "mish(z)",
-        "exp(z * 0.5) - bias", "abs(z)", "min(z, s) + max(z, t)", "clamp(z, -0.5, t)", "z / (1 + abs(z))", "-z + r", "r * sigmoid(z - bias * t) + s",
+        "z",
+        "acc",
+        "z + s * sigmoid(z)",
+        "silu(z)",
+        "tanh(z)",
+        "gelu(z)",
+        "gelu_tanh(z)",
+        "relu(z)",
+        "softplus(z)",
+        "mish(z)",
+        "exp(z * 0.5) - bias",
+        "abs(z)",
+        "min(z, s) + max(z, t)",
+        "clamp(z, -0.5, t)",
+        "z / (1 + abs(z))",
+        "-z + r",
+        "r * sigmoid(z - bias * t) + s",
     };
     static const Shape shape = {67, 45, 40};
     for (size_t i = 0; i < sizeof epilogue / sizeof *epilogue; i++) {
@@ -95,18 +115,36 @@ static void epilogues(ts_context *context, const GenArch *arch)
 static void types_and_layouts(ts_context *context, const GenArch *arch)
 {
     static const char *const config[] = {
-        "64x64x64_w2x2_s3_xf32",       "64x32x32_w2x2_s2_xf32_vx4",      "128x128x32_w2x4_s3_xf32_biasf32_yf32", "64x64x64_w2x2_s2_xbf16",
-        "64x64x64_w2x2_s3_xbf16_vx2",  "64x64x32_w2x2_s3_xcol",          "64x64x32_w2x2_s3_wcol",                "128x128x32_w2x4_s3_xcol_wcol",
-        "64x64x64_w2x2_s3_xcol_vx8",   "64x128x32_w2x2_s2_wcol_vw4",     "16x32x64_w1x4_s4_wcol",                "32x64x64_w1x4_s3_xcol_wcol_vx4_vw8",
-        "64x64x64_w2x2_s3_xany_vx2",   "64x64x64_w2x2_s3_wany_vw2",      "64x64x64_w2x2_s3_xf32_xany_wany_vx4_vw2", "64x64x32_w2x2_s3_yany_vy2",
-        "64x64x32_w2x2_s2_yf32_yany_vy4", "32x32x32_w2x1_s2_xany_wany_yany_vx2_vw2_vy2", "48x32x64_w3x1_s3",  "48x16x128_w3x1_s2",
-        "256x128x32_w4x2_s4_wcol",     "128x256x32_w2x4_s4_xf32",        "16x16x32_w1x1_s2_xcol_wcol",
+        "64x64x64_w2x2_s3_xf32",
+        "64x32x32_w2x2_s2_xf32_vx4",
+        "128x128x32_w2x4_s3_xf32_biasf32_yf32",
+        "64x64x64_w2x2_s2_xbf16",
+        "64x64x64_w2x2_s3_xbf16_vx2",
+        "64x64x32_w2x2_s3_xcol",
+        "64x64x32_w2x2_s3_wcol",
+        "128x128x32_w2x4_s3_xcol_wcol",
+        "64x64x64_w2x2_s3_xcol_vx8",
+        "64x128x32_w2x2_s2_wcol_vw4",
+        "16x32x64_w1x4_s4_wcol",
+        "32x64x64_w1x4_s3_xcol_wcol_vx4_vw8",
+        "64x64x64_w2x2_s3_xany_vx2",
+        "64x64x64_w2x2_s3_wany_vw2",
+        "64x64x64_w2x2_s3_xf32_xany_wany_vx4_vw2",
+        "64x64x32_w2x2_s3_yany_vy2",
+        "64x64x32_w2x2_s2_yf32_yany_vy4",
+        "32x32x32_w2x1_s2_xany_wany_yany_vx2_vw2_vy2",
+        "48x32x64_w3x1_s3",
+        "48x16x128_w3x1_s2",
+        "256x128x32_w4x2_s4_wcol",
+        "128x256x32_w2x4_s4_xf32",
+        "16x16x32_w1x1_s2_xcol_wcol",
     };
     for (size_t i = 0; i < 2 * sizeof config / sizeof *config; i++) {
         char name[GEN_MAX_NAME];
         GenType w = i % 2 ? GEN_BF16 : GEN_F16;
         const char *text = config[i / 2], *same = strstr(text, "_xbf16");
-        snprintf(name, sizeof name, "mma_sm%d_%s_%.*s%s", arch->sm, gen_type_name(w), same && w == GEN_BF16 ? (int)(same - text) : (int)strlen(text), text,
+        snprintf(name, sizeof name, "mma_sm%d_%s_%.*s%s", arch->sm, gen_type_name(w),
+                 same && w == GEN_BF16 ? (int)(same - text) : (int)strlen(text), text,
                  same && w == GEN_BF16 ? "_xf16" : "");
         if (same && w == GEN_BF16) strncat(name, same + 6, sizeof name - strlen(name) - 1);
         run_config(context, name, shapes, sizeof shapes / sizeof *shapes);

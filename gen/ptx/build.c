@@ -112,7 +112,10 @@ static bool reserved(const char *name)
 
 static PtxArg declare(PtxKernel *k, PtxClass cls, const char *name, int count, bool array)
 {
-    PtxArg arg = {.kind = PTX_ARG_REG, .cls = (uint8_t)cls, .count = (uint16_t)count, .first = (uint32_t)k->reg_count[cls]};
+    PtxArg arg = {.kind = PTX_ARG_REG,
+                  .cls = (uint8_t)cls,
+                  .count = (uint16_t)count,
+                  .first = (uint32_t)k->reg_count[cls]};
     if (reserved(name)) ptx_error(k, "register %%%s has the name of a special register", name);
     for (int i = 0; i < k->n_regs; i++)
         if (strcmp(k->regs[i].name, name) == 0) ptx_error(k, "register %%%s is declared twice", name);
@@ -125,7 +128,10 @@ static PtxArg declare(PtxKernel *k, PtxClass cls, const char *name, int count, b
 
 PtxArg ptx_reg(PtxKernel *k, PtxClass cls, const char *name) { return declare(k, cls, name, 1, false); }
 
-PtxArg ptx_regs(PtxKernel *k, PtxClass cls, const char *name, int count) { return declare(k, cls, name, count, true); }
+PtxArg ptx_regs(PtxKernel *k, PtxClass cls, const char *name, int count)
+{
+    return declare(k, cls, name, count, true);
+}
 
 PtxArg ptx_label(PtxKernel *k, const char *name)
 {
@@ -147,7 +153,8 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-void ptx_emit(PtxKernel *k, const char *file, int line, PtxOp op, PtxArg guard, bool negate, int n_args, const PtxArg *args)
+void ptx_emit(PtxKernel *k, const char *file, int line, PtxOp op, PtxArg guard, bool negate, int n_args,
+              const PtxArg *args)
 {
     if (k->error[0] || !GROW(k, inst, n_inst, cap_inst)) return;
     const PtxOpInfo *info = &ptx_op_info[op];
@@ -156,10 +163,16 @@ void ptx_emit(PtxKernel *k, const char *file, int line, PtxOp op, PtxArg guard, 
     char why[128];
 
     if (n_args != n_slots) {
-        ptx_error(k, "%s:%d: %s wants %d operands, got %d", base_name(file), line, info->name, n_slots, n_args);
+        ptx_error(k, "%s:%d: %s wants %d operands, got %d", base_name(file), line, info->name, n_slots,
+                  n_args);
         return;
     }
-    PtxInst inst = {.op = op, .n_args = n_args, .guard = -1, .guard_negate = negate, .line = line, .file = base_name(file)};
+    PtxInst inst = {.op = op,
+                    .n_args = n_args,
+                    .guard = -1,
+                    .guard_negate = negate,
+                    .line = line,
+                    .file = base_name(file)};
     for (int i = 0; i < n_args; i++) {
         inst.arg[i] = args[i + 1];
         if (ptx_arg_fits(&slot[i], &inst.arg[i], why, sizeof why)) continue;
@@ -167,9 +180,11 @@ void ptx_emit(PtxKernel *k, const char *file, int line, PtxOp op, PtxArg guard, 
         return;
     }
     if (guard.kind == PTX_ARG_REG && guard.cls == PTX_PRED) inst.guard = (int)guard.first;
-    else if (guard.kind != PTX_ARG_NONE) ptx_error(k, "%s:%d: the guard of %s is not a predicate", base_name(file), line, info->name);
+    else if (guard.kind != PTX_ARG_NONE)
+        ptx_error(k, "%s:%d: the guard of %s is not a predicate", base_name(file), line, info->name);
     if (inst.guard >= 0 && (info->flags & PTX_FLAG_WARP))
-        ptx_error(k, "%s:%d: %s is executed by whole warps and takes no guard", base_name(file), line, info->name);
+        ptx_error(k, "%s:%d: %s is executed by whole warps and takes no guard", base_name(file), line,
+                  info->name);
     k->inst[k->n_inst++] = inst;
 }
 

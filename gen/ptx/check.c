@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* An error about one instruction, with the line of C or of text that it stands in. */
-__attribute__((format(printf, 3, 4))) static void fail_at(PtxKernel *k, const PtxInst *inst, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void fail_at(PtxKernel *k, const PtxInst *inst,
+                                                          const char *format, ...)
 {
     char what[PTX_MAX_ERROR];
     const char *name = ptx_op_info[inst->op].name;
@@ -24,7 +25,8 @@ static void check_target(PtxKernel *k, const PtxInst *inst)
     const PtxOpInfo *info = &ptx_op_info[inst->op];
     int needs = info->version, has = k->version;
     if (info->sm > k->sm) fail_at(k, inst, "needs sm_%d; the target is sm_%d", info->sm, k->sm);
-    if (needs > has) fail_at(k, inst, "needs PTX %d.%d; .version is %d.%d", needs / 10, needs % 10, has / 10, has % 10);
+    if (needs > has)
+        fail_at(k, inst, "needs PTX %d.%d; .version is %d.%d", needs / 10, needs % 10, has / 10, has % 10);
 }
 
 static void check_operands(PtxKernel *k, const PtxInst *inst)
@@ -34,9 +36,12 @@ static void check_operands(PtxKernel *k, const PtxInst *inst)
         const PtxArg *a = &inst->arg[i];
         bool reg = a->kind == PTX_ARG_REG || a->kind == PTX_ARG_MEM;
         if (reg && a->first + a->count > (uint32_t)k->reg_count[a->cls])
-            fail_at(k, inst, "operand %d: register %u of class %s is not declared", i + 1, a->first + a->count - 1, ptx_class_info[a->cls].name);
-        if (a->kind == PTX_ARG_PARAM && a->first >= (uint32_t)k->n_params) fail_at(k, inst, "operand %d: there is no parameter %u", i + 1, a->first);
-        if (a->kind == PTX_ARG_SHARED && !k->shared_align) fail_at(k, inst, "uses a shared array that the kernel has not");
+            fail_at(k, inst, "operand %d: register %u of class %s is not declared", i + 1,
+                    a->first + a->count - 1, ptx_class_info[a->cls].name);
+        if (a->kind == PTX_ARG_PARAM && a->first >= (uint32_t)k->n_params)
+            fail_at(k, inst, "operand %d: there is no parameter %u", i + 1, a->first);
+        if (a->kind == PTX_ARG_SHARED && !k->shared_align)
+            fail_at(k, inst, "uses a shared array that the kernel has not");
     }
 }
 
@@ -62,7 +67,9 @@ static void check_labels(PtxKernel *k)
     free(set);
 }
 
-typedef struct Written { unsigned char *of[PTX_N_CLASSES]; } Written;
+typedef struct Written {
+    unsigned char *of[PTX_N_CLASSES];
+} Written;
 
 static void check_read(PtxKernel *k, const Written *written, const PtxInst *inst, PtxClass cls, uint32_t reg)
 {
@@ -70,7 +77,8 @@ static void check_read(PtxKernel *k, const Written *written, const PtxInst *inst
     for (int i = 0; i < k->n_regs; i++) {
         const PtxRegs *r = &k->regs[i];
         if (r->cls != cls || reg < (uint32_t)r->first || reg >= (uint32_t)(r->first + r->count)) continue;
-        if (r->array) fail_at(k, inst, "reads %%%s%u before anything writes it", r->name, reg - (uint32_t)r->first);
+        if (r->array)
+            fail_at(k, inst, "reads %%%s%u before anything writes it", r->name, reg - (uint32_t)r->first);
         else fail_at(k, inst, "reads %%%s before anything writes it", r->name);
     }
 }
@@ -81,7 +89,8 @@ static void check_flow(PtxKernel *k)
 {
     Written written;
     bool ok = true;
-    for (int c = 0; c < PTX_N_CLASSES; c++) ok &= (written.of[c] = calloc((size_t)k->reg_count[c] + 1, 1)) != NULL;
+    for (int c = 0; c < PTX_N_CLASSES; c++)
+        ok &= (written.of[c] = calloc((size_t)k->reg_count[c] + 1, 1)) != NULL;
     if (!ok) ptx_error(k, "out of memory while checking a kernel");
     for (int i = 0; i < k->n_inst && !k->error[0]; i++) {
         const PtxInst *inst = &k->inst[i];
@@ -90,8 +99,10 @@ static void check_flow(PtxKernel *k)
         if (inst->guard >= 0) check_read(k, &written, inst, PTX_PRED, (uint32_t)inst->guard);
         for (int a = 0; a < inst->n_args; a++) {
             const PtxArg *arg = &inst->arg[a];
-            bool reads = arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && (slot[a].access & PTX_READ));
-            for (uint32_t r = 0; reads && r < arg->count; r++) check_read(k, &written, inst, arg->cls, arg->first + r);
+            bool reads =
+                arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && (slot[a].access & PTX_READ));
+            for (uint32_t r = 0; reads && r < arg->count; r++)
+                check_read(k, &written, inst, arg->cls, arg->first + r);
         }
         for (int a = 0; a < inst->n_args; a++)
             if (inst->arg[a].kind == PTX_ARG_REG && (slot[a].access & PTX_WRITE))
@@ -103,18 +114,22 @@ static void check_flow(PtxKernel *k)
 bool ptx_check(PtxKernel *k)
 {
     int target = ptx_target_version(k->sm, k->sm_suffix), needed = target;
-    if (!target) ptx_error(k, "sm_%d%.1s is not a target that tilesmith knows (it writes for sm_80 and later)", k->sm, &k->sm_suffix);
+    if (!target)
+        ptx_error(k, "sm_%d%.1s is not a target that tilesmith knows (it writes for sm_80 and later)", k->sm,
+                  &k->sm_suffix);
     for (int i = 0; i < k->n_inst; i++)
         if (ptx_op_info[k->inst[i].op].version > needed) needed = ptx_op_info[k->inst[i].op].version;
     if (!k->version) k->version = needed;
     if (k->version < target)
-        ptx_error(k, "target sm_%d needs PTX %d.%d; .version is %d.%d", k->sm, target / 10, target % 10, k->version / 10, k->version % 10);
+        ptx_error(k, "target sm_%d needs PTX %d.%d; .version is %d.%d", k->sm, target / 10, target % 10,
+                  k->version / 10, k->version % 10);
     for (int i = 0; i < k->n_inst && !k->error[0]; i++) {
         check_target(k, &k->inst[i]);
         check_operands(k, &k->inst[i]);
     }
     if (!k->error[0]) check_labels(k);
     if (!k->error[0]) check_flow(k);
-    if (!k->error[0] && (!k->n_inst || k->inst[k->n_inst - 1].op != PTX_RET)) ptx_error(k, "the kernel does not end with ret");
+    if (!k->error[0] && (!k->n_inst || k->inst[k->n_inst - 1].op != PTX_RET))
+        ptx_error(k, "the kernel does not end with ret");
     return !k->error[0];
 }

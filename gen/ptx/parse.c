@@ -192,7 +192,8 @@ static void parse_reg_name(Parser *s, PtxClass cls)
         return;
     }
     int64_t count = integer(s);
-    if (count < 1 || count > 65535) ptx_error(s->k, "line %d: %%%s<%lld> is not a register array", s->line, reg, (long long)count);
+    if (count < 1 || count > 65535)
+        ptx_error(s->k, "line %d: %%%s<%lld> is not a register array", s->line, reg, (long long)count);
     else ptx_regs(s->k, cls, reg, (int)count);
     expect(s, ">");
 }
@@ -284,7 +285,8 @@ static bool match_regs(Parser *s, const PtxSlot *slot, PtxArg *arg)
 static bool match_memory(Parser *s, const PtxSlot *slot, PtxArg *arg)
 {
     *arg = (PtxArg){.kind = PTX_ARG_MEM, .cls = (uint8_t)slot->cls, .count = 1};
-    return accept(s, "[") && match_reg(s, slot->cls, &arg->first) && match_offset(s, &arg->imm) && accept(s, "]");
+    return accept(s, "[") && match_reg(s, slot->cls, &arg->first) && match_offset(s, &arg->imm) &&
+           accept(s, "]");
 }
 
 static bool match_param(Parser *s, PtxArg *arg)
@@ -383,7 +385,10 @@ static void parse_guard(Parser *s, PtxInst *inst)
 static void append(Parser *s, const PtxInst *inst)
 {
     PtxArg args[PTX_MAX_ARGS + 1] = {PTX_NONE};
-    PtxArg guard = {.kind = inst->guard >= 0 ? PTX_ARG_REG : PTX_ARG_NONE, .cls = PTX_PRED, .count = 1, .first = (uint32_t)inst->guard};
+    PtxArg guard = {.kind = inst->guard >= 0 ? PTX_ARG_REG : PTX_ARG_NONE,
+                    .cls = PTX_PRED,
+                    .count = 1,
+                    .first = (uint32_t)inst->guard};
     memcpy(args + 1, inst->arg, sizeof inst->arg);
     ptx_emit(s->k, "line", inst->line, inst->op, guard, inst->guard_negate, inst->n_args, args);
     if (!failed(s)) s->k->inst[s->k->n_inst - 1].file = NULL;
@@ -408,8 +413,12 @@ static void parse_instruction(Parser *s)
     if (failed(s)) return;
     int shown = (int)strcspn(s->p, "\n");
     if (shown > 80) shown = 80;
-    if (like) ptx_error(s->k, "line %d: '%.*s' does not fit '%s' (or an operand is not declared)", s->line, shown, s->p, like);
-    else ptx_error(s->k, "line %d: '%.*s' is not in the PTX subset that tilesmith reads (docs/ptx-subset.md)", s->line, shown, s->p);
+    if (like)
+        ptx_error(s->k, "line %d: '%.*s' does not fit '%s' (or an operand is not declared)", s->line, shown,
+                  s->p, like);
+    else
+        ptx_error(s->k, "line %d: '%.*s' is not in the PTX subset that tilesmith reads (docs/ptx-subset.md)",
+                  s->line, shown, s->p);
 }
 
 static void parse_comment(Parser *s)

@@ -8,7 +8,7 @@
 typedef struct Text {
     char *at;
     size_t length, cap;
-    bool failed;                           /* out of memory */
+    bool failed;                          /* out of memory */
     const PtxRegs **owner[PTX_N_CLASSES]; /* the declaration of each register */
 } Text;
 
@@ -61,7 +61,8 @@ static void find_owners(Text *t, const PtxKernel *k)
         if (!t->owner[c]) t->failed = true;
     }
     for (int i = 0; i < k->n_regs && !t->failed; i++)
-        for (int j = 0; j < k->regs[i].count; j++) t->owner[k->regs[i].cls][k->regs[i].first + j] = &k->regs[i];
+        for (int j = 0; j < k->regs[i].count; j++)
+            t->owner[k->regs[i].cls][k->regs[i].first + j] = &k->regs[i];
 }
 
 static void put_reg(Text *t, PtxClass cls, uint32_t reg)
@@ -148,7 +149,8 @@ static void put_line(Text *t, const PtxKernel *k, const PtxInst *inst)
 static void put_version(Text *t, const PtxKernel *k)
 {
     char line[160];
-    snprintf(line, sizeof line, ".version %d.%d\n.target sm_%d%.1s\n.address_size 64\n\n", k->version / 10, k->version % 10, k->sm, &k->sm_suffix);
+    snprintf(line, sizeof line, ".version %d.%d\n.target sm_%d%.1s\n.address_size 64\n\n", k->version / 10,
+             k->version % 10, k->sm, &k->sm_suffix);
     put(t, line);
     if (!k->shared_align) return;
     snprintf(line, sizeof line, ".extern .shared .align %d .b8 smem[];\n\n", k->shared_align);
@@ -161,7 +163,8 @@ static void put_entry(Text *t, const PtxKernel *k)
     snprintf(line, sizeof line, ".visible .entry %s(\n", k->entry);
     put(t, line);
     for (int i = 0; i < k->n_params; i++) {
-        snprintf(line, sizeof line, "    .param %s %s%s\n", ptx_param_info[k->param[i].type].type, k->param[i].name, i + 1 < k->n_params ? "," : "");
+        snprintf(line, sizeof line, "    .param %s %s%s\n", ptx_param_info[k->param[i].type].type,
+                 k->param[i].name, i + 1 < k->n_params ? "," : "");
         put(t, line);
     }
     put(t, ")\n");

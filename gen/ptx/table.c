@@ -10,6 +10,7 @@
 #define ASYNC PTX_FLAG_ASYNC
 #define WARP  PTX_FLAG_WARP
 #define JUMP  PTX_FLAG_JUMP
+
 #define X(name, sm, version, flags, text, section) {#name, sm, version, flags, text, section},
 const PtxOpInfo ptx_op_info[PTX_N_OPS] = {PTX_OPS(X)};
 #undef X
@@ -25,7 +26,7 @@ const struct PtxParamInfo ptx_param_info[PTX_N_PARAM_TYPES] = {PTX_PARAM_TYPES(X
 
 int ptx_target_version(int sm, char suffix)
 {
-#define X(target_sm, target_suffix, version) \
+#define X(target_sm, target_suffix, version)                                                                 \
     if (sm == target_sm && suffix == target_suffix) return version;
     PTX_TARGETS(X)
 #undef X
@@ -43,8 +44,14 @@ const char *ptx_slot(const char *text, PtxSlot *slot)
 {
     *slot = (PtxSlot){.access = PTX_READ, .count = 1};
     text++; /* the % */
-    if (*text == '=') { slot->access = PTX_WRITE; text++; }
-    if (*text == '+') { slot->access = PTX_READ_WRITE; text++; }
+    if (*text == '=') {
+        slot->access = PTX_WRITE;
+        text++;
+    }
+    if (*text == '+') {
+        slot->access = PTX_READ_WRITE;
+        text++;
+    }
     switch (*text) {
     case '{':
         slot->kind = 'r';
@@ -61,9 +68,10 @@ const char *ptx_slot(const char *text, PtxSlot *slot)
         slot->lo = strtoll(text + 2, (char **)&text, 10);
         slot->hi = strtoll(text + 1, (char **)&text, 10);
         return text + 1;
-    case 'S': case 'Y': case 'L': case 'T':
-        slot->kind = *text;
-        return text + 1;
+    case 'S':
+    case 'Y':
+    case 'L':
+    case 'T': slot->kind = *text; return text + 1;
     default:
         slot->kind = *text >= 'a' ? 'r' : 'R';
         slot->cls = class_of_letter(*text);
@@ -79,10 +87,10 @@ int ptx_slots(PtxOp op, PtxSlot slot[PTX_MAX_ARGS])
 }
 
 static const char *const arg_kind_name[] = {
-    [PTX_ARG_NONE] = "nothing",           [PTX_ARG_REG] = "a register",
-    [PTX_ARG_IMM] = "an immediate",       [PTX_ARG_MEM] = "a memory operand",
-    [PTX_ARG_PARAM] = "a parameter",      [PTX_ARG_SPECIAL] = "a special register",
-    [PTX_ARG_SHARED] = "a shared array",  [PTX_ARG_LABEL] = "a label",
+    [PTX_ARG_NONE] = "nothing",          [PTX_ARG_REG] = "a register",
+    [PTX_ARG_IMM] = "an immediate",      [PTX_ARG_MEM] = "a memory operand",
+    [PTX_ARG_PARAM] = "a parameter",     [PTX_ARG_SPECIAL] = "a special register",
+    [PTX_ARG_SHARED] = "a shared array", [PTX_ARG_LABEL] = "a label",
     [PTX_ARG_TEXT] = "a text",
 };
 
@@ -132,7 +140,10 @@ bool ptx_arg_fits(const PtxSlot *slot, const PtxArg *arg, char *why, size_t why_
         break;
     case 'R': snprintf(why, why_bytes, "wants %%%c or an immediate, got %s", letter, given); break;
     case '[': snprintf(why, why_bytes, "wants %%[%c], got %s", letter, given); break;
-    case 'i': snprintf(why, why_bytes, "wants an immediate from %lld to %lld, got %s", (long long)slot->lo, (long long)slot->hi, given); break;
+    case 'i':
+        snprintf(why, why_bytes, "wants an immediate from %lld to %lld, got %s", (long long)slot->lo,
+                 (long long)slot->hi, given);
+        break;
     default: snprintf(why, why_bytes, "wants %s, got %s", arg_kind_name[wanted_kind(slot)], given); break;
     }
     return false;

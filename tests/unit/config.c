@@ -15,7 +15,9 @@ static void names(void)
         "mma_sm86_f16_64x64x32_w2x2_s3_biasbf16",
         "mma_sm89_f16_64x64x32_w2x2_s3_e_z_s_z_tanh_c3f000000_mul_add_mul",
     };
-    static const struct { const char *name, *why; } bad[] = {
+    static const struct {
+        const char *name, *why;
+    } bad[] = {
         {"", "starts with no back end"},
         {"mma", "is not an arch"},
         {"mma_sm75_f16_128x128x32_w2x4_s3", "'sm75' is not an arch"},
@@ -43,7 +45,8 @@ static void names(void)
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         bool parsed = gen_config_parse(bad[i].name, &config, &error);
-        if (!ok(!parsed && strstr(error.text, bad[i].why), "'%s' is refused: %s", bad[i].name, bad[i].why)) note("got: %s", error.text);
+        if (!ok(!parsed && strstr(error.text, bad[i].why), "'%s' is refused: %s", bad[i].name, bad[i].why))
+            note("got: %s", error.text);
     }
 }
 
@@ -52,12 +55,14 @@ static void refusal(const char *name, const char *why)
     GenConfig config;
     GenError error = {""};
     bool parsed = gen_config_parse(name, &config, &error), fits = parsed && gen_config_check(&config, &error);
-    if (!ok(parsed && !fits && strstr(error.text, why), "%s is refused: %s", name, why)) note("got: %s", error.text);
+    if (!ok(parsed && !fits && strstr(error.text, why), "%s is refused: %s", name, why))
+        note("got: %s", error.text);
 }
 
 static void refusals(void)
 {
-    refusal("mma_sm89_f16_128x128x64_w2x4_s4", "stages=4 of 128x128x64 needs 131072 B of shared memory; sm_89 allows 101376");
+    refusal("mma_sm89_f16_128x128x64_w2x4_s4",
+            "stages=4 of 128x128x64 needs 131072 B of shared memory; sm_89 allows 101376");
     refusal("mma_sm89_f32_128x128x32_w2x4_s3", "w cannot be f32");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_xf32_xcol", "treat it as strided both ways (xany)");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_wcol_vw2", "treat it as strided both ways (wany)");
@@ -90,7 +95,8 @@ static void listed(const GenArch *arch, GenType type)
     for (int i = 0; gen_listed(arch, type, i, &config); i++) {
         char name[GEN_MAX_NAME], *text, *again, *other;
         gen_config_name(&config, name);
-        ok(gen_config_parse(name, &back, &error) && memcmp(&config, &back, sizeof config) == 0, "%s parses back to an equal config", name);
+        ok(gen_config_parse(name, &back, &error) && memcmp(&config, &back, sizeof config) == 0,
+           "%s parses back to an equal config", name);
         if (!gen_config_check(&config, &error)) continue;
         if (!ok(gen_kernel(&config, &text, NULL, &error), "%s is written", name)) {
             note("%s", error.text);
@@ -117,17 +123,32 @@ static void choices(void)
     GenError error;
     for (int a = 0; a < gen_arch_count(); a++)
         for (int i = 0; i < 5 * 5 * 5; i++) {
-            GenProblem p = {.arch = gen_arch_at(a), .sm_count = 128, .m = sizes[i % 5], .n = sizes[i / 5 % 5], .k = sizes[i / 25]};
+            GenProblem p = {.arch = gen_arch_at(a),
+                            .sm_count = 128,
+                            .m = sizes[i % 5],
+                            .n = sizes[i / 5 % 5],
+                            .k = sizes[i / 25]};
             p.x_align_bytes = 16 >> i % 4;
             p.w_align_bytes = 16;
             p.y_align_bytes = 2;
             bool chosen = gen_choose(&p, &config, &error) && gen_config_check(&config, &error);
             bool honours = config.x_copy_bytes <= p.x_align_bytes && config.y_store_bytes == 2;
-            if (!chosen || !honours) ok(false, "%s %lldx%lldx%lld: a config that works is chosen", p.arch->name, (long long)p.m, (long long)p.n, (long long)p.k);
+            if (!chosen || !honours)
+                ok(false, "%s %lldx%lldx%lld: a config that works is chosen", p.arch->name, (long long)p.m,
+                   (long long)p.n, (long long)p.k);
         }
     ok(true, "each problem gets a config that works and that its alignment allows");
-    GenProblem p = {.arch = gen_arch_at(2), .sm_count = 128, .m = 64, .n = 64, .k = 64, .w = GEN_F32, .x_align_bytes = 16, .w_align_bytes = 16, .y_align_bytes = 16};
-    ok(!gen_choose(&p, &config, &error) && strstr(error.text, "w cannot be f32"), "what no config can do is refused: %s", error.text);
+    GenProblem p = {.arch = gen_arch_at(2),
+                    .sm_count = 128,
+                    .m = 64,
+                    .n = 64,
+                    .k = 64,
+                    .w = GEN_F32,
+                    .x_align_bytes = 16,
+                    .w_align_bytes = 16,
+                    .y_align_bytes = 16};
+    ok(!gen_choose(&p, &config, &error) && strstr(error.text, "w cannot be f32"),
+       "what no config can do is refused: %s", error.text);
 }
 
 int main(void)

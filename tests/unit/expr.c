@@ -16,11 +16,13 @@ static void reads(const char *text, const char *canonical, const GenExprInputs *
     }
     gen_expr_print(&e, printed, sizeof printed);
     is_str(printed, canonical, "its canonical text");
-    ok(gen_expr_name(&e, name, sizeof name) && gen_expr_from_name(name, &again, &error), "its name %s parses", name);
+    ok(gen_expr_name(&e, name, sizeof name) && gen_expr_from_name(name, &again, &error), "its name %s parses",
+       name);
     gen_expr_print(&again, back, sizeof back);
     is_str(back, canonical, "to the same expression");
     double got = gen_expr_eval(&e, in);
-    ok((isnan(got) && isnan(value)) || got == value || fabs(got - value) <= 1e-12 * fabs(value), "its value %.15g is %.15g", got, value);
+    ok((isnan(got) && isnan(value)) || got == value || fabs(got - value) <= 1e-12 * fabs(value),
+       "its value %.15g is %.15g", got, value);
 }
 
 static void refuses(const char *text, const char *why)
@@ -28,7 +30,8 @@ static void refuses(const char *text, const char *why)
     GenExpr e;
     GenError error = {""};
     bool parsed = gen_expr_parse(text, &e, &error);
-    if (!ok(!parsed && strstr(error.text, why), "'%s' is refused: %s", text, why)) note("got: %s", error.text);
+    if (!ok(!parsed && strstr(error.text, why), "'%s' is refused: %s", text, why))
+        note("got: %s", error.text);
 }
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
@@ -47,7 +50,8 @@ int main(void)
     reads("tanh(z)", "tanh(z)", &in, tanh(z));
     reads("silu(z)", "silu(z)", &in, z * sigmoid(z));
     reads("gelu(z)", "gelu(z)", &in, 0.5 * z * (1 + erf(z / sqrt(2))));
-    reads("gelu_tanh(z)", "gelu_tanh(z)", &in, 0.5 * z * (1 + tanh(sqrt(2 / M_PI) * (z + 0.044715 * z * z * z))));
+    reads("gelu_tanh(z)", "gelu_tanh(z)", &in,
+          0.5 * z * (1 + tanh(sqrt(2 / M_PI) * (z + 0.044715 * z * z * z))));
     reads("relu(-z)", "relu(-z)", &in, 0);
     reads("softplus(z)", "softplus(z)", &in, log1p(exp(z)));
     reads("mish(z)", "mish(z)", &in, z * tanh(log1p(exp(z))));

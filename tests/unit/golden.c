@@ -37,7 +37,8 @@ int main(void)
         snprintf(path, sizeof path, "ptx_out/%s.ptx", name);
         char *golden = read_file(path);
         if (!ok(gen_kernel(&config, &text, NULL, &error), "%s is written", name)) note("%s", error.text);
-        ok(golden && text && strcmp(golden, text) == 0, "%s is what the generator writes (make golden)", path);
+        ok(golden && text && strcmp(golden, text) == 0, "%s is what the generator writes (make golden)",
+           path);
         free(golden);
         free(text);
     }

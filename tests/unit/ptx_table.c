@@ -57,7 +57,8 @@ static void round_trip(PtxOp op, int turn)
     is_str(again, text, "%s, operands %d: print, parse, print is the identity", ptx_op_info[op].name, turn);
     if (op != PTX_BLANK) {
         const PtxInst *a = &k->inst[k->n_inst - 1], *b = &back->inst[back->n_inst - 1];
-        ok(back->n_inst && a->op == b->op && a->guard == b->guard && a->n_args == b->n_args, "%s: read as the same row", ptx_op_info[op].name);
+        ok(back->n_inst && a->op == b->op && a->guard == b->guard && a->n_args == b->n_args,
+           "%s: read as the same row", ptx_op_info[op].name);
     }
     free(text);
     free(again);
@@ -68,7 +69,8 @@ static void round_trip(PtxOp op, int turn)
 static void refuses(PtxKernel *k, const char *wanted, const char *what)
 {
     if (!k->error[0]) ptx_check(k);
-    if (!ok(strstr(k->error, wanted) != NULL, "refused: %s", what)) note("got: '%s', wanted '%s' in it", k->error, wanted);
+    if (!ok(strstr(k->error, wanted) != NULL, "refused: %s", what))
+        note("got: '%s', wanted '%s' in it", k->error, wanted);
     ptx_free(k);
 }
 
@@ -82,7 +84,8 @@ static void refusals_of_the_builder(void)
     emit(k, ADD_S32, at(r[PTX_B32], 0), at(r[PTX_B64], 0), imm(1));
     refuses(k, "ADD_S32 operand 2 wants %r, got %d", "an operand of another class");
     k = empty_kernel(r);
-    emit(k, MMA_F16, span(r[PTX_F32], 0, 4), span(r[PTX_B32], 0, 2), span(r[PTX_B32], 0, 2), span(r[PTX_F32], 0, 4));
+    emit(k, MMA_F16, span(r[PTX_F32], 0, 4), span(r[PTX_B32], 0, 2), span(r[PTX_B32], 0, 2),
+         span(r[PTX_F32], 0, 4));
     refuses(k, "MMA_F16 operand 2 wants %{4r}, got %{2r}", "a range of another length");
     k = empty_kernel(r);
     emit(k, ADD_S32, at(r[PTX_B32], 0), at(r[PTX_B32], 0));
@@ -138,34 +141,46 @@ static void refusals_of_the_checker(void)
 
 static void refusals_of_the_parser(void)
 {
-    static const struct { const char *text, *wanted; } bad[] = {
+    static const struct {
+        const char *text, *wanted;
+    } bad[] = {
         {"", "wants '.version'"},
         {".version 7.8\n.target compute_80\n", "wants a target sm_NN"},
-        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k(\n.param .s8 a)\n{\n ret;\n}", "line 5: wants a parameter type"},
-        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n  frobnicate %r1;\n ret;\n}", "line 6: 'frobnicate %r1;' is not in the PTX subset"},
-        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n  .reg .b32 %a;\n add.s32 %a, %a, %b;\n}", "line 7: 'add.s32 %a, %a, %b;' does not fit"},
+        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k(\n.param .s8 a)\n{\n ret;\n}",
+         "line 5: wants a parameter type"},
+        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n  frobnicate %r1;\n ret;\n}",
+         "line 6: 'frobnicate %r1;' is not in the PTX subset"},
+        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n  .reg .b32 %a;\n add.s32 "
+         "%a, %a, %b;\n}",
+         "line 7: 'add.s32 %a, %a, %b;' does not fit"},
         {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n  ret;\n", "wants '}'"},
-        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n ret;\n}\n.visible", "one kernel a file"},
-        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n .reg .b32 %a<0>;\n ret;\n}", "is not a register array"},
+        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n ret;\n}\n.visible",
+         "one kernel a file"},
+        {".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n .reg .b32 %a<0>;\n ret;\n}",
+         "is not a register array"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         PtxKernel *k = ptx_parse(bad[i].text);
-        if (!ok(strstr(k->error, bad[i].wanted) != NULL, "parser: %s", bad[i].wanted)) note("got: %s", k->error);
+        if (!ok(strstr(k->error, bad[i].wanted) != NULL, "parser: %s", bad[i].wanted))
+            note("got: %s", k->error);
         ptx_free(k);
     }
 }
 
 static void arrays_and_scalars(void)
 {
-    PtxKernel *k = ptx_parse(".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n"
-                             ".reg .b32 %a<12>, %a_b, %c1;\n mov.b32 %a11, 0; mov.b32 %c1, 1; // two on a line\n"
-                             " @!%p bra x;\n ret;\n}");
+    PtxKernel *k =
+        ptx_parse(".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n"
+                  ".reg .b32 %a<12>, %a_b, %c1;\n mov.b32 %a11, 0; mov.b32 %c1, 1; // two on a line\n"
+                  " @!%p bra x;\n ret;\n}");
     ok(strstr(k->error, "wants a declared predicate") != NULL, "a guard must be declared");
     ptx_free(k);
     k = ptx_parse(".version 7.8\n.target sm_89\n.address_size 64\n.visible .entry k()\n{\n"
-                  ".reg .b32 %a<12>, %a_b, %c1;\n mov.b32 %a11, 0; mov.b32 %c1, 1; // two on a line\n mov.b32 %a_b,\n   5;\nret;}");
+                  ".reg .b32 %a<12>, %a_b, %c1;\n mov.b32 %a11, 0; mov.b32 %c1, 1; // two on a line\n "
+                  "mov.b32 %a_b,\n   5;\nret;}");
     ok(!k->error[0], "free layout is read");
-    ok(k->inst[0].arg[0].first == 11 && k->inst[1].arg[0].first == 13, "array elements and scalars are told apart");
+    ok(k->inst[0].arg[0].first == 11 && k->inst[1].arg[0].first == 13,
+       "array elements and scalars are told apart");
     ptx_free(k);
 }
 
