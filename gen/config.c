@@ -48,17 +48,17 @@ void gen_config_default(const GenArch *arch, GenType type, GenConfig *config)
 
 /* ---- to a name ---- */
 
-static void append(char name[GEN_MAX_NAME], const char *text)
+static void append(char name[GEN_MAX_NAME], const char *token, const char *value)
 {
     size_t n = strlen(name);
-    snprintf(name + n, GEN_MAX_NAME - n, "_%s", text);
+    snprintf(name + n, GEN_MAX_NAME - n, "_%s%s", token, value);
 }
 
 static void append_number(char name[GEN_MAX_NAME], const char *token, int value)
 {
     char text[32];
-    snprintf(text, sizeof text, "%s%d", token, value);
-    append(name, text);
+    snprintf(text, sizeof text, "%d", value);
+    append(name, token, text);
 }
 
 static void append_epilogue(const GenConfig *c, char name[GEN_MAX_NAME])
@@ -67,9 +67,9 @@ static void append_epilogue(const GenConfig *c, char name[GEN_MAX_NAME])
     GenError error;
     char tokens[GEN_MAX_NAME] = "invalid";
     if (strcmp(c->epilogue, GEN_DEFAULT_EPILOGUE) == 0) return;
-    append(name, "e");
+    append(name, "e", "");
     if (gen_expr_parse(c->epilogue, &expr, &error)) gen_expr_name(&expr, tokens, sizeof tokens);
-    append(name, tokens);
+    append(name, tokens, "");
 }
 
 void gen_config_name(const GenConfig *c, char name[GEN_MAX_NAME])
@@ -77,19 +77,12 @@ void gen_config_name(const GenConfig *c, char name[GEN_MAX_NAME])
     snprintf(name, GEN_MAX_NAME, "%s_sm%d%.1s_%s_%dx%dx%d_w%dx%d_s%d", backend_name[c->backend], c->arch->sm,
              &c->arch->suffix, gen_type_name(c->w), c->tile_m, c->tile_n, c->tile_k, c->warps_m, c->warps_n,
              c->stages);
-    char text[32];
 #define X(token, member)                                                                                     \
-    if (c->member != c->w) {                                                                                 \
-        snprintf(text, sizeof text, token "%s", gen_type_name(c->member));                                   \
-        append(name, text);                                                                                  \
-    }
+    if (c->member != c->w) append(name, token, gen_type_name(c->member));
     TYPE_FIELDS(X)
 #undef X
 #define X(token, member)                                                                                     \
-    if (c->member != GEN_LAYOUT_ROW) {                                                                       \
-        snprintf(text, sizeof text, token "%s", gen_layout_name(c->member));                                 \
-        append(name, text);                                                                                  \
-    }
+    if (c->member != GEN_LAYOUT_ROW) append(name, token, gen_layout_name(c->member));
     LAYOUT_FIELDS(X)
 #undef X
 #define X(token, member, usual)                                                                              \

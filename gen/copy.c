@@ -249,35 +249,25 @@ static void load_chunk(Gemm *g, GenCopy *c, int pass, bool sized)
     }
 }
 
-/* Raw element i as fp32. */
-static PtxArg as_f32(Gemm *g, GenCopy *c, PtxArg raw, PtxArg scratch)
+/* A raw element as fp32. */
+static PtxArg as_f32(Gemm *g, const GenCopy *c, PtxArg raw, PtxArg scratch)
 {
-    PtxKernel *k = g->k;
     if (c->plan->type == GEN_F32) return raw;
-    if (c->plan->type == GEN_F16) {
-        emit(k, CVT_F32_F16, scratch, raw);
-        return scratch;
-    }
-    emit(k, MOV_B16, at(g->half_scratch, 0), imm(0)); /* bf16 is the upper half of an fp32 */
-    emit(k, MOV_B16, at(g->half_scratch, 1), raw);
-    emit(k, PACK_B32, g->bits_scratch, g->half_scratch);
-    emit(k, MOV_F32_BITS, scratch, g->bits_scratch);
+    gen_widen(g, c->plan->type, scratch, raw);
     return scratch;
 }
 
 /* Two neighbours, rounded to W's type, in one word. */
-static void round_pair(Gemm *g, GenCopy *c, PtxArg word, PtxArg pair)
+static void stage_pair(Gemm *g, const GenCopy *c, PtxArg word, PtxArg pair)
 {
-    PtxKernel *k = g->k;
     GenType to = g->p->config.w;
     if (c->plan->type == to) {
-        emit(k, PACK_B32, word, pair);
+        emit(g->k, PACK_B32, word, pair);
         return;
     }
     PtxArg low = as_f32(g, c, at(pair, 0), at(g->f32_scratch, 0)),
            high = as_f32(g, c, at(pair, 1), at(g->f32_scratch, 1));
-    if (to == GEN_F16) emit(k, CVT_F16X2_F32, word, high, low);
-    else emit(k, CVT_BF16X2_F32, word, high, low);
+    gen_round_pair(g, to, word, low, high);
 }
 
 /* ---- both ---- */
@@ -312,7 +302,7 @@ void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset, bool sized)
     for (int pass = 0; c->plan->staged && pass < c->plan->passes; pass++) {
         if (c->plan->shifted) shift_into_place(g, c, pass, sized);
         for (int i = 0; i < 4 && !c->plan->shifted; i++)
-            round_pair(g, c, at(g->word_scratch, i), span(c->raw, CHUNK_ELEMS * pass + 2 * i, 2));
+            stage_pair(g, c, at(g->word_scratch, i), span(c->raw, CHUNK_ELEMS * pass + 2 * i, 2));
         emit_if(g->k, guard_of(c, pass), ST_SHARED_V4_B32, place_of(c, pass, to, slot_offset),
                 g->word_scratch);
     }

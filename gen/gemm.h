@@ -4,6 +4,7 @@
  *     gemm_mma.c   the back end for mma.sync: fragments, pipeline
  *     copy.c       operands from global to shared memory
  *     layout.c     the swizzle of tiles in shared memory
+ *     convert.c    16-bit elements to and from fp32
  *     store.c      accumulator fragments -> bias -> epilogue -> y
  *     epilogue.c   the epilogue expression on fp32 registers
  */
@@ -48,6 +49,10 @@ void gen_gemm_mma(Gemm *g);
  * Equal to the TMA modes SWIZZLE_128B, _64B and _32B. PTX ISA 5.5.7 (swizzling modes).
  * Emits: at = row * row_bytes + 16 * (chunk ^ f(row)). */
 void gen_swizzled_offset(Gemm *g, int row_bytes, PtxArg at, PtxArg row, PtxArg chunk);
+
+/* convert.c: value = the fp32 of a b16 element; word = two fp32, each rounded once, to nearest even. */
+void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element);
+void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high);
 
 /* store.c: acc[(i * mma_n + j) * 4 ..] is the 16x8 mma tile (i, j) of this warp. Shared memory is free for it
  * when all warps have come here: it waits for that itself. */

@@ -63,11 +63,12 @@ static bool plan_warps(const GenConfig *c, GenPlan *p, GenError *error)
 }
 
 static int min_int(int a, int b) { return a < b ? a : b; }
+static bool power_of_2(int n) { return (n & (n - 1)) == 0; }
 
 /* The way of 16 rows of a warp tile through shared memory to y. */
 static bool plan_store(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    if (p->warp_n & (p->warp_n - 1))
+    if (!power_of_2(p->warp_n))
         return gen_fail(error, "tile_n=%d gives each of %d warps %d columns; that must be a power of 2",
                         c->tile_n, c->warps_n, p->warp_n);
     p->y_bytes = gen_type_bytes(c->y);
@@ -82,8 +83,6 @@ static bool plan_store(const GenConfig *c, GenPlan *p, GenError *error)
     p->y_buffer_bytes = 16 * p->y_pitch_bytes;
     return true;
 }
-
-static bool power_of_2(int n) { return (n & (n - 1)) == 0; }
 
 /* What the layout and the type of an operand ask of its copies and its tile. */
 static bool check_operand(const GenOperandPlan *o, const char *name, int tile, int warp_tile, GenError *error)

@@ -41,8 +41,8 @@ typedef struct Store {
     PtxArg part_step;              /* b64: when the columns of y have a stride: from part to part of a row */
     PtxArg ragged;                 /* predicate, of the block: the last column cuts a piece */
     PtxArg p_row, p_col, p_ragged;
-    PtxArg z, r, y;    /* f32[4] */
-    PtxArg half, word; /* b16[2], b32[4] */
+    PtxArg z, r, y; /* f32[4] */
+    PtxArg elem;    /* b16: one on its way */
 } Store;
 
 /* ---- addresses ---- */
@@ -67,8 +67,7 @@ static void declare(Store *s)
     s->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
     s->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
     if (s->p->epilogue.uses_r) s->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
-    s->half = ptx_regs(k, PTX_B16, "half", 2);
-    s->word = ptx_regs(k, PTX_B32, "word", 4);
+    s->elem = ptx_reg(k, PTX_B16, "elem");
 }
 
 /* row, col and what is left of y from there; `row` and `col` come in as places inside the warp tile. */
@@ -83,11 +82,15 @@ static void place(Store *s, PtxArg row, PtxArg col, PtxArg rows_left, PtxArg col
     emit(k, SUB_S32, cols_left, s->g->n, col);
 }
 
-/* at = base + row * pitch + col * bytes (or y's column stride), and step = rows * pitch, in bytes */
-static void matrix_place(Store *s, const char *name, PtxArg base, PtxArg pitch, PtxArg row, PtxArg col,
-                         int rows, PtxArg *at_, PtxArg *step)
+/* The parameters of y or r; col_stride is PTX_NONE where columns are adjacent. */
+typedef struct MatrixParams {
+    PtxArg base, pitch, col_stride;
+} MatrixParams;
+
+/* at = base + row * pitch + col * (bytes or column stride), and step = rows * pitch, in bytes */
+static void matrix_place(Store *s, const char *name, MatrixParams params, PtxArg row, PtxArg col, int rows,
+                         PtxArg *at_, PtxArg *step)
 {
-    bool strided = base.first == s->g->y_param.first && s->p->config.y_layout == GEN_LAYOUT_ANY;
     PtxKernel *k = s->k;
     char text[48];
     snprintf(text, sizeof text, "%s_row", name);
@@ -96,17 +99,17 @@ static void matrix_place(Store *s, const char *name, PtxArg base, PtxArg pitch, 
     *at_ = ptx_reg(k, PTX_B64, text);
     snprintf(text, sizeof text, "%s_%d_rows", name, rows);
     *step = ptx_reg(k, PTX_B64, text);
-    emit(k, LD_PARAM_B64, *at_, mem(base, 0));
-    emit(k, LD_PARAM_B64, *step, mem(pitch, 0));
+    emit(k, LD_PARAM_B64, *at_, mem(params.base, 0));
+    emit(k, LD_PARAM_B64, *step, mem(params.pitch, 0));
     emit(k, MUL_LO_S64, *step, *step, imm(s->p->y_bytes));
     emit(k, CVT_U64_U32, row64, row);
     emit(k, MAD_LO_S64, *at_, row64, *step, *at_);
     emit(k, MUL_LO_S64, *step, *step, imm(rows));
-    if (!strided) {
+    if (params.col_stride.kind == PTX_ARG_NONE) {
         emit(k, MAD_WIDE_U32, *at_, col, imm(s->p->y_bytes), *at_);
         return;
     }
-    emit(k, LD_PARAM_B64, s->part_step = ptx_reg(k, PTX_B64, "y_32_cols"), mem(s->g->csy_param, 0));
+    emit(k, LD_PARAM_B64, s->part_step = ptx_reg(k, PTX_B64, "y_32_cols"), mem(params.col_stride, 0));
     emit(k, MUL_LO_S64, s->part_step, s->part_step, imm(s->p->y_bytes));
     emit(k, CVT_U64_U32, row64, col);
     emit(k, MAD_LO_S64, *at_, row64, s->part_step, *at_);
@@ -135,7 +138,8 @@ static void fragment_places(Store *s)
     emit(k, MAD_LO_S32, s->stage_at, s->col, imm(s->p->y_bytes), s->stage_at);
     place(s, s->row, s->col, s->rows_left, s->cols_left);
     if (s->p->epilogue.uses_r)
-        matrix_place(s, "r", s->g->r_param, s->g->ldr_param, s->row, s->col, 8, &s->r_at, &s->r_step);
+        matrix_place(s, "r", (MatrixParams){s->g->r_param, s->g->ldr_param, PTX_NONE}, s->row, s->col, 8,
+                     &s->r_at, &s->r_step);
     s->piece_at = buffers;
 }
 
@@ -151,7 +155,8 @@ static void piece_places(Store *s)
     emit(k, MAD_LO_S32, s->piece_at, row, imm(p->y_pitch_bytes), s->piece_at);
     emit(k, MAD_LO_S32, s->piece_at, col, imm(p->y_bytes), s->piece_at);
     place(s, row, col, s->piece_rows, s->piece_cols);
-    matrix_place(s, "y", s->g->y_param, s->g->ldy_param, row, col, 32 / lanes, &s->y_at, &s->y_step);
+    matrix_place(s, "y", (MatrixParams){s->g->y_param, s->g->ldy_param, s->g->csy_param}, row, col,
+                 32 / lanes, &s->y_at, &s->y_step);
 }
 
 /* Whether the last column of y lies in this block's tile and cuts a piece. */
@@ -177,15 +182,9 @@ static void load_element(Store *s, GenType t, PtxArg value, PtxArg address, PtxA
         emit_if(k, p, LD_GLOBAL_F32, value, address);
         return;
     }
-    emit(k, MOV_B16, at(s->half, 1), imm(0));
-    emit_if(k, p, LD_GLOBAL_B16, at(s->half, 1), address);
-    if (t == GEN_F16) {
-        emit(k, CVT_F32_F16, value, at(s->half, 1));
-    } else { /* bf16 is the upper half of an fp32 */
-        emit(k, MOV_B16, at(s->half, 0), imm(0));
-        emit(k, PACK_B32, at(s->word, 0), span(s->half, 0, 2));
-        emit(k, MOV_F32_BITS, value, at(s->word, 0));
-    }
+    emit(k, MOV_B16, s->elem, imm(0));
+    emit_if(k, p, LD_GLOBAL_B16, s->elem, address);
+    gen_widen(s->g, t, value, s->elem);
 }
 
 /* A null bias is a bias of zeros. */
@@ -218,9 +217,8 @@ static void stage_pair(Store *s, PtxArg low, PtxArg high, int buffer, int half, 
         emit(s->k, ST_SHARED_V2_F32, to, span(low, 0, 2));
         return;
     }
-    if (p->config.y == GEN_F16) emit(s->k, CVT_F16X2_F32, at(s->word, 0), high, low);
-    else emit(s->k, CVT_BF16X2_F32, at(s->word, 0), high, low);
-    emit(s->k, ST_SHARED_B32, to, at(s->word, 0));
+    gen_round_pair(s->g, p->config.y, at(s->g->word_scratch, 0), low, high);
+    emit(s->k, ST_SHARED_B32, to, at(s->g->word_scratch, 0));
 }
 
 static void load_residual(Store *s, int e, int col)
@@ -259,22 +257,23 @@ static void stage_rows(Store *s, int i)
 static void copy_piece(Store *s, PtxArg p, PtxArg to, PtxArg from)
 {
     PtxKernel *k = s->k;
+    PtxArg word = s->g->word_scratch;
     switch (s->p->y_piece_bytes) {
     case 16:
-        emit(k, LD_SHARED_V4_B32, span(s->word, 0, 4), from);
-        emit_if(k, p, ST_GLOBAL_V4_B32, to, span(s->word, 0, 4));
+        emit(k, LD_SHARED_V4_B32, span(word, 0, 4), from);
+        emit_if(k, p, ST_GLOBAL_V4_B32, to, span(word, 0, 4));
         break;
     case 8:
-        emit(k, LD_SHARED_V2_B32, span(s->word, 0, 2), from);
-        emit_if(k, p, ST_GLOBAL_V2_B32, to, span(s->word, 0, 2));
+        emit(k, LD_SHARED_V2_B32, span(word, 0, 2), from);
+        emit_if(k, p, ST_GLOBAL_V2_B32, to, span(word, 0, 2));
         break;
     case 4:
-        emit(k, LD_SHARED_B32, at(s->word, 0), from);
-        emit_if(k, p, ST_GLOBAL_B32, to, at(s->word, 0));
+        emit(k, LD_SHARED_B32, at(word, 0), from);
+        emit_if(k, p, ST_GLOBAL_B32, to, at(word, 0));
         break;
     case 2:
-        emit(k, LD_SHARED_B16, at(s->half, 0), from);
-        emit_if(k, p, ST_GLOBAL_B16, to, at(s->half, 0));
+        emit(k, LD_SHARED_B16, s->elem, from);
+        emit_if(k, p, ST_GLOBAL_B16, to, s->elem);
         break;
     }
 }
@@ -283,24 +282,24 @@ static void copy_piece(Store *s, PtxArg p, PtxArg to, PtxArg from)
 static void copy_cut_piece(Store *s, PtxArg to, PtxArg from, int col)
 {
     PtxKernel *k = s->k;
+    PtxArg word = s->g->word_scratch;
     int elems = s->p->y_piece_elems, bytes = s->p->y_bytes;
     emit(k, SETP_LT_AND_S32, s->p_ragged, s->piece_cols, imm(col + elems), s->p_row);
     for (int e = 0; e < elems - 1; e++) {
         PtxArg to_element = mem(to, to.imm + e * bytes), from_element = mem(from, from.imm + e * bytes);
         emit(k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(col + e), s->p_ragged);
-        if (bytes == 4) emit(k, LD_SHARED_B32, at(s->word, 0), from_element);
-        else emit(k, LD_SHARED_B16, at(s->half, 0), from_element);
-        if (bytes == 4) emit_if(k, s->p_col, ST_GLOBAL_B32, to_element, at(s->word, 0));
-        else emit_if(k, s->p_col, ST_GLOBAL_B16, to_element, at(s->half, 0));
+        if (bytes == 4) emit(k, LD_SHARED_B32, at(word, 0), from_element);
+        else emit(k, LD_SHARED_B16, s->elem, from_element);
+        if (bytes == 4) emit_if(k, s->p_col, ST_GLOBAL_B32, to_element, at(word, 0));
+        else emit_if(k, s->p_col, ST_GLOBAL_B16, to_element, s->elem);
     }
 }
 
 /* Where this lane's piece of part `part` of a row goes. */
 static PtxArg part_of_row(Store *s, int part)
 {
-    bool strided = s->p->config.y_layout == GEN_LAYOUT_ANY;
     PtxArg at_ = s->g->wide_scratch;
-    if (!strided || part == 0) return mem(s->y_at, part * 32 * s->p->y_piece_bytes);
+    if (s->part_step.kind == PTX_ARG_NONE || part == 0) return mem(s->y_at, part * 32 * s->p->y_piece_bytes);
     emit(s->k, ADD_S64, at_, part == 1 ? s->y_at : at_, s->part_step);
     return mem(at_, 0);
 }

@@ -237,6 +237,14 @@ static bool find_tensor(Span name, RtTensor *tensor)
     return false;
 }
 
+/* Takes "x=" off the front of a word, for any tensor. */
+static bool take_tensor(Span *word, RtTensor *tensor)
+{
+    bool equals;
+    Span name = cut(word, '=', &equals);
+    return equals && find_tensor(name, tensor);
+}
+
 static ts_dtype find_dtype(Span name)
 {
 #define X(dtype, number, text, bytes)                                                                        \
@@ -250,10 +258,8 @@ static ts_status read_types(RtHeader *h, Span v)
 {
     Span rest = v, word;
     while (next_word(&rest, &word)) {
-        bool equals;
         RtTensor tensor;
-        Span name = cut(&word, '=', &equals);
-        if (!equals || !find_tensor(name, &tensor))
+        if (!take_tensor(&word, &tensor))
             return bad("types", v, "it must read like x=f16 w=f16 bias=f16 y=f16");
         h->type[tensor] = find_dtype(word);
         if (!h->type[tensor])
@@ -272,11 +278,9 @@ static ts_status read_align(RtHeader *h, Span v)
     Span rest = v, word;
     for (int i = 0; i < RT_N_TENSORS; i++) h->align_bytes[i] = rt_dtype_bytes(h->type[i]);
     while (next_word(&rest, &word)) {
-        bool equals;
         RtTensor tensor;
         int64_t bytes;
-        Span name = cut(&word, '=', &equals);
-        if (!equals || !find_tensor(name, &tensor)) return bad("align", v, "it must read like x=16 w=16 y=4");
+        if (!take_tensor(&word, &tensor)) return bad("align", v, "it must read like x=16 w=16 y=4");
         if (!span_int(word, h->align_bytes[tensor], MAX_ALIGN_BYTES, &bytes) || (bytes & (bytes - 1)))
             return bad("align", v, "an alignment must be a power of 2 and no less than an element");
         h->align_bytes[tensor] = (int)bytes;
@@ -293,11 +297,9 @@ static ts_status read_layout(RtHeader *h, Span v)
     } strided[] = {{RT_TENSOR_x, RT_PARAM_csx}, {RT_TENSOR_w, RT_PARAM_csw}, {RT_TENSOR_y, RT_PARAM_csy}};
     Span rest = v, word;
     while (next_word(&rest, &word)) {
-        bool equals, known = false;
+        bool known = false;
         RtTensor tensor;
-        Span name = cut(&word, '=', &equals);
-        if (!equals || !find_tensor(name, &tensor))
-            return bad("layout", v, "it must read like x=row w=row y=row");
+        if (!take_tensor(&word, &tensor)) return bad("layout", v, "it must read like x=row w=row y=row");
 #define X(layout_, number, text)                                                                             \
     if (span_is(word, text)) h->layout[tensor] = layout_, known = true;
         TS_LAYOUTS(X)

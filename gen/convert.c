@@ -1,0 +1,21 @@
+/* convert.c: the 16-bit element types to and from fp32, on registers. */
+#include "gen/gemm.h"
+
+void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element)
+{
+    PtxKernel *k = g->k;
+    if (type == GEN_F16) {
+        emit(k, CVT_F32_F16, value, element);
+        return;
+    }
+    emit(k, MOV_B16, at(g->half_scratch, 0), imm(0)); /* bf16 is the upper half of an fp32 */
+    emit(k, MOV_B16, at(g->half_scratch, 1), element);
+    emit(k, PACK_B32, g->bits_scratch, g->half_scratch);
+    emit(k, MOV_F32_BITS, value, g->bits_scratch);
+}
+
+void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high)
+{
+    if (type == GEN_F16) emit(g->k, CVT_F16X2_F32, word, high, low);
+    else emit(g->k, CVT_BF16X2_F32, word, high, low);
+}
