@@ -6,12 +6,12 @@
 #include <string.h>
 
 /* Options that are numbers of a configuration. */
-#define NUMBER_CHOICES(X)         \
-    X(STAGES, stages)             \
-    X(GROUP_M, group_m)           \
-    X(X_COPY_BYTES, x_copy_bytes) \
-    X(W_COPY_BYTES, w_copy_bytes) \
-    X(Y_STORE, y_store_bytes)     \
+#define NUMBER_CHOICES(X)                                                                                    \
+    X(STAGES, stages)                                                                                        \
+    X(GROUP_M, group_m)                                                                                      \
+    X(X_COPY_BYTES, x_copy_bytes)                                                                            \
+    X(W_COPY_BYTES, w_copy_bytes)                                                                            \
+    X(Y_STORE, y_store_bytes)                                                                                \
     X(MIN_BLOCKS, min_blocks)
 
 static int unknown_arch(const Options *o)
@@ -44,7 +44,7 @@ int choose_fields(const Options *o, GenConfig *config)
                 (!given(o, OPT_WARPS) || gen_config_set_warps(config, o->text[OPT_WARPS], &error)) &&
                 (!given(o, OPT_EPILOGUE) || gen_config_set_epilogue(config, o->text[OPT_EPILOGUE], &error));
     if (!good) return usage(o->command->name, "%s", error.text);
-#define X(id, member) \
+#define X(id, member)                                                                                        \
     if (given(o, OPT_##id)) config->member = o->number[OPT_##id];
     NUMBER_CHOICES(X)
 #undef X
@@ -65,4 +65,21 @@ int choose_config(const Options *o, GenConfig *config)
     if (arch) config->arch = arch;
     if (given(o, OPT_DTYPE)) config->x = config->w = config->bias = config->y = type;
     return choose_fields(o, config);
+}
+
+int check_epilogue(const Options *o)
+{
+    GenConfig config;
+    GenError error;
+    if (!given(o, OPT_EPILOGUE) || gen_config_set_epilogue(&config, o->text[OPT_EPILOGUE], &error))
+        return EXIT_OK;
+    return usage(o->command->name, "%s", error.text);
+}
+
+int choose_device(const Options *o, const char **which)
+{
+    const char *d = given(o, OPT_DEVICE) ? o->text[OPT_DEVICE] : "auto";
+    *which = d;
+    if (strcmp(d, "auto") == 0 || strcmp(d, "gpu") == 0 || strcmp(d, "emu") == 0) return EXIT_OK;
+    return usage(o->command->name, "--device '%s' is not known; write auto, gpu or emu", d);
 }

@@ -22,6 +22,7 @@ static const OptionId takes[] = {
 
 typedef struct BenchRun {
     const Options *o;
+    const char *which; /* device */
     Device device;
     Shape *shape;
     int n_shapes;
@@ -50,22 +51,11 @@ typedef struct Row {
 static int read_config_option(BenchRun *b)
 {
     const Options *o = b->o;
-    GenConfig unused;
-    GenError error;
     b->all = given(o, OPT_CONFIG) && strcmp(o->text[OPT_CONFIG], "all") == 0;
     if (given(o, OPT_ARCH) && !b->all)
         return usage(o->command->name, "--arch says which list --config all takes; leave it out");
     if (given(o, OPT_CONFIG) && !b->all) return choose_config(o, &b->pinned);
-    if (given(o, OPT_EPILOGUE) && !gen_config_set_epilogue(&unused, o->text[OPT_EPILOGUE], &error))
-        return usage(o->command->name, "%s", error.text);
-    return EXIT_OK;
-}
-
-static int read_device_option(const Options *o)
-{
-    const char *d = o->text[OPT_DEVICE];
-    bool known = !d || strcmp(d, "auto") == 0 || strcmp(d, "gpu") == 0 || strcmp(d, "emu") == 0;
-    return known ? EXIT_OK : usage(o->command->name, "--device '%s' is not known; write auto, gpu or emu", d);
+    return check_epilogue(o);
 }
 
 static int read_options(BenchRun *b)
@@ -75,7 +65,7 @@ static int read_options(BenchRun *b)
     b->s = given(o, OPT_SCALE) ? (float)o->real[OPT_SCALE] : 2;
     b->t = (float)o->real[OPT_T];
     int status = given(o, OPT_SHAPE) ? EXIT_OK : usage(o->command->name, "--shape MxNxK is missing");
-    if (!status) status = read_device_option(o);
+    if (!status) status = choose_device(o, &b->which);
     if (!status) status = choose_arch(o, &b->arch);
     if (!status) status = choose_type(o, GEN_F16, &b->type);
     if (!status) status = read_config_option(b);
@@ -117,17 +107,13 @@ static void print_csv(const BenchRun *b, const char *shape, const Row *r)
         printf(",%s,%d,%d,%d,%.3f,%.3f,%.3f,%.1f,%.1f", t->graph ? "graph" : "events", t->calls, t->replays,
                b->rotation.sets, t->us, t->us_p10, t->us_p90, flops_of(b->rotation.shape) / t->us / 1e6,
                rotation_call_bytes(&b->rotation) / t->us / 1e3);
-    else
-        printf(",,,,,,,,,");
+    else printf(",,,,,,,,,");
     if (r->kernel)
         printf(",%d,%d,%d,%d", r->info.registers, r->info.local_bytes, r->info.smem_bytes,
                r->info.blocks_per_sm);
-    else
-        printf(",,,,");
-    if (r->measured)
-        printf(",%.2e,ok,\n", r->rel_err);
-    else
-        printf(",,failed,"), print_quoted(r->error.text), putchar('\n');
+    else printf(",,,,");
+    if (r->measured) printf(",%.2e,ok,\n", r->rel_err);
+    else printf(",,failed,"), print_quoted(r->error.text), putchar('\n');
 }
 
 static void print_line(const BenchRun *b, const char *shape, const Row *r)
@@ -148,10 +134,8 @@ static void print_row(const BenchRun *b, const Row *r)
 {
     char shape[SHAPE_MAX_TEXT];
     shape_print(b->rotation.shape, shape);
-    if (b->csv)
-        print_csv(b, shape, r);
-    else
-        print_line(b, shape, r);
+    if (b->csv) print_csv(b, shape, r);
+    else print_line(b, shape, r);
     fflush(stdout);
 }
 
@@ -167,7 +151,7 @@ static bool launch_first(void *context, Error *error)
     const Call *call = context;
     ts_linear_args args = rotation_args(&call->b->rotation, 0);
     args.s = call->b->s, args.t = call->b->t;
-    return ts_kernel_launch(call->kernel, &args, NULL) == TS_OK || refuse(error, "%s", ts_last_error());
+    return device_check(ts_kernel_launch(call->kernel, &args, NULL), error);
 }
 
 static bool check_result(BenchRun *b, Row *r)
@@ -188,10 +172,7 @@ static bool check_result(BenchRun *b, Row *r)
 static void measure_row(BenchRun *b, Row *r)
 {
     r->info.struct_size = sizeof r->info;
-    if (ts_kernel_get_info(r->kernel, &r->info)) {
-        refuse(&r->error, "%s", ts_last_error());
-        return;
-    }
+    if (!device_check(ts_kernel_get_info(r->kernel, &r->info), &r->error)) return;
     snprintf(r->config, sizeof r->config, "%s", r->info.config);
     r->fits = rotation_fits(b->rotation.shape, &r->info);
     if (!r->fits) {
@@ -203,25 +184,13 @@ static void measure_row(BenchRun *b, Row *r)
     if (r->measured) b->some_measured = true;
 }
 
-static bool load_config(const BenchRun *b, const GenConfig *config, ts_kernel **kernel, Error *error)
-{
-    GenError gen_error;
-    char *text;
-    size_t bytes;
-    if (!gen_config_check(config, &gen_error) || !gen_kernel(config, &text, &bytes, &gen_error))
-        return refuse(error, "%s", gen_error.text);
-    ts_status status = ts_kernel_load(b->device.context, text, bytes, kernel);
-    free(text);
-    return status == TS_OK || refuse(error, "%s", ts_last_error());
-}
-
 /* Under --config all, what does not fit the problem is no row. */
 static void bench_config(BenchRun *b, const GenConfig *config)
 {
     Row r = {.fits = true};
     ts_kernel *kernel = NULL;
     gen_config_name(config, r.config);
-    if (load_config(b, config, &kernel, &r.error)) {
+    if (device_load(&b->device, config, &kernel, &r.error)) {
         r.kernel = kernel;
         measure_row(b, &r);
     }
@@ -242,10 +211,7 @@ static void bench_choice(BenchRun *b)
     args.y = ts_matrix_make(0, s.n, type);
     args.bias_dtype = type;
     args.epilogue = b->o->text[OPT_EPILOGUE];
-    if (ts_linear_prepare(b->device.context, &args, &r.kernel) == TS_OK)
-        measure_row(b, &r);
-    else
-        refuse(&r.error, "%s", ts_last_error());
+    if (device_check(ts_linear_prepare(b->device.context, &args, &r.kernel), &r.error)) measure_row(b, &r);
     print_row(b, &r);
 }
 
@@ -253,13 +219,10 @@ static void bench_choice(BenchRun *b)
 
 static bool bench_listed(BenchRun *b, Error *error)
 {
-    const ts_device_info *d = &b->device.info;
-    const GenArch *arch = b->arch ? b->arch : gen_arch_for_device(d->compute_major, d->compute_minor);
+    const GenArch *arch = device_arch(&b->device, b->arch, error);
     GenConfig config;
     GenError gen_error;
-    if (!arch)
-        return refuse(error, "%s is sm_%d%d; tilesmith's kernels need sm_80 or newer", d->name,
-                      d->compute_major, d->compute_minor);
+    if (!arch) return false;
     for (int i = 0; gen_listed(arch, b->type, i, &config); i++) {
         if (given(b->o, OPT_EPILOGUE) &&
             !gen_config_set_epilogue(&config, b->o->text[OPT_EPILOGUE], &gen_error))
@@ -271,19 +234,15 @@ static bool bench_listed(BenchRun *b, Error *error)
 
 static bool bench_shapes(BenchRun *b, Error *error)
 {
-    const char *which = given(b->o, OPT_DEVICE) ? b->o->text[OPT_DEVICE] : "auto";
-    bool good = device_open(b->o->command->name, which, &b->device, error);
+    bool good = device_open(b->o->command->name, b->which, &b->device, error);
     if (!good) return false;
     if (!b->csv) printf("# on %s\n", b->device.info.name);
     print_head(b);
     for (int i = 0; i < b->n_shapes && good; i++) {
         b->rotation = (Rotation){.context = b->device.context, .shape = b->shape[i]};
-        if (b->all)
-            good = bench_listed(b, error);
-        else if (given(b->o, OPT_CONFIG))
-            bench_config(b, &b->pinned);
-        else
-            bench_choice(b);
+        if (b->all) good = bench_listed(b, error);
+        else if (given(b->o, OPT_CONFIG)) bench_config(b, &b->pinned);
+        else bench_choice(b);
         rotation_free(&b->rotation);
     }
     return good;

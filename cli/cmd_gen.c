@@ -33,8 +33,7 @@ static bool write_kernel(const GenConfig *config, const char *output, Error *err
     size_t bytes;
     GenError gen_error;
     gen_config_name(config, name);
-    if (!gen_config_check(config, &gen_error) || !gen_kernel(config, &text, &bytes, &gen_error))
-        return refuse(error, "%s", gen_error.text);
+    if (!gen_kernel(config, &text, &bytes, &gen_error)) return refuse(error, "%s", gen_error.text);
     bool good = true;
     if (is_directory_name(output)) {
         good = path_in(output, name, path, sizeof path) || refuse(error, "the path %s is too long", output);

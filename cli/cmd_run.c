@@ -32,6 +32,7 @@ static const OptionId file_option[N_OPERANDS] = {
 
 typedef struct Run {
     const Options *o;
+    const char *which; /* device */
     Device device;
     Shape *shape;
     int n_shapes;
@@ -71,31 +72,15 @@ static int refuse_combinations(const Run *run)
     return EXIT_OK;
 }
 
-static int read_device_option(const Options *o)
-{
-    const char *d = o->text[OPT_DEVICE];
-    bool known = !d || strcmp(d, "auto") == 0 || strcmp(d, "gpu") == 0 || strcmp(d, "emu") == 0;
-    return known ? EXIT_OK : usage(o->command->name, "--device '%s' is not known; write auto, gpu or emu", d);
-}
-
-static int read_epilogue_option(const Options *o)
-{
-    GenConfig config;
-    GenError error;
-    if (!given(o, OPT_EPILOGUE) || gen_config_set_epilogue(&config, o->text[OPT_EPILOGUE], &error))
-        return EXIT_OK;
-    return usage(o->command->name, "%s", error.text);
-}
-
 static int read_options(Run *run)
 {
     const Options *o = run->o;
     run->from_files = given(o, OPT_X_FILE) || given(o, OPT_W_FILE);
     int status = refuse_combinations(run);
-    if (!status) status = read_device_option(o);
+    if (!status) status = choose_device(o, &run->which);
     if (!status) status = choose_arch(o, &run->arch);
     if (!status) status = choose_type(o, GEN_F16, &run->type);
-    if (!status) status = read_epilogue_option(o);
+    if (!status) status = check_epilogue(o);
     if (!status && given(o, OPT_CONFIG)) status = choose_config(o, &run->pinned);
     if (!status && given(o, OPT_SHAPE)) status = shapes_read(o, 0, &run->shape, &run->n_shapes);
     return status;
@@ -165,31 +150,16 @@ static int row_alignment(GenType type, int64_t elements)
 
 static bool choose(const Run *run, Shape s, GenConfig *config, Error *error)
 {
-    const ts_device_info *d = &run->device.info;
-    const GenArch *arch = run->arch ? run->arch : gen_arch_for_device(d->compute_major, d->compute_minor);
+    const GenArch *arch = device_arch(&run->device, run->arch, error);
     GenType type = run->type;
     GenError gen_error;
-    if (!arch)
-        return refuse(error, "%s is sm_%d%d; tilesmith's kernels need sm_80 or newer", d->name,
-                      d->compute_major, d->compute_minor);
-    GenProblem problem = {.arch = arch, .sm_count = d->sm_count, .m = s.m, .n = s.n, .k = s.k};
+    if (!arch) return false;
+    GenProblem problem = {.arch = arch, .sm_count = run->device.info.sm_count, .m = s.m, .n = s.n, .k = s.k};
     problem.x = problem.w = problem.bias = problem.y = type;
     problem.x_align_bytes = problem.w_align_bytes = row_alignment(type, s.k);
     problem.y_align_bytes = row_alignment(type, s.n);
     problem.epilogue = run->o->text[OPT_EPILOGUE];
     return gen_choose(&problem, config, &gen_error) || refuse(error, "%s", gen_error.text);
-}
-
-static bool generate_and_load(const Run *run, const GenConfig *config, ts_kernel **kernel, Error *error)
-{
-    GenError gen_error;
-    char *text;
-    size_t bytes;
-    if (!gen_config_check(config, &gen_error) || !gen_kernel(config, &text, &bytes, &gen_error))
-        return refuse(error, "%s", gen_error.text);
-    ts_status status = ts_kernel_load(run->device.context, text, bytes, kernel);
-    free(text);
-    return status == TS_OK || refuse(error, "%s", ts_last_error());
 }
 
 static bool load_file(const Run *run, const char *path, ts_kernel **kernel, Error *error)
@@ -205,7 +175,7 @@ static bool load_kernel(const Run *run, Shape shape, ts_kernel **kernel, Error *
     GenConfig config = run->pinned;
     if (given(run->o, OPT_KERNEL)) return load_file(run, run->o->text[OPT_KERNEL], kernel, error);
     if (!given(run->o, OPT_CONFIG) && !choose(run, shape, &config, error)) return false;
-    return generate_and_load(run, &config, kernel, error);
+    return device_load(&run->device, &config, kernel, error);
 }
 
 /* ---- one problem ---- */
@@ -315,9 +285,8 @@ static bool run_shape(Run *run, Shape shape, Error *error)
 
 static bool run_all(Run *run, Error *error)
 {
-    const char *which = given(run->o, OPT_DEVICE) ? run->o->text[OPT_DEVICE] : "auto";
     if (run->from_files && !read_arrays(run, error)) return false;
-    if (!device_open(run->o->command->name, which, &run->device, error)) return false;
+    if (!device_open(run->o->command->name, run->which, &run->device, error)) return false;
     for (int i = 0; i < run->n_shapes; i++)
         if (!run_shape(run, run->shape[i], error)) return false;
     return true;

@@ -18,5 +18,9 @@ int choose_type(const Options *o, GenType usual, GenType *type);
 int choose_config(const Options *o, GenConfig *config);
 /* Changes the fields that options give, other than arch and types. */
 int choose_fields(const Options *o, GenConfig *config);
+/* Checks --epilogue, where no configuration is at hand yet. */
+int check_epilogue(const Options *o);
+/* auto, gpu or emu, as device_open takes it; auto if --device is not given. */
+int choose_device(const Options *o, const char **which);
 
 #endif

@@ -1,8 +1,9 @@
-/* device.c: opening a device. To the runtime the emulator is a driver library like any other: here is the
- * only place that knows where it lies. */
+/* device.c: opening a device, and kernels on it. To the runtime the emulator is a driver library like any
+ * other: here is the only place that knows where it lies. */
 #include "cli/device.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,4 +62,39 @@ void device_close(Device *device)
 {
     ts_context_destroy(device->context);
     device->context = NULL;
+}
+
+bool device_check(ts_status status, Error *error)
+{
+    return status == TS_OK || refuse(error, "%s", ts_last_error());
+}
+
+/* ---- kernels for it ---- */
+
+GenType device_type(ts_dtype dtype)
+{
+    GenType type = GEN_F32;
+    gen_type_parse(ts_dtype_name(dtype), &type);
+    return type;
+}
+
+const GenArch *device_arch(const Device *device, const GenArch *named, Error *error)
+{
+    const ts_device_info *d = &device->info;
+    const GenArch *arch = named ? named : gen_arch_for_device(d->compute_major, d->compute_minor);
+    if (!arch)
+        refuse(error, "%s is sm_%d%d; tilesmith's kernels need sm_80 or newer", d->name, d->compute_major,
+               d->compute_minor);
+    return arch;
+}
+
+bool device_load(const Device *device, const GenConfig *config, ts_kernel **kernel, Error *error)
+{
+    GenError gen_error;
+    char *text;
+    size_t bytes;
+    if (!gen_kernel(config, &text, &bytes, &gen_error)) return refuse(error, "%s", gen_error.text);
+    ts_status status = ts_kernel_load(device->context, text, bytes, kernel);
+    free(text);
+    return device_check(status, error);
 }

@@ -9,6 +9,7 @@
  * the same calls are enqueued between the events, which adds the gaps between launches: the result says so.
  */
 #include "cli/measure.h"
+#include "cli/device.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,17 +28,12 @@ typedef struct Bench {
     int calls;
 } Bench;
 
-static bool check(ts_status status, Error *error)
-{
-    return status == TS_OK || refuse(error, "%s", ts_last_error());
-}
-
 static bool enqueue(const Bench *b, int calls, Error *error)
 {
     for (int i = 0; i < calls; i++) {
         ts_linear_args args = rotation_args(b->rotation, i);
         args.s = b->s, args.t = b->t;
-        if (!check(ts_kernel_launch(b->kernel, &args, b->stream), error)) return false;
+        if (!device_check(ts_kernel_launch(b->kernel, &args, b->stream), error)) return false;
     }
     return true;
 }
@@ -45,11 +41,12 @@ static bool enqueue(const Bench *b, int calls, Error *error)
 static bool burst(const Bench *b, int calls, double *ms, Error *error)
 {
     float elapsed = 0;
-    bool good = check(ts_timer_start(b->timer, b->stream), error) &&
-                (b->graph ? check(ts_graph_launch(b->graph, b->stream), error) : enqueue(b, calls, error)) &&
-                check(ts_timer_stop(b->timer, b->stream), error) &&
-                check(ts_stream_synchronize(b->rotation->context, b->stream), error) &&
-                check(ts_timer_milliseconds(b->timer, &elapsed), error);
+    bool good =
+        device_check(ts_timer_start(b->timer, b->stream), error) &&
+        (b->graph ? device_check(ts_graph_launch(b->graph, b->stream), error) : enqueue(b, calls, error)) &&
+        device_check(ts_timer_stop(b->timer, b->stream), error) &&
+        device_check(ts_stream_synchronize(b->rotation->context, b->stream), error) &&
+        device_check(ts_timer_milliseconds(b->timer, &elapsed), error);
     *ms = elapsed;
     return good;
 }
@@ -75,11 +72,11 @@ static bool capture(Bench *b, Error *error)
     Error ignored;
     ts_status status = ts_graph_begin(b->rotation->context, b->stream);
     if (status == TS_ERROR_UNSUPPORTED) return true;
-    if (!check(status, error)) return false;
+    if (!device_check(status, error)) return false;
     bool enqueued = enqueue(b, b->calls, error);
     status =
         ts_graph_end(b->rotation->context, b->stream, &b->graph); /* in any case, so that the stream works */
-    return enqueued && check(status, enqueued ? error : &ignored);
+    return enqueued && device_check(status, enqueued ? error : &ignored);
 }
 
 static int by_size(const void *a, const void *b)
@@ -113,8 +110,8 @@ static bool replay(const Bench *b, Timing *timing, Error *error)
 bool measure(const Rotation *r, const ts_kernel *kernel, float s, float t, Timing *timing, Error *error)
 {
     Bench b = {.rotation = r, .kernel = kernel, .s = s, .t = t};
-    bool good = check(ts_stream_create(r->context, &b.stream), error) &&
-                check(ts_timer_create(r->context, &b.timer), error) && choose_calls(&b, error) &&
+    bool good = device_check(ts_stream_create(r->context, &b.stream), error) &&
+                device_check(ts_timer_create(r->context, &b.timer), error) && choose_calls(&b, error) &&
                 capture(&b, error) && replay(&b, timing, error);
     ts_graph_destroy(b.graph);
     ts_timer_destroy(b.timer);

@@ -1,24 +1,13 @@
 /* problem.c: matrices to a kernel and back. Device memory is asked for first: a problem too large for the
  * device is refused before the host works on it. */
 #include "cli/problem.h"
+#include "cli/device.h"
 #include "cli/parallel.h"
 #include "cli/random.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static GenType type_of(ts_dtype dtype)
-{
-    GenType type = GEN_F32;
-    gen_type_parse(ts_dtype_name(dtype), &type);
-    return type;
-}
-
-static bool check(ts_status status, Error *error)
-{
-    return status == TS_OK || refuse(error, "%s", ts_last_error());
-}
 
 /* ---- matrices ---- */
 
@@ -36,12 +25,12 @@ static Layout layout_of(const Problem *p, OperandId id)
     const ts_kernel_info *i = &p->info;
     const Shape *s = &p->shape;
     switch (id) {
-    case OPERAND_X: return (Layout){true, type_of(i->x), i->x_layout, s->m, s->k, i->x_align};
-    case OPERAND_W: return (Layout){true, type_of(i->w), i->w_layout, s->n, s->k, i->w_align};
+    case OPERAND_X: return (Layout){true, device_type(i->x), i->x_layout, s->m, s->k, i->x_align};
+    case OPERAND_W: return (Layout){true, device_type(i->w), i->w_layout, s->n, s->k, i->w_align};
     case OPERAND_BIAS:
-        return (Layout){i->takes_bias && !p->without_bias, type_of(i->bias), TS_ROW_MAJOR, 1, s->n, 1};
-    case OPERAND_R: return (Layout){i->takes_r, type_of(i->y), TS_ROW_MAJOR, s->m, s->n, 1};
-    default: return (Layout){true, type_of(i->y), i->y_layout, s->m, s->n, i->y_align};
+        return (Layout){i->takes_bias && !p->without_bias, device_type(i->bias), TS_ROW_MAJOR, 1, s->n, 1};
+    case OPERAND_R: return (Layout){i->takes_r, device_type(i->y), TS_ROW_MAJOR, s->m, s->n, 1};
+    default: return (Layout){true, device_type(i->y), i->y_layout, s->m, s->n, i->y_align};
     }
 }
 
@@ -50,31 +39,23 @@ static int64_t round_up(int64_t n, int64_t step) { return step > 1 ? (n + step -
 /* The image of an operand in device memory: itself, transposed, or with gaps between its elements. */
 enum { STRIDED_GAP = 3 };
 
-static bool image_create(const Layout *l, Matrix *image, Error *error)
+/* The image's shape and pitch, without data. */
+static Matrix image_shape(const Layout *l)
 {
-    int64_t step = l->align_bytes / gen_type_bytes(l->type);
+    int64_t step = l->align_bytes / gen_type_bytes(l->type), gapped = l->cols * STRIDED_GAP;
     switch (l->layout) {
     case TS_COLUMN_MAJOR:
-        return matrix_create(image, l->type, l->cols, l->rows, round_up(l->rows, step), error);
-    case TS_STRIDED:
-        return matrix_create(image, l->type, l->rows, l->cols * STRIDED_GAP, l->cols * STRIDED_GAP + 2,
-                             error);
-    default: return matrix_create(image, l->type, l->rows, l->cols, round_up(l->cols, step), error);
+        return (Matrix){.type = l->type, .rows = l->cols, .cols = l->rows, .pitch = round_up(l->rows, step)};
+    case TS_STRIDED: return (Matrix){.type = l->type, .rows = l->rows, .cols = gapped, .pitch = gapped + 2};
+    default:
+        return (Matrix){.type = l->type, .rows = l->rows, .cols = l->cols, .pitch = round_up(l->cols, step)};
     }
 }
 
-static int64_t image_elements(const Layout *l)
+static bool image_create(const Layout *l, Matrix *image, Error *error)
 {
-    int64_t step = l->align_bytes / gen_type_bytes(l->type), elements = 0;
-    bool too_many = false;
-    switch (l->layout) {
-    case TS_COLUMN_MAJOR:
-        too_many = __builtin_mul_overflow(l->cols, round_up(l->rows, step), &elements);
-        break;
-    case TS_STRIDED: too_many = __builtin_mul_overflow(l->rows, l->cols * STRIDED_GAP + 2, &elements); break;
-    default: too_many = __builtin_mul_overflow(l->rows, round_up(l->cols, step), &elements); break;
-    }
-    return too_many ? -1 : elements;
+    Matrix shape = image_shape(l);
+    return matrix_create(image, shape.type, shape.rows, shape.cols, shape.pitch, error);
 }
 
 static bool allocate_on_device(Problem *p, OperandId id, Error *error)
@@ -82,11 +63,13 @@ static bool allocate_on_device(Problem *p, OperandId id, Error *error)
     Layout l = layout_of(p, id);
     p->operand[id].used = l.used;
     if (!l.used) return true;
-    int64_t elements = image_elements(&l), bytes;
-    if (elements < 0 || __builtin_mul_overflow(elements, (int64_t)gen_type_bytes(l.type), &bytes))
+    Matrix shape = image_shape(&l);
+    int64_t bytes;
+    if (__builtin_mul_overflow(shape.rows, shape.pitch, &bytes) ||
+        __builtin_mul_overflow(bytes, (int64_t)gen_type_bytes(l.type), &bytes))
         return refuse(error, "out of memory: %lld x %lld elements are more than can be addressed",
                       (long long)l.rows, (long long)l.cols);
-    return check(ts_malloc(p->context, (size_t)bytes, &p->operand[id].device), error);
+    return device_check(ts_malloc(p->context, (size_t)bytes, &p->operand[id].device), error);
 }
 
 static bool allocate_on_host(Problem *p, OperandId id, Error *error)
@@ -101,7 +84,7 @@ bool problem_create(Problem *p, Error *error)
 {
     GenError gen_error;
     p->info.struct_size = sizeof p->info;
-    if (!check(ts_kernel_get_info(p->kernel, &p->info), error)) return false;
+    if (!device_check(ts_kernel_get_info(p->kernel, &p->info), error)) return false;
     if (!gen_expr_parse(p->info.epilogue, &p->epilogue, &gen_error))
         return refuse(error, "the kernel's epilogue: %s", gen_error.text);
     for (int id = 0; id < N_OPERANDS; id++)
@@ -185,11 +168,12 @@ static bool upload(Problem *p, OperandId id, Error *error)
     Matrix image = {0};
     if (!op->used || !op->host.data) return true;
     if (l.layout == TS_ROW_MAJOR)
-        return check(ts_copy_to_device(p->context, op->device, op->host.data, matrix_bytes(&op->host)),
-                     error);
+        return device_check(ts_copy_to_device(p->context, op->device, op->host.data, matrix_bytes(&op->host)),
+                            error);
     if (!image_create(&l, &image, error)) return false;
     move_elements(&l, &image, &op->host, false);
-    bool good = check(ts_copy_to_device(p->context, op->device, image.data, matrix_bytes(&image)), error);
+    bool good =
+        device_check(ts_copy_to_device(p->context, op->device, image.data, matrix_bytes(&image)), error);
     matrix_free(&image);
     return good;
 }
@@ -203,9 +187,10 @@ static bool download_y(Problem *p, Error *error)
     Matrix image = {0};
     if (!y->host.data) return true;
     if (l.layout == TS_ROW_MAJOR)
-        return check(ts_copy_to_host(p->context, y->host.data, y->device, matrix_bytes(&y->host)), error);
+        return device_check(ts_copy_to_host(p->context, y->host.data, y->device, matrix_bytes(&y->host)),
+                            error);
     if (!image_create(&l, &image, error)) return false;
-    bool good = check(ts_copy_to_host(p->context, image.data, y->device, matrix_bytes(&image)), error);
+    bool good = device_check(ts_copy_to_host(p->context, image.data, y->device, matrix_bytes(&image)), error);
     if (good) move_elements(&l, &image, &y->host, true);
     const unsigned char *byte = image.data;
     for (size_t i = 0; good && i < matrix_bytes(&image); i++)
@@ -218,14 +203,10 @@ static ts_matrix view(const Problem *p, OperandId id, ts_dtype dtype)
 {
     const Operand *op = &p->operand[id];
     Layout l = layout_of(p, id);
-    ts_matrix matrix = ts_matrix_make(op->device, op->host.pitch, dtype);
-    if (l.layout == TS_COLUMN_MAJOR) {
-        matrix.row_stride = 1;
-        matrix.col_stride = round_up(l.rows, l.align_bytes / gen_type_bytes(l.type));
-    } else if (l.layout == TS_STRIDED) {
-        matrix.row_stride = l.cols * STRIDED_GAP + 2;
-        matrix.col_stride = STRIDED_GAP;
-    }
+    int64_t pitch = image_shape(&l).pitch;
+    ts_matrix matrix = ts_matrix_make(op->device, pitch, dtype);
+    if (l.layout == TS_COLUMN_MAJOR) matrix.row_stride = 1, matrix.col_stride = pitch;
+    if (l.layout == TS_STRIDED) matrix.col_stride = STRIDED_GAP;
     return matrix;
 }
 
@@ -247,11 +228,11 @@ static ts_linear_args arguments(const Problem *p)
 static bool launch(Problem *p, ts_stream stream, ts_timer *timer, float *milliseconds, Error *error)
 {
     ts_linear_args args = arguments(p);
-    return check(ts_timer_start(timer, stream), error) &&
-           check(ts_kernel_launch(p->kernel, &args, stream), error) &&
-           check(ts_timer_stop(timer, stream), error) &&
-           check(ts_stream_synchronize(p->context, stream), error) &&
-           check(ts_timer_milliseconds(timer, milliseconds), error);
+    return device_check(ts_timer_start(timer, stream), error) &&
+           device_check(ts_kernel_launch(p->kernel, &args, stream), error) &&
+           device_check(ts_timer_stop(timer, stream), error) &&
+           device_check(ts_stream_synchronize(p->context, stream), error) &&
+           device_check(ts_timer_milliseconds(timer, milliseconds), error);
 }
 
 /* The first launch is the one whose output is looked at. Quick kernels are launched some times more, because
@@ -262,9 +243,10 @@ static bool launch_and_download(Problem *p, ts_stream stream, ts_timer *timer, E
     const int enough_launches = 10;
     Operand *y = &p->operand[OPERAND_Y];
     Layout l = layout_of(p, OPERAND_Y);
-    size_t bytes = (size_t)image_elements(&l) * (size_t)gen_type_bytes(l.type);
+    Matrix shape = image_shape(&l);
+    size_t bytes = matrix_bytes(&shape);
     float once = 0;
-    if (bytes && !check(ts_fill(p->context, y->device, MATRIX_POISON, bytes), error)) return false;
+    if (bytes && !device_check(ts_fill(p->context, y->device, MATRIX_POISON, bytes), error)) return false;
     if (!launch(p, stream, timer, &once, error)) return false;
     if (!download_y(p, error)) return false;
     p->milliseconds = once;
@@ -295,9 +277,9 @@ bool problem_run(Problem *p, Error *error)
     if (!round_x(p, error)) return false;
     for (int id = 0; id < N_OPERANDS; id++)
         if (id != OPERAND_Y && !upload(p, (OperandId)id, error)) return false;
-    if (!check(ts_stream_create(p->context, &stream), error)) return false;
-    bool good =
-        check(ts_timer_create(p->context, &timer), error) && launch_and_download(p, stream, timer, error);
+    if (!device_check(ts_stream_create(p->context, &stream), error)) return false;
+    bool good = device_check(ts_timer_create(p->context, &timer), error) &&
+                launch_and_download(p, stream, timer, error);
     ts_timer_destroy(timer);
     ts_stream_destroy(p->context, stream);
     return good;

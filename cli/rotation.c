@@ -1,22 +1,11 @@
 /* rotation.c: one allocation, cut into sets; host memory holds the numbers once. */
 #include "cli/rotation.h"
+#include "cli/device.h"
 #include "cli/random.h"
 #include "cli/verify.h"
 
 #include <math.h>
 #include <string.h>
-
-static bool check(ts_status status, Error *error)
-{
-    return status == TS_OK || refuse(error, "%s", ts_last_error());
-}
-
-static GenType type_of(ts_dtype dtype)
-{
-    GenType type = GEN_F32;
-    gen_type_parse(ts_dtype_name(dtype), &type);
-    return type;
-}
 
 static ts_dtype dtype_of(GenType type)
 {
@@ -37,11 +26,11 @@ static bool columns(ts_layout layout) { return layout == TS_COLUMN_MAJOR; }
 static Wanted wanted_by(const ts_kernel_info *info, Shape s, OperandId id)
 {
     switch (id) {
-    case OPERAND_X: return (Wanted){true, columns(info->x_layout), type_of(info->x), s.m, s.k};
-    case OPERAND_W: return (Wanted){true, columns(info->w_layout), type_of(info->w), s.n, s.k};
-    case OPERAND_BIAS: return (Wanted){info->takes_bias, false, type_of(info->bias), 1, s.n};
-    case OPERAND_R: return (Wanted){info->takes_r, false, type_of(info->y), s.m, s.n};
-    default: return (Wanted){true, columns(info->y_layout), type_of(info->y), s.m, s.n};
+    case OPERAND_X: return (Wanted){true, columns(info->x_layout), device_type(info->x), s.m, s.k};
+    case OPERAND_W: return (Wanted){true, columns(info->w_layout), device_type(info->w), s.n, s.k};
+    case OPERAND_BIAS: return (Wanted){info->takes_bias, false, device_type(info->bias), 1, s.n};
+    case OPERAND_R: return (Wanted){info->takes_r, false, device_type(info->y), s.m, s.n};
+    default: return (Wanted){true, columns(info->y_layout), device_type(info->y), s.m, s.n};
     }
 }
 
@@ -99,7 +88,7 @@ static bool allocate(Rotation *r, Error *error)
     for (;; r->sets /= 2) {
         ts_status status = ts_malloc(r->context, r->set_bytes * (size_t)r->sets, &r->base);
         if (status == TS_OK) return true;
-        if (status != TS_ERROR_OUT_OF_MEMORY || r->sets == 1) return check(status, error);
+        if (status != TS_ERROR_OUT_OF_MEMORY || r->sets == 1) return device_check(status, error);
     }
 }
 
@@ -128,7 +117,8 @@ static bool upload(Rotation *r, Error *error)
         for (int id = 0; id < N_OPERANDS; id++) {
             const Matrix *m = &r->host[id];
             if (r->used[id] && id != OPERAND_Y &&
-                !check(ts_copy_to_device(r->context, address(r, set, id), m->data, matrix_bytes(m)), error))
+                !device_check(ts_copy_to_device(r->context, address(r, set, id), m->data, matrix_bytes(m)),
+                              error))
                 return false;
         }
     return true;
@@ -148,10 +138,7 @@ void rotation_free(Rotation *r)
 {
     ts_free(r->context, r->base);
     r->base = 0;
-    for (int id = 0; id < N_OPERANDS; id++) {
-        matrix_free(&r->host[id]);
-        r->host[id] = (Matrix){0};
-    }
+    for (int id = 0; id < N_OPERANDS; id++) matrix_free(&r->host[id]);
 }
 
 /* ---- calls ---- */
@@ -246,8 +233,8 @@ bool rotation_check(Rotation *r, const Linear *scalars, uint64_t seed, bool (*la
     linear.r = r->used[OPERAND_R] ? &r->host[OPERAND_R] : NULL;
     ts_device_ptr at = address(r, 0, OPERAND_Y);
     size_t bytes = matrix_bytes(y);
-    if (!check(ts_fill(r->context, at, MATRIX_POISON, bytes), error) || !launch(context, error) ||
-        !check(ts_copy_to_host(r->context, y->data, at, bytes), error))
+    if (!device_check(ts_fill(r->context, at, MATRIX_POISON, bytes), error) || !launch(context, error) ||
+        !device_check(ts_copy_to_host(r->context, y->data, at, bytes), error))
         return false;
     int64_t unwritten = count_unwritten(y);
     if (unwritten) return refuse(error, "wrong: %lld elements of y were not written", (long long)unwritten);
