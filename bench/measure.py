@@ -47,26 +47,27 @@ def _milliseconds(work):
 
 
 class Graph:
-    """About `burst_ms` of calls of one contestant, captured."""
+    """About BURST_MS of calls of one contestant, captured."""
 
-    def __init__(self, call, sets, burst_ms=BURST_MS):
+    def __init__(self, call, sets):
         for operands in sets[:2]:
             call(*operands)
         torch.cuda.synchronize()
         sample = sets[: min(len(sets), 20)]
         each_ms = max(_milliseconds(lambda: [call(*operands) for operands in sample]) / len(sample), 1e-3)
-        self.calls = min(self._calls(each_ms, len(sets), burst_ms), MAX_CALLS)
+        self.calls = self._calls(each_ms, len(sets))
         self._capture(call, sets)
         self.each_ms = self._replay_ms() / self.calls
-        wanted = min(self._calls(self.each_ms, len(sets), burst_ms), MAX_CALLS)
+        wanted = self._calls(self.each_ms, len(sets))
         if wanted > 1.5 * self.calls:  # the estimate paid for launches one by one
             self.calls = wanted
             self._capture(call, sets)
             self.each_ms = self._replay_ms() / self.calls
 
     @staticmethod
-    def _calls(each_ms, sets, burst_ms):
-        return max(sets if sets * each_ms <= 10 * burst_ms else 1, math.ceil(burst_ms / each_ms))
+    def _calls(each_ms, sets):
+        wanted = max(sets if sets * each_ms <= 10 * BURST_MS else 1, math.ceil(BURST_MS / each_ms))
+        return min(wanted, MAX_CALLS)
 
     def _capture(self, call, sets):
         stream = torch.cuda.Stream()

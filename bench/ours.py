@@ -59,6 +59,10 @@ def with_field(config, field):
     return re.sub(r"(_w\d+x\d+_s\d+)", r"\g<1>" + field, config)
 
 
+def _set_addresses(args, x, w, b, y):
+    args.x.data, args.w.data, args.y.data, args.bias = x.data_ptr(), w.data_ptr(), y.data_ptr(), b.data_ptr()
+
+
 class Ours:
     """Calls of one kernel, with its argument struct made once a set of shapes, strides and types."""
 
@@ -81,7 +85,7 @@ class Ours:
         args = self.made.get(key)
         if args is None:
             args = self.made[key] = self._args(x, w, b, y)
-        args.x.data, args.w.data, args.y.data, args.bias = x.data_ptr(), w.data_ptr(), y.data_ptr(), b.data_ptr()
+        _set_addresses(args, x, w, b, y)
         self.kernel.launch(args, torch.cuda.current_stream().cuda_stream)
         return y
 
@@ -108,7 +112,7 @@ class Preparer:
         x, w, b = sets[0]
         y = torch.empty((x.shape[0], w.shape[0]), device=x.device, dtype=w.dtype)
         args = Ours(None, self.library)._args(x, w, b, y)
-        args.x.data, args.w.data, args.y.data, args.bias = x.data_ptr(), w.data_ptr(), y.data_ptr(), b.data_ptr()
+        _set_addresses(args, x, w, b, y)
         return Ours(self.context.prepare(args), self.library)
 
     def _best(self, sets):

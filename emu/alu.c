@@ -98,8 +98,6 @@ static void put_predicate(Warp *w, const Inst *in, uint32_t lanes, uint32_t valu
 
 /* ---- meanings that take more than an operator ---- */
 
-static inline float canonical(float f) { return f != f ? float_of_bits(0x7FFFFFFF) : f; }
-
 static inline float flush(float f) { return fabsf(f) < 0x1p-126f ? copysignf(0, f) : f; }
 
 static inline float approx_rcp(float a) { return canonical(flush((float)(1 / (double)flush(a)))); }

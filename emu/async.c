@@ -47,10 +47,9 @@ static void issue(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes)
     CopyQueue *q = &w->copies;
     uint32_t shared[LANES];
     uint64_t global[LANES];
-    const uint64_t *base = (const uint64_t *)(w->registers + in->arg[1].row);
     const uint32_t *source_bytes = read_row(w, in, 2);
     shared_addresses(w, in, 0, shared);
-    for (int l = 0; l < LANES; l++) global[l] = base[l] + (uint64_t)in->arg[1].imm;
+    global_addresses(w, in, 1, global);
     if (!reserve(q, LANES))
         trap(w, first_lane(lanes), TRAP_ASYNC_COPY, "the host has no memory for more copies in flight");
     EACH_LANE(l, lanes) {
@@ -62,7 +61,6 @@ static void issue(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes)
         q->copy[q->n++] = (Copy){.source = global[l],
                                  .shared = shared[l],
                                  .group = NOT_COMMITTED,
-                                 .pc = w->block->pc,
                                  .lane = (uint8_t)l,
                                  .bytes = (uint8_t)bytes,
                                  .source_bytes = (uint8_t)source_bytes[l]};

@@ -54,6 +54,12 @@ static int range_below(uint64_t address)
     return low - 1;
 }
 
+/* The next aligned address behind a range and its guard. */
+static uint64_t behind(uint64_t base, uint64_t bytes)
+{
+    return (base + bytes + GUARD + ALIGN - 1) / ALIGN * ALIGN;
+}
+
 /* Where an allocation of this many bytes can stand; 0 when nowhere. */
 static uint64_t place(uint64_t bytes)
 {
@@ -65,7 +71,7 @@ static uint64_t place(uint64_t bytes)
     table.n = live;
     uint64_t at = table.base + GUARD;
     for (int i = 0; i < table.n && table.range[i].base < at + bytes + GUARD; i++)
-        at = (table.range[i].base + table.range[i].bytes + GUARD + ALIGN - 1) / ALIGN * ALIGN;
+        at = behind(table.range[i].base, table.range[i].bytes);
     return at <= end && bytes <= end - at ? at : 0;
 }
 
@@ -96,7 +102,7 @@ uint64_t device_alloc(uint64_t bytes, void *owner)
     }
     poison(host, bytes);
     table.used += bytes;
-    uint64_t after = (base + bytes + GUARD + ALIGN - 1) / ALIGN * ALIGN;
+    uint64_t after = behind(base, bytes);
     if (after > table.next)
         table.next = after | ALIGN; /* an odd multiple: aligned as promised, and no better */
     return base;

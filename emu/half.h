@@ -18,6 +18,9 @@ static inline uint32_t bits_of_float(float f)
     return bits;
 }
 
+/* The one NaN that the hardware returns. */
+static inline float canonical(float f) { return f != f ? float_of_bits(0x7FFFFFFF) : f; }
+
 static inline float f32_of_bf16(uint16_t h) { return float_of_bits((uint32_t)h << 16); }
 
 /* The 5-bit exponent stands at the foot of fp32's 8 bits, 112 too low: a product with 2^112 puts that

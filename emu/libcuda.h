@@ -152,7 +152,7 @@ CUresult api_enter(Context **current);
 CUresult api_leave(CUresult result);
 
 #define ENTER(context)                           \
-    Context *context;                            \
+    Context *context __attribute__((unused));    \
     CUresult entered = api_enter(&context);      \
     if (entered) return entered
 #define ENTER_WITHOUT_CONTEXT()                  \
@@ -163,6 +163,9 @@ CUresult api_leave(CUresult result);
 
 /* The calling thread's context (libcuda_device.c). */
 CUresult context_current(Context **current);
+
+/* On the clock of events (libcuda_stream.c). */
+float milliseconds_between(const struct timespec *start, const struct timespec *end);
 
 /* ---- traps ---- */
 void record_trap(const char *entry, const char *sentence);

@@ -335,7 +335,7 @@ EXPORT CUresult cuCtxGetCurrent(CUcontext *context)
 EXPORT CUresult cuCtxGetDevice(CUdevice *device)
 {
     ENTER(c);
-    LEAVE_IF(!device || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!device, CUDA_ERROR_INVALID_VALUE);
     *device = 0;
     LEAVE(CUDA_SUCCESS);
 }
@@ -358,11 +358,11 @@ EXPORT CUresult cuCtxGetApiVersion(CUcontext context, unsigned *version)
     LEAVE(CUDA_SUCCESS);
 }
 
-/* Everything has run already: what is left is to say how it ended. */
+/* Everything has run already, and ENTER has said how it ended. */
 EXPORT CUresult cuCtxSynchronize(void)
 {
     ENTER(c);
-    LEAVE(c->error);
+    LEAVE(CUDA_SUCCESS);
 }
 
 ALSO_AS(cuDeviceGetUuid, cuDeviceGetUuid_v2);

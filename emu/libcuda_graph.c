@@ -13,7 +13,7 @@
 #include "emu/driver_api.h"
 #include "emu/libcuda.h"
 
-enum { NON_BLOCKING = 1, INSTANTIATE_FLAGS = 15 };
+enum { INSTANTIATE_FLAGS = 15 };
 
 typedef struct Capture {
     Graph *graph; /* not yet an object */
@@ -81,7 +81,8 @@ bool stream_captures(CUstream s) { return is_object(s) && s->capture; }
 static Stream *blocking_capture(void)
 {
     for (Object *o = object_first(); o; o = o->next)
-        if (o->kind == OBJECT_STREAM && ((Stream *)o)->capture && !(((Stream *)o)->flags & NON_BLOCKING))
+        if (o->kind == OBJECT_STREAM && ((Stream *)o)->capture &&
+            !(((Stream *)o)->flags & CU_STREAM_NON_BLOCKING))
             return (Stream *)o;
     return NULL;
 }
@@ -125,7 +126,7 @@ void capture_end(Stream *s)
 EXPORT CUresult cuStreamBeginCapture_v2(CUstream stream, int mode)
 {
     ENTER(c);
-    LEAVE_IF(mode < CU_STREAM_CAPTURE_MODE_GLOBAL || mode > CU_STREAM_CAPTURE_MODE_RELAXED || !c,
+    LEAVE_IF(mode < CU_STREAM_CAPTURE_MODE_GLOBAL || mode > CU_STREAM_CAPTURE_MODE_RELAXED,
              CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!stream_ok(stream), CUDA_ERROR_INVALID_HANDLE);
     LEAVE_IF(!is_object(stream), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
@@ -163,7 +164,7 @@ EXPORT CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
 EXPORT CUresult cuStreamIsCapturing(CUstream stream, int *status)
 {
     ENTER(c);
-    LEAVE_IF(!stream_ok(stream) || !c, CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!stream_ok(stream), CUDA_ERROR_INVALID_HANDLE);
     LEAVE_IF(!status, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(is_legacy(stream) && blocking_capture(), CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
     *status = !stream_captures(stream) ? CU_STREAM_CAPTURE_STATUS_NONE
@@ -208,14 +209,13 @@ EXPORT CUresult cuGraphUpload(CUgraphExec exec, CUstream stream)
 {
     ENTER(c);
     LEAVE_IF(!object_is(exec, OBJECT_GRAPH_EXEC), CUDA_ERROR_INVALID_VALUE);
-    CUresult ready = stream_ready(stream);
-    LEAVE(ready ? ready : c->error);
+    LEAVE(stream_ready(stream));
 }
 
 static CUresult destroy(Graph *g, ObjectKind kind)
 {
     ENTER(c);
-    LEAVE_IF(!object_is(g, kind) || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!object_is(g, kind), CUDA_ERROR_INVALID_VALUE);
     object_destroy(&g->object);
     LEAVE(CUDA_SUCCESS);
 }

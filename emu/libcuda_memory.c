@@ -10,7 +10,7 @@
 EXPORT CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
 {
     ENTER(c);
-    LEAVE_IF(!free_bytes || !total_bytes || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!free_bytes || !total_bytes, CUDA_ERROR_INVALID_VALUE);
     *free_bytes = device_memory_free();
     *total_bytes = device_memory_total();
     LEAVE(CUDA_SUCCESS);
@@ -30,7 +30,7 @@ EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
 EXPORT CUresult cuMemFree_v2(CUdeviceptr address)
 {
     ENTER(c);
-    LEAVE_IF(!address && c, CUDA_SUCCESS);
+    LEAVE_IF(!address, CUDA_SUCCESS);
     LEAVE(device_release(address, NULL) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
 }
 
@@ -65,7 +65,7 @@ EXPORT CUresult cuMemFreeHost(void *memory)
 {
     ENTER(c);
     HostMemory *h = find_host(memory);
-    LEAVE_IF(!h || h->memory != memory || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!h || h->memory != memory, CUDA_ERROR_INVALID_VALUE);
     object_destroy(&h->object);
     LEAVE(CUDA_SUCCESS);
 }
@@ -96,28 +96,24 @@ static CUresult copy_between(unsigned char *to, const unsigned char *from, size_
 EXPORT CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
     ENTER(c);
-    (void)c;
     return copy_between(either(to, bytes), either(from, bytes), bytes, stream);
 }
 
 EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
 {
     ENTER(c);
-    (void)c;
     return copy_between(device_bytes(to, bytes), from, bytes, stream);
 }
 
 EXPORT CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
     ENTER(c);
-    (void)c;
     return copy_between(to, device_bytes(from, bytes), bytes, stream);
 }
 
 EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
     ENTER(c);
-    (void)c;
     return copy_between(device_bytes(to, bytes), device_bytes(from, bytes), bytes, stream);
 }
 
@@ -143,7 +139,6 @@ EXPORT CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes)
 static CUresult fill(CUdeviceptr to, uint32_t value, size_t element_bytes, size_t n, CUstream stream)
 {
     ENTER(c);
-    (void)c;
     CUresult ready = stream_ready(stream);
     LEAVE_IF(ready, ready);
     LEAVE_IF(!n, CUDA_SUCCESS);

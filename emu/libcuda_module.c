@@ -123,8 +123,7 @@ static float milliseconds_since(const struct timespec *start)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (float)(1e3 * (double)(now.tv_sec - start->tv_sec) +
-                   1e-6 * (double)(now.tv_nsec - start->tv_nsec));
+    return milliseconds_between(start, &now);
 }
 
 static int declared_registers(const PtxKernel *k)
@@ -215,7 +214,7 @@ EXPORT CUresult cuModuleLoad(CUmodule *module, const char *path)
 EXPORT CUresult cuModuleUnload(CUmodule module)
 {
     ENTER(c);
-    LEAVE_IF(!object_is(module, OBJECT_MODULE) || !c, CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!object_is(module, OBJECT_MODULE), CUDA_ERROR_INVALID_HANDLE);
     module_destroy(module);
     LEAVE(CUDA_SUCCESS);
 }
@@ -223,7 +222,7 @@ EXPORT CUresult cuModuleUnload(CUmodule module)
 EXPORT CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name)
 {
     ENTER(c);
-    LEAVE_IF(!function || !name || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!function || !name, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(module, OBJECT_MODULE), CUDA_ERROR_INVALID_HANDLE);
     LEAVE_IF(strcmp(name, module->program->kernel->entry) != 0, CUDA_ERROR_NOT_FOUND);
     *function = &module->function;
@@ -233,7 +232,7 @@ EXPORT CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const
 EXPORT CUresult cuModuleGetFunctionCount(unsigned *count, CUmodule module)
 {
     ENTER(c);
-    LEAVE_IF(!count || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!count, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(module, OBJECT_MODULE), CUDA_ERROR_INVALID_HANDLE);
     *count = 1;
     LEAVE(CUDA_SUCCESS);
@@ -260,7 +259,7 @@ static int registers(const Function *f)
 EXPORT CUresult cuFuncGetAttribute(int *value, int attribute, CUfunction f)
 {
     ENTER(c);
-    LEAVE_IF(!value || attribute < 0 || attribute > CU_FUNC_ATTRIBUTE_LAST || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!value || attribute < 0 || attribute > CU_FUNC_ATTRIBUTE_LAST, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
     switch (attribute) {
     case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = max_threads(f); break;
@@ -277,7 +276,7 @@ EXPORT CUresult cuFuncGetAttribute(int *value, int attribute, CUfunction f)
 EXPORT CUresult cuFuncSetAttribute(CUfunction f, int attribute, int value)
 {
     ENTER(c);
-    LEAVE_IF(!object_is(f, OBJECT_FUNCTION) || !c, CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
     switch (attribute) {
     case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
         LEAVE_IF(value < 0 || value > chip()->block_shared_bytes, CUDA_ERROR_INVALID_VALUE);
@@ -295,14 +294,14 @@ EXPORT CUresult cuFuncSetAttribute(CUfunction f, int attribute, int value)
 EXPORT CUresult cuFuncSetCacheConfig(CUfunction f, int config)
 {
     ENTER(c);
-    LEAVE_IF(!object_is(f, OBJECT_FUNCTION) || !c, CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
     LEAVE(config < 0 || config > 3 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS);
 }
 
 EXPORT CUresult cuFuncGetModule(CUmodule *module, CUfunction f)
 {
     ENTER(c);
-    LEAVE_IF(!module || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!module, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
     *module = f->module;
     LEAVE(CUDA_SUCCESS);
@@ -311,7 +310,7 @@ EXPORT CUresult cuFuncGetModule(CUmodule *module, CUfunction f)
 EXPORT CUresult cuFuncGetName(const char **name, CUfunction f)
 {
     ENTER(c);
-    LEAVE_IF(!name || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!name, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
     *name = f->module->program->kernel->entry;
     LEAVE(CUDA_SUCCESS);
@@ -324,7 +323,7 @@ EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunct
 {
     const Chip *chip_ = chip();
     ENTER(c);
-    LEAVE_IF(!blocks || block_threads < 1 || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!blocks || block_threads < 1, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
     *blocks = 0;
     LEAVE_IF(block_threads > max_threads(f) || shared_bytes > (size_t)f->max_dynamic_shared_bytes,

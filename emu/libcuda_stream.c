@@ -4,7 +4,7 @@
 #include "emu/driver_api.h"
 #include "emu/libcuda.h"
 
-enum { NON_BLOCKING = 1, DISABLE_TIMING = 2, EVENT_FLAGS = 7, LEAST_PRIORITY = 0, GREATEST_PRIORITY = -5 };
+enum { DISABLE_TIMING = 2, EVENT_FLAGS = 7, LEAST_PRIORITY = 0, GREATEST_PRIORITY = -5 };
 
 bool stream_ok(CUstream s)
 {
@@ -14,7 +14,7 @@ bool stream_ok(CUstream s)
 EXPORT CUresult cuStreamCreateWithPriority(CUstream *stream, unsigned flags, int priority)
 {
     ENTER(c);
-    LEAVE_IF(!stream || flags > NON_BLOCKING, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!stream || flags > CU_STREAM_NON_BLOCKING, CUDA_ERROR_INVALID_VALUE);
     Stream *s = calloc(1, sizeof *s);
     LEAVE_IF(!s, CUDA_ERROR_OUT_OF_MEMORY);
     object_add(&s->object, OBJECT_STREAM, c);
@@ -34,7 +34,7 @@ EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned flags)
 EXPORT CUresult cuStreamDestroy_v2(CUstream stream)
 {
     ENTER(c);
-    LEAVE_IF(!object_is(stream, OBJECT_STREAM) || !c, CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!object_is(stream, OBJECT_STREAM), CUDA_ERROR_INVALID_HANDLE);
     object_destroy(&stream->object);
     LEAVE(CUDA_SUCCESS);
 }
@@ -42,15 +42,13 @@ EXPORT CUresult cuStreamDestroy_v2(CUstream stream)
 EXPORT CUresult cuStreamSynchronize(CUstream stream)
 {
     ENTER(c);
-    CUresult ready = stream_ready(stream);
-    LEAVE(ready ? ready : c->error);
+    LEAVE(stream_ready(stream));
 }
 
 EXPORT CUresult cuStreamQuery(CUstream stream)
 {
     ENTER(c);
-    CUresult ready = stream_ready(stream);
-    LEAVE(ready ? ready : c->error);
+    LEAVE(stream_ready(stream));
 }
 
 EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags)
@@ -59,7 +57,7 @@ EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags
     LEAVE_IF(!object_is(event, OBJECT_EVENT), CUDA_ERROR_INVALID_HANDLE);
     CUresult ready = stream_ready(stream);
     LEAVE_IF(ready, ready);
-    LEAVE(flags > 1 ? CUDA_ERROR_INVALID_VALUE : c->error);
+    LEAVE(flags > 1 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS);
 }
 
 /* ---- events ---- */
@@ -79,7 +77,7 @@ EXPORT CUresult cuEventCreate(CUevent *event, unsigned flags)
 EXPORT CUresult cuEventDestroy_v2(CUevent event)
 {
     ENTER(c);
-    LEAVE_IF(!object_is(event, OBJECT_EVENT) || !c, CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!object_is(event, OBJECT_EVENT), CUDA_ERROR_INVALID_HANDLE);
     object_destroy(&event->object);
     LEAVE(CUDA_SUCCESS);
 }
@@ -87,7 +85,7 @@ EXPORT CUresult cuEventDestroy_v2(CUevent event)
 EXPORT CUresult cuEventRecord(CUevent event, CUstream stream)
 {
     ENTER(c);
-    LEAVE_IF(!object_is(event, OBJECT_EVENT) || !c, CUDA_ERROR_INVALID_HANDLE);
+    LEAVE_IF(!object_is(event, OBJECT_EVENT), CUDA_ERROR_INVALID_HANDLE);
     CUresult ready = stream_ready(stream);
     LEAVE_IF(ready, ready);
     clock_gettime(CLOCK_MONOTONIC, &event->at);
@@ -98,13 +96,19 @@ EXPORT CUresult cuEventRecord(CUevent event, CUstream stream)
 EXPORT CUresult cuEventSynchronize(CUevent event)
 {
     ENTER(c);
-    LEAVE(object_is(event, OBJECT_EVENT) ? c->error : CUDA_ERROR_INVALID_HANDLE);
+    LEAVE(object_is(event, OBJECT_EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE);
 }
 
 EXPORT CUresult cuEventQuery(CUevent event)
 {
     ENTER(c);
-    LEAVE(object_is(event, OBJECT_EVENT) ? c->error : CUDA_ERROR_INVALID_HANDLE);
+    LEAVE(object_is(event, OBJECT_EVENT) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE);
+}
+
+float milliseconds_between(const struct timespec *start, const struct timespec *end)
+{
+    return (float)(1e3 * (double)(end->tv_sec - start->tv_sec) +
+                   1e-6 * (double)(end->tv_nsec - start->tv_nsec));
 }
 
 static bool timed(const Event *e) { return e->recorded && !(e->flags & DISABLE_TIMING); }
@@ -112,12 +116,10 @@ static bool timed(const Event *e) { return e->recorded && !(e->flags & DISABLE_T
 EXPORT CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end)
 {
     ENTER(c);
-    LEAVE_IF(!milliseconds || !c, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!milliseconds, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(start, OBJECT_EVENT) || !object_is(end, OBJECT_EVENT), CUDA_ERROR_INVALID_HANDLE);
     LEAVE_IF(!timed(start) || !timed(end), CUDA_ERROR_INVALID_HANDLE);
-    double seconds = (double)(end->at.tv_sec - start->at.tv_sec),
-           nanoseconds = (double)(end->at.tv_nsec - start->at.tv_nsec);
-    *milliseconds = (float)(1e3 * seconds + 1e-6 * nanoseconds);
+    *milliseconds = milliseconds_between(&start->at, &end->at);
     LEAVE(CUDA_SUCCESS);
 }
 

@@ -12,6 +12,7 @@
  */
 #include "emu/machine.h"
 
+#include <stdatomic.h>
 #include <fenv.h>
 #include <pthread.h>
 #include <stdarg.h>

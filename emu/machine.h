@@ -16,7 +16,6 @@
 #define EMU_MACHINE_H
 
 #include <setjmp.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,7 +37,6 @@ enum {
 #define ALL_LANES 0xFFFFFFFFu
 
 /* Fills memory that nobody has written: a NaN in f16, bf16 and f32, and a wild integer and address. */
-#define POISON_16 0xFFA5u
 #define POISON_32 0xFFA5FFA5u
 void poison(void *memory, size_t bytes);
 
@@ -99,7 +97,6 @@ typedef struct Copy {
     uint64_t source;
     uint32_t shared;
     uint32_t group; /* of its lane; NOT_COMMITTED until a commit */
-    uint32_t pc;
     uint8_t lane, bytes, source_bytes;
 } Copy;
 
@@ -191,7 +188,9 @@ static inline int count_lanes(uint32_t lanes) { return __builtin_popcount(lanes)
 unsigned char *shared_for_read(Warp *w, int lane, uint32_t address, uint32_t bytes);
 unsigned char *shared_for_write(Warp *w, int lane, uint32_t address, uint32_t bytes);
 void shared_for_copy(Warp *w, int lane, uint32_t address, uint32_t bytes); /* marks the bytes in flight */
+/* The lanes' addresses: the base registers plus the offset. */
 void shared_addresses(const Warp *w, const Inst *in, int arg, uint32_t address[LANES]);
+void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[LANES]);
 /* Counts the passes of an access that has been checked; `conflicts` is the counter of those beyond the ideal.
  */
 void count_shared(Warp *w, const uint32_t address[LANES], uint32_t bytes, uint32_t lanes, int conflicts);

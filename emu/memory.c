@@ -115,8 +115,7 @@ void exec_LD_PARAM_F32(Warp *w, const Inst *in, uint32_t lanes) { load_param(w, 
 
 /* ---- global memory ---- */
 
-/* The lanes' addresses: the base registers plus the offset. */
-static void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[LANES])
+void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[LANES])
 {
     const uint64_t *base = (const uint64_t *)(w->registers + in->arg[arg].row);
     for (int l = 0; l < LANES; l++) address[l] = base[l] + (uint64_t)in->arg[arg].imm;

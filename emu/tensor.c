@@ -96,10 +96,8 @@ static inline __attribute__((always_inline)) void multiply(Warp *w, const Inst *
         row[m] = sum;
     }
     for (int i = 0; i < 4; i++)
-        for (int l = 0; l < LANES; l++) {
-            float d = (float)(row[(l >> 2) + 8 * (i >> 1)][2 * (l & 3) + (i & 1)] + c[i][l]);
-            result[i][l] = d != d ? float_of_bits(0x7FFFFFFF) : d;
-        }
+        for (int l = 0; l < LANES; l++)
+            result[i][l] = canonical((float)(row[(l >> 2) + 8 * (i >> 1)][2 * (l & 3) + (i & 1)] + c[i][l]));
     memcpy(write_row(w, in, 0), result, sizeof result);
     count(&w->block->counters, COUNT_mma, 1);
 }

@@ -28,8 +28,7 @@ enum {
     TIMEOUT = 702,
     DESTROYED = 709,
     MISALIGNED = 716,
-    LAUNCH_FAILED = 719,
-    NOT_SUPPORTED = 801
+    LAUNCH_FAILED = 719
 };
 
 static Driver d;

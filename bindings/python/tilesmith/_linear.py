@@ -127,7 +127,7 @@ def _rows(shape, stride):
     return rows, step
 
 
-def _matrix(tensor, rows, step):
+def _matrix(tensor, step):
     return _library.Matrix(0, step, tensor.stride(-1), _DTYPES[tensor.dtype])
 
 
@@ -156,7 +156,7 @@ class _Call:
         if y_rows is None:
             raise InvalidArgumentError(f"out has the strides {out.stride()}: they cannot be seen as rows at one distance")
         y = _library.Matrix(0, y_rows[1], 1 if out is None else out.stride(-1), _DTYPES[x.dtype if out is None else out.dtype])
-        self.args = _library.LinearArgs(m=m, n=n, k=k, x=_matrix(x, m, x_step), w=_matrix(weight, n, weight.stride(0)), y=y)
+        self.args = _library.LinearArgs(m=m, n=n, k=k, x=_matrix(x, x_step), w=_matrix(weight, weight.stride(0)), y=y)
         self.args.bias_dtype = _DTYPES[bias.dtype if bias is not None else weight.dtype]
         self.args.epilogue = None if epilogue is None else epilogue.encode()
         self.ref = ctypes.byref(self.args)
