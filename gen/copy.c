@@ -34,7 +34,8 @@ static void declare(Gemm *g, GenCopy *c)
                           p->shifted           ? PTX_B32
                           : p->type == GEN_F32 ? PTX_F32
                                                : PTX_B16,
-                          "raw", CHUNK_ELEMS * p->passes);
+                          "raw", CHUNK_ELEMS * p->passes * g->p->config.stages);
+        if (p->shifted) c->shift_mask = copy_reg(g, c, PTX_B32, "shift_mask", 0);
         if (p->shifted) c->elem = copy_reg(g, c, PTX_B16, "elem", CHUNK_ELEMS);
     } else {
         c->size = copy_reg(g, c, PTX_B32, "size", pieces(c));
@@ -57,13 +58,14 @@ static void shared_places(Gemm *g, GenCopy *c, PtxArg smem)
     if (c->last_pass.kind != PTX_ARG_NONE) emit(k, SETP_LT_U32, c->last_pass, c->row, imm(p->last_pass_rows));
 }
 
-/* One pointer a pass: base + min(first + row, extent - 1) * pitch + chunk, along k. */
+/* One pointer a pass: base + row * pitch + chunk, along k. Rows behind the end are those from the first on
+ * again: a copy is slow when many threads read the same row. */
 static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
 {
     PtxKernel *k = g->k;
     const GenOperandPlan *p = c->plan;
     PtxArg row = copy_reg(g, c, PTX_B32, "row", 0), last = copy_reg(g, c, PTX_B32, "row_last", 0);
-    PtxArg clamped = copy_reg(g, c, PTX_B32, "row_clamped", 0), wide = copy_reg(g, c, PTX_B64, "row64", 0);
+    PtxArg inside = copy_reg(g, c, PTX_B32, "row_inside", 0), wide = copy_reg(g, c, PTX_B64, "row64", 0);
     if (p->layout == GEN_LAYOUT_ANY) {
         emit(k, LD_PARAM_B64, c->step, mem(c->step_param, 0));
         emit(k, MUL_LO_S64, c->step, c->step, imm(p->elem_bytes));
@@ -78,8 +80,10 @@ static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
     emit(k, SUB_S32, last, c->extent, imm(1));
     for (int i = 0; i < p->passes; i++) {
         if (i) emit(k, ADD_S32, row, row, imm(p->rows_per_pass));
-        emit(k, MIN_U32, clamped, row, last);
-        emit(k, CVT_U64_U32, wide, clamped);
+        emit(k, SUB_S32, inside, row, c->extent);
+        emit(k, MIN_U32, inside, row, inside); /* before the end the difference is negative, so large */
+        emit(k, MIN_U32, inside, inside, last);
+        emit(k, CVT_U64_U32, wide, inside);
         emit(k, MAD_LO_S64, at(c->pointer, i), wide, pitch, base);
     }
 }
@@ -136,7 +140,7 @@ void gen_copy_turn(Gemm *g, GenCopy *c, PtxArg slot)
 }
 
 /* Row and chunk are worked out from the thread again: cheaper than keeping them over the main loop. */
-void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest)
+void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest, bool lead)
 {
     PtxKernel *k = g->k;
     const GenOperandPlan *p = c->plan;
@@ -147,6 +151,7 @@ void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest)
     }
     emit(k, REM_U32, c->left, g->tid, imm(p->row_chunks));
     emit(k, MAD_LO_S32, c->left, c->left, imm(-CHUNK_ELEMS), k_rest);
+    if (lead) emit(k, SUB_S32, c->left, c->left, imm(g->p->config.tile_k));
     if (!p->staged) piece_sizes(g, c, c->size, c->left);
     for (int i = 0; p->staged && i < CHUNK_ELEMS; i++) emit(k, SETP_GT_S32, at(c->have, i), c->left, imm(i));
 }
@@ -169,30 +174,52 @@ static PtxArg col_size(Gemm *g, GenCopy *c, int pass, int piece, bool sized)
     return at(c->size, piece);
 }
 
-static void copy_async(Gemm *g, GenCopy *c, int pass, PtxArg guard, PtxArg to, bool sized)
+/* The last pass may have fewer rows than threads. */
+static PtxArg guard_of(const GenCopy *c, int pass)
+{
+    return pass == c->plan->passes - 1 ? c->last_pass : PTX_NONE;
+}
+
+static PtxArg place_of(const GenCopy *c, int pass, GenCopyPlace to)
+{
+    const GenOperandPlan *p = c->plan;
+    int turn = pass % p->swizzle_period;
+    return mem(at(to.base, turn),
+               to.offset + p->smem_offset + (pass - turn) * p->rows_per_pass * p->row_bytes);
+}
+
+/* To the same chunk of the next k-block. */
+static void advance(Gemm *g, const GenCopy *c, int pass)
+{
+    bool constant = c->advance.kind == PTX_ARG_NONE;
+    PtxArg step = constant ? imm((int64_t)g->p->config.tile_k * c->plan->elem_bytes) : c->advance;
+    emit(g->k, ADD_S64, at(c->pointer, pass), at(c->pointer, pass), step);
+}
+
+void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace place, bool sized)
 {
     int bytes = c->plan->copy_bytes;
+    PtxArg guard = guard_of(c, pass), to = place_of(c, pass, place);
     for (int i = 0; i < pieces(c); i++) {
         PtxArg size = c->plan->layout == GEN_LAYOUT_COL ? col_size(g, c, pass, i, sized)
                       : sized                           ? at(c->size, i)
                                                         : imm(bytes);
         copy_piece(g, bytes, guard, mem(to, to.imm + i * bytes), mem(at(c->pointer, pass), i * bytes), size);
     }
+    advance(g, c, pass);
 }
 
 /* ---- through registers ---- */
 
-static void load_raw(Gemm *g, const GenCopy *c, PtxArg to, PtxArg from, PtxArg guard)
+static PtxArg raw_of(const GenCopy *c, int pass, int set)
 {
-    if (c->plan->type == GEN_F32) emit_if(g->k, guard, LD_GLOBAL_F32, to, from);
-    else emit_if(g->k, guard, LD_GLOBAL_B16, to, from);
+    return span(c->raw, CHUNK_ELEMS * (set * c->plan->passes + pass), CHUNK_ELEMS);
 }
 
 /* The two aligned vectors that a chunk lies in; or, at the end of k, its elements, already in place. */
-static void load_vectors(Gemm *g, GenCopy *c, int pass, bool sized)
+static void load_vectors(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool sized)
 {
     PtxKernel *k = g->k;
-    PtxArg from = at(c->pointer, pass), raw = span(c->raw, CHUNK_ELEMS * pass, CHUNK_ELEMS);
     if (!sized) {
         emit(k, AND_B64, g->wide_scratch, from, imm(-GEN_CHUNK_BYTES));
         emit(k, LD_GLOBAL_V4_B32, span(raw, 0, 4), mem(g->wide_scratch, 0));
@@ -204,19 +231,17 @@ static void load_vectors(Gemm *g, GenCopy *c, int pass, bool sized)
         emit_if(k, at(c->have, i), LD_GLOBAL_B16, at(c->elem, i), mem(from, 2 * i));
     }
     for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(raw, i), span(c->elem, 2 * i, 2));
+    for (int i = 4; i < CHUNK_ELEMS; i++) emit(k, MOV_B32, at(raw, i), imm(0));
 }
 
-/* The 16 bytes from byte (pointer & 15) of eight words on: by 8 bytes, by 4, by 2. */
-static void shift_into_place(Gemm *g, GenCopy *c, int pass, bool sized)
+/* The 16 bytes from byte (pointer & mask) of eight words on: by 8 bytes, by 4, by 2. The pointer has moved on
+ * by whole k-blocks: the same byte. */
+static void shift_into_place(Gemm *g, GenCopy *c, int pass, PtxArg raw)
 {
     PtxKernel *k = g->k;
-    PtxArg raw = span(c->raw, CHUNK_ELEMS * pass, CHUNK_ELEMS), byte = g->bits_scratch,
-           word = at(g->word_scratch, 0);
-    if (sized) {
-        for (int i = 0; i < 4; i++) emit(k, MOV_B32, at(g->word_scratch, i), at(raw, i));
-        return;
-    }
-    emit(k, CVT_U32_U64, byte, at(c->pointer, pass)); /* it has moved on by whole k-blocks: the same byte */
+    PtxArg byte = g->bits_scratch, word = at(g->word_scratch, 0);
+    emit(k, CVT_U32_U64, byte, at(c->pointer, pass));
+    emit(k, AND_B32, byte, byte, c->shift_mask);
     for (int step = 2; step >= 1; step--) {
         emit(k, AND_B32, word, byte, imm(4 * step));
         emit(k, SETP_NE_U32, g->p_scratch, word, imm(0));
@@ -229,24 +254,37 @@ static void shift_into_place(Gemm *g, GenCopy *c, int pass, bool sized)
         emit(k, SHF_R_WRAP_B32, at(g->word_scratch, i), at(raw, i), at(raw, i + 1), byte);
 }
 
-static void load_chunk(Gemm *g, GenCopy *c, int pass, bool sized)
+static void load_raw(Gemm *g, const GenCopy *c, PtxArg to, PtxArg from, PtxArg guard)
+{
+    if (c->plan->type == GEN_F32) emit_if(g->k, guard, LD_GLOBAL_F32, to, from);
+    else emit_if(g->k, guard, LD_GLOBAL_B16, to, from);
+}
+
+static void load_elements(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool sized)
 {
     PtxKernel *k = g->k;
     const GenOperandPlan *p = c->plan;
-    PtxArg from = at(c->pointer, pass);
     bool strided = p->layout == GEN_LAYOUT_ANY,
          vectors = p->type == GEN_F32 && p->copy_bytes == 16 && !strided;
     for (int i = 0; vectors && !sized && i < CHUNK_ELEMS; i += 4)
-        emit(k, LD_GLOBAL_V4_F32, span(c->raw, CHUNK_ELEMS * pass + i, 4), mem(from, i * p->elem_bytes));
+        emit(k, LD_GLOBAL_V4_F32, span(raw, i, 4), mem(from, i * p->elem_bytes));
     if (vectors && !sized) return;
     if (strided) emit(k, ADD_S64, g->wide_scratch, from, imm(0));
     for (int i = 0; i < CHUNK_ELEMS; i++) {
-        PtxArg to = at(c->raw, CHUNK_ELEMS * pass + i), guard = sized ? at(c->have, i) : PTX_NONE;
+        PtxArg to = at(raw, i), guard = sized ? at(c->have, i) : PTX_NONE;
         if (sized && p->type == GEN_F32) emit(k, MOV_F32, to, immf(0));
         if (sized && p->type != GEN_F32) emit(k, MOV_B16, to, imm(0));
         load_raw(g, c, to, strided ? mem(g->wide_scratch, 0) : mem(from, i * p->elem_bytes), guard);
         if (strided && i + 1 < CHUNK_ELEMS) emit(k, ADD_S64, g->wide_scratch, g->wide_scratch, c->step);
     }
+}
+
+void gen_copy_load(Gemm *g, GenCopy *c, int pass, int set, bool sized)
+{
+    PtxArg raw = raw_of(c, pass, set), from = at(c->pointer, pass);
+    if (c->plan->shifted) load_vectors(g, c, raw, from, sized);
+    else load_elements(g, c, raw, from, sized);
+    advance(g, c, pass);
 }
 
 /* A raw element as fp32. */
@@ -270,40 +308,21 @@ static void stage_pair(Gemm *g, const GenCopy *c, PtxArg word, PtxArg pair)
     gen_round_pair(g, to, word, low, high);
 }
 
-/* ---- both ---- */
-
-static PtxArg guard_of(const GenCopy *c, int pass)
+void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace to)
 {
-    return pass == c->plan->passes - 1 ? c->last_pass : PTX_NONE;
+    PtxArg raw = raw_of(c, pass, set);
+    if (c->plan->shifted) shift_into_place(g, c, pass, raw);
+    for (int i = 0; i < 4 && !c->plan->shifted; i++)
+        stage_pair(g, c, at(g->word_scratch, i), span(raw, 2 * i, 2));
+    emit_if(g->k, guard_of(c, pass), ST_SHARED_V4_B32, place_of(c, pass, to), g->word_scratch);
 }
 
-static PtxArg place_of(const GenCopy *c, int pass, PtxArg to, int slot_offset)
+void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized)
 {
-    const GenOperandPlan *p = c->plan;
-    int turn = pass % p->swizzle_period;
-    return mem(at(to, turn), slot_offset + p->smem_offset + (pass - turn) * p->rows_per_pass * p->row_bytes);
+    if (c->plan->shifted) emit(g->k, MOV_B32, c->shift_mask, imm(sized ? 0 : GEN_CHUNK_BYTES - 1));
 }
 
-void gen_copy_start(Gemm *g, GenCopy *c, int pass, PtxArg to, int slot_offset, bool sized)
+int gen_copy_reach(const Gemm *g, const GenCopy *c)
 {
-    PtxArg pointer = at(c->pointer, pass);
-    if (c->plan->shifted) load_vectors(g, c, pass, sized);
-    else if (c->plan->staged) load_chunk(g, c, pass, sized);
-    else copy_async(g, c, pass, guard_of(c, pass), place_of(c, pass, to, slot_offset), sized);
-    bool constant = c->advance.kind == PTX_ARG_NONE;
-    emit(g->k, ADD_S64, pointer, pointer,
-         constant ? imm((int64_t)g->p->config.tile_k * c->plan->elem_bytes) : c->advance);
-}
-
-int gen_copy_margin(const GenCopy *c) { return c->plan->shifted ? CHUNK_ELEMS : 0; }
-
-void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset, bool sized)
-{
-    for (int pass = 0; c->plan->staged && pass < c->plan->passes; pass++) {
-        if (c->plan->shifted) shift_into_place(g, c, pass, sized);
-        for (int i = 0; i < 4 && !c->plan->shifted; i++)
-            stage_pair(g, c, at(g->word_scratch, i), span(c->raw, CHUNK_ELEMS * pass + 2 * i, 2));
-        emit_if(g->k, guard_of(c, pass), ST_SHARED_V4_B32, place_of(c, pass, to, slot_offset),
-                g->word_scratch);
-    }
+    return (c->plan->staged ? g->p->config.tile_k : 0) + (c->plan->shifted ? CHUNK_ELEMS : 0);
 }

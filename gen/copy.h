@@ -8,11 +8,11 @@
  *
  * All threads copy together, in passes; in a pass, consecutive threads take consecutive chunks, so each has
  * one chunk of one row. What cp.async can move goes by it, in pieces as wide as the alignment allows. What
- * must be converted, gathered, or is aligned to 2 bytes only goes through registers: loaded when the copy
- * starts, rounded and stored when it ends. A chunk that is aligned to 2 bytes only lies in two aligned
- * vectors of 16 bytes; both are loaded, and shifted into place at the end.
+ * must be converted, gathered, or is aligned to 2 bytes only goes through registers: loaded a k-block before it
+ * is rounded and stored, so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes
+ * only lies in two aligned vectors of 16 bytes; both are loaded, and shifted into place before the store.
  *
- * Edges. Row-major rows behind the end of m or n are read as the last row again: they only reach outputs that
+ * Edges. Row-major rows behind the end of m or n are others, read again: they only reach outputs that
  * are never stored. Everything behind the end of k is zero, in both operands.
  */
 #ifndef GEN_COPY_H
@@ -36,7 +36,9 @@ typedef struct GenCopy {
     PtxArg size;        /* b32[pieces]: source sizes at the end of k */
     PtxArg extent_size; /* b32[pieces]: column-major: source sizes at the end of m or n */
     PtxArg have;        /* pred[8]: through registers: which elements lie before the end of k */
-    PtxArg raw;         /* f32, b16 or, shifted, b32 [passes * 8]: on their way through registers */
+    PtxArg raw;         /* f32, b16 or, shifted, b32 [stages * passes * 8]: on their way through registers; */
+                        /* set 0 is for the loops, the others for the slots that are filled before */
+    PtxArg shift_mask;  /* b32: shifted: 15, or 0 when raw is in place already */
     PtxArg elem;        /* b16[8]: shifted: the elements of a chunk at the end of k */
 } GenCopy;
 
@@ -44,14 +46,27 @@ typedef struct GenCopy {
 void gen_copy_setup(Gemm *g, GenCopy *c, PtxArg smem);
 /* Turns to the slot at `slot` bytes. */
 void gen_copy_turn(Gemm *g, GenCopy *c, PtxArg slot);
-/* Before a sized copy, one that the end of k may cut: k_rest elements of k are left. */
-void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest);
-/* Starts pass i to the slot at to + slot_offset (or at, in the prologue). */
-void gen_copy_start(Gemm *g, GenCopy *c, int i, PtxArg to, int slot_offset, bool sized);
-/* Ends what went through registers; nothing else. */
-void gen_copy_end(Gemm *g, GenCopy *c, PtxArg to, int slot_offset, bool sized);
-/* How many elements of k must be left behind a k-block for a copy without sizes: the second vector of a chunk
- * reaches behind it. */
-int gen_copy_margin(const GenCopy *c);
+/* Before sized copies, those that the end of k may cut: k_rest elements of k are left; with `lead`, one k-block
+ * less. */
+void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest, bool lead);
+
+/* A place in the ring: registers `at` or `to`, and a distance in bytes. */
+typedef struct GenCopyPlace {
+    PtxArg base;
+    int offset;
+} GenCopyPlace;
+
+/* Pass `pass` of a k-block's copy: by cp.async to its slot; or a load into set `set` of raw, and the store of
+ * that set to its slot. What reads global memory moves the pass's pointer on by a k-block. */
+void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace to, bool sized);
+void gen_copy_load(Gemm *g, GenCopy *c, int pass, int set, bool sized);
+void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace to);
+
+/* Behind all passes of a k-block, which were sized or not. */
+void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized);
+
+/* How many elements of k must be left behind a k-block for copies without sizes: loads into registers are a
+ * k-block ahead, and the second vector of a chunk reaches behind it. */
+int gen_copy_reach(const Gemm *g, const GenCopy *c);
 
 #endif

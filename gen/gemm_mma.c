@@ -4,14 +4,16 @@
  *
  *     prologue     copy k-blocks 0 .. stages-2, one commit group each
  *     wait, barrier, fragments of k-step 0
- *     main loop    for each k-block
- *                    for each k-step: mma of this one; fragments of the next, each as its register frees
- *                      the first also starts the copy of the k-block stages-1 ahead
- *                      before the last: wait for the next k-block, barrier, turn to its slot
+ *     main loop    for each k-block, for each of its k-steps
+ *                    mma of this one; fragments of the next, each as its register frees
+ *                    a share of the copy that is under way
+ *                  before the last k-step: that copy's commit; wait for the next k-block; barrier
+ *     drain loop   the same for the last k-blocks, whose copies are cut by the end of k, or nothing
  *     store        bias, epilogue, y (store.c)
  *
- * One barrier a k-block is enough: it both publishes the next k-block and says that everyone has read the
- * slot which the next copy overwrites.
+ * One barrier a k-block is enough: it both publishes the next k-block and says that everyone has read the one
+ * before for the last time, so that the last k-step already starts to overwrite its slot. The copy goes on in
+ * the k-steps of the next k-block, in equal shares: many copies at once would hold up the fragments.
  *
  * How operands get into the slots, and what happens at their edges, is told in copy.h.
  */
@@ -23,7 +25,7 @@ typedef struct Operand {
     GenCopy copy;
     PtxArg slot_at; /* b32: shared address of this lane's ldmatrix row in the slot being read */
     PtxArg step_at; /* b32: the same at the k-step or tile being read */
-    PtxArg frag;    /* b32: fragments; W has two sets, one in use and one being loaded */
+    PtxArg frag;    /* b32: fragments; W has two sets, one in use and one being loaded, or a ring of pairs */
 } Operand;
 
 typedef struct Mma {
@@ -53,7 +55,7 @@ static void declare(Mma *g)
     g->slot = ptx_reg(k, PTX_B32, "slot");
     g->p = ptx_reg(k, PTX_PRED, "p");
     g->x.frag = operand_reg(g, &g->x, PTX_B32, "frag", 4 * p->mma_m);
-    g->w.frag = operand_reg(g, &g->w, PTX_B32, "frag", 2 * 2 * p->mma_n);
+    g->w.frag = operand_reg(g, &g->w, PTX_B32, "frag", 4 * p->w_frag_pairs);
     g->acc = ptx_regs(k, PTX_F32, "acc", p->regs_acc);
 }
 
@@ -140,32 +142,38 @@ static void load_x(Mma *g, int i, int step)
     else emit(g->k, LDMATRIX_X4, to, from);
 }
 
-static PtxArg w_fragment(const Mma *g, int set, int j, int count)
+/* W's fragments go by pairs of column tiles, the last of which may be a single. All pairs of two k-steps are
+ * held, or, where a large warp tile leaves no room for that, a ring of pairs is refilled all the time. */
+static int w_pairs(const Mma *g) { return (g->plan->mma_n + 1) / 2; }
+static bool w_streams(const Mma *g) { return g->plan->w_frag_pairs < 2 * w_pairs(g); }
+
+/* Pair `pair` of k-step `step`. */
+static PtxArg w_fragment(const Mma *g, int step, int pair)
 {
-    return span(g->w.frag, 2 * (set * g->plan->mma_n + j), count);
+    return span(g->w.frag, 4 * ((step * w_pairs(g) + pair) % g->plan->w_frag_pairs), 4);
 }
 
-static void load_w(Mma *g, int set, int step)
+/* Pairs behind the last of a k-step are those of the next one. */
+static void load_w(Mma *g, int step, int pair)
 {
-    for (int j = 0; j < g->plan->mma_n; j += 2) {
-        PtxArg from = fragment_at(g, &g->w, step, j / 2);
-        bool pair = j + 1 < g->plan->mma_n;
-        PtxArg to = w_fragment(g, set, j, pair ? 4 : 2);
-        if (transposed(&g->w) && pair) emit(g->k, LDMATRIX_X4_TRANS, to, from);
-        else if (transposed(&g->w)) emit(g->k, LDMATRIX_X2_TRANS, to, from);
-        else if (pair) emit(g->k, LDMATRIX_X4, to, from);
-        else emit(g->k, LDMATRIX_X2, to, from);
-    }
+    step = (step + pair / w_pairs(g)) % g->plan->k_steps;
+    pair %= w_pairs(g);
+    bool single = 2 * pair + 1 == g->plan->mma_n;
+    PtxArg from = fragment_at(g, &g->w, step, pair), to = span(w_fragment(g, step, pair), 0, single ? 2 : 4);
+    if (transposed(&g->w) && !single) emit(g->k, LDMATRIX_X4_TRANS, to, from);
+    else if (transposed(&g->w)) emit(g->k, LDMATRIX_X2_TRANS, to, from);
+    else if (!single) emit(g->k, LDMATRIX_X4, to, from);
+    else emit(g->k, LDMATRIX_X2, to, from);
 }
 
-/* Row tile i of x by all column tiles of W; serpentine, so that the next mma shares a fragment. */
-static void multiply_row(Mma *g, int i, int set)
+/* Row tile i of x by pairs first .. last-1 of W; serpentine, so that the next mma shares a fragment. */
+static void multiply(Mma *g, int i, int step, int first, int last)
 {
-    int n = g->plan->mma_n;
-    for (int turn = 0; turn < n; turn++) {
-        int j = i % 2 ? n - 1 - turn : turn;
+    int n = g->plan->mma_n, begin = 2 * first, end = 2 * last < n ? 2 * last : n;
+    for (int turn = begin; turn < end; turn++) {
+        int j = i % 2 ? begin + end - 1 - turn : turn;
         PtxArg d = span(g->acc, (i * n + j) * 4, 4), a = span(g->x.frag, 4 * i, 4),
-               b = w_fragment(g, set, j, 2);
+               b = span(w_fragment(g, step, j / 2), 2 * (j % 2), 2);
         if (g->plan->config.w == GEN_F16) emit(g->k, MMA_F16, d, a, b, d);
         else emit(g->k, MMA_BF16, d, a, b, d);
     }
@@ -175,29 +183,25 @@ static void multiply_row(Mma *g, int i, int set)
 
 static int copy_passes(const Mma *g) { return g->x.copy.plan->passes + g->w.copy.plan->passes; }
 
-/* Starts passes first .. last-1 of a k-block's copy, those of x before those of W. In the prologue the slot
- * is known and stands in slot_offset; in the loops it is the one that gen_copy_turn() turned to. */
-static void start_copy(Mma *g, int first, int last, bool prologue, int slot_offset, bool sized)
+/* Passes first .. last-1 of the copy that is under way, those of x before those of W. What goes through
+ * registers was loaded a k-block ago. */
+static void copy(Mma *g, int first, int last, bool sized)
 {
     int x_passes = g->x.copy.plan->passes;
     for (int i = first; i < last; i++) {
         GenCopy *c = i < x_passes ? &g->x.copy : &g->w.copy;
-        gen_copy_start(g->gemm, c, i < x_passes ? i : i - x_passes, prologue ? c->at : c->to, slot_offset,
-                       sized);
+        int pass = i < x_passes ? i : i - x_passes;
+        GenCopyPlace to = {c->to, 0};
+        if (c->plan->staged) gen_copy_store(g->gemm, c, pass, 0, to);
+        if (c->plan->staged) gen_copy_load(g->gemm, c, pass, 0, sized);
+        else gen_copy_async(g->gemm, c, pass, to, sized);
     }
 }
 
-static void end_copy(Mma *g, bool prologue, int slot_offset, bool sized)
+static void copy_sizes(Mma *g, bool lead)
 {
-    GenCopy *x = &g->x.copy, *w = &g->w.copy;
-    gen_copy_end(g->gemm, x, prologue ? x->at : x->to, slot_offset, sized);
-    gen_copy_end(g->gemm, w, prologue ? w->at : w->to, slot_offset, sized);
-}
-
-static void copy_sizes(Mma *g)
-{
-    gen_copy_sizes(g->gemm, &g->x.copy, g->k_rest);
-    gen_copy_sizes(g->gemm, &g->w.copy, g->k_rest);
+    gen_copy_sizes(g->gemm, &g->x.copy, g->k_rest, lead && g->plan->x.staged);
+    gen_copy_sizes(g->gemm, &g->w.copy, g->k_rest, lead && g->plan->w.staged);
 }
 
 /* A group of copies ends; the next k-block has its turn. */
@@ -219,24 +223,7 @@ static void turn_to_free_slot(Mma *g)
     gen_copy_turn(g->gemm, &g->w.copy, g->slot);
 }
 
-/* Multiplies one k-step and loads the fragments of the next: W's into the other set, each of x as soon as its
- * own row tile is done with the old one. The first k-step also starts the next copy, in shares between the
- * row tiles: loads from and copies to shared memory stay in order, so copies hold up the loads behind them.
- */
-static void multiply_step(Mma *g, int step, bool sized)
-{
-    int rows = g->plan->mma_m, shares = g->plan->copy_shares, passes = copy_passes(g),
-        next = (step + 1) % g->plan->k_steps;
-    load_w(g, next % 2, next);
-    for (int i = 0; i < rows; i++) {
-        if (step == 0 && i < shares)
-            start_copy(g, i * passes / shares, (i + 1) * passes / shares, false, 0, sized);
-        multiply_row(g, i, step % 2);
-        load_x(g, i, next);
-    }
-}
-
-/* ---- the pipeline ---- */
+/* ---- from slot to slot ---- */
 
 /* Moves the slot being read on, round the ring. */
 static void next_slot(Mma *g)
@@ -256,73 +243,171 @@ static void wait_for_block(Mma *g)
     emit(g->k, BAR_SYNC, imm(0));
 }
 
+/* In the last k-step: from here on fragments are those of the next k-block, and copies go to the slot of this
+ * one. */
+static void turn_to_next_block(Mma *g, bool sized)
+{
+    commit(g);
+    wait_for_block(g);
+    next_slot(g);
+    turn_to_free_slot(g);
+    if (sized) copy_sizes(g, true);
+}
+
+/* ---- a k-step ---- */
+
+/* Share `part` of `parts` of what k-step `step` copies. A copy's turns begin with the last k-step of a
+ * k-block; it takes the last copy_steps of them. */
+static void copy_share(Mma *g, int step, int part, int parts, bool sized)
+{
+    int steps = g->plan->copy_steps, passes = copy_passes(g);
+    int turn = (step + 1) % g->plan->k_steps - (g->plan->k_steps - steps);
+    if (turn < 0) return;
+    int first = turn * passes / steps, count = (turn + 1) * passes / steps - first;
+    copy(g, first + part * count / parts, first + (part + 1) * count / parts, sized);
+}
+
+/* Multiplies and loads the fragments of the next k-step: W's into the other set, each of x as soon as its own
+ * row tile is done with the old one. */
+static void multiply_step(Mma *g, int step, bool sized)
+{
+    int rows = g->plan->mma_m, next = (step + 1) % g->plan->k_steps;
+    if (next == 0) turn_to_next_block(g, sized);
+    for (int pair = 0; pair < w_pairs(g); pair++) load_w(g, next, pair);
+    copy_share(g, step, 0, 1, sized);
+    for (int i = 0; i < rows; i++) {
+        multiply(g, i, step, 0, w_pairs(g));
+        load_x(g, i, next);
+    }
+}
+
+/* The same with W in a ring of at least three pairs. All row tiles are multiplied by one pair while the one
+ * after the next is loaded; by the last two pairs together, so that x's next fragments come early enough. */
+static void multiply_streaming(Mma *g, int step, bool sized)
+{
+    int rows = g->plan->mma_m, last_two = w_pairs(g) - 2, next = (step + 1) % g->plan->k_steps;
+    load_w(g, step, 1);
+    for (int pair = 0; pair < last_two; pair++) {
+        load_w(g, step, pair + 2);
+        if (next) copy_share(g, step, pair, last_two, sized);
+        for (int i = 0; i < rows; i++) multiply(g, i, step, pair, pair + 1);
+    }
+    if (next == 0) turn_to_next_block(g, sized);
+    load_w(g, step, last_two + 2);
+    if (next == 0) copy_share(g, step, 0, 1, sized);
+    for (int i = 0; i < rows; i++) {
+        multiply(g, i, step, last_two, last_two + 2);
+        load_x(g, i, next);
+    }
+}
+
+/* ---- the pipeline ---- */
+
+/* What goes through registers is loaded a k-block further ahead than slots are filled; here each k-block has
+ * registers of its own, which the accumulators do not need yet. */
+static void load_first(Mma *g, GenCopy *c, int block)
+{
+    int stages = g->plan->config.stages;
+    for (int i = 0; i < c->plan->passes; i++) gen_copy_load(g->gemm, c, i, (block + 1) % stages, true);
+}
+
+static void copy_first(Mma *g, GenCopy *c, int block)
+{
+    GenCopyPlace to = {c->at, block * g->plan->stage_bytes};
+    for (int i = 0; i < c->plan->passes; i++) gen_copy_async(g->gemm, c, i, to, true);
+}
+
+static void store_first(Mma *g, GenCopy *c)
+{
+    for (int block = 0; c->plan->staged && block < g->plan->config.stages - 1; block++)
+        for (int i = 0; i < c->plan->passes; i++)
+            gen_copy_store(g->gemm, c, i, block + 1, (GenCopyPlace){c->at, block * g->plan->stage_bytes});
+}
+
+static void first_copies(Mma *g)
+{
+    int filled = g->plan->config.stages - 1;
+    bool staged = g->plan->x.staged || g->plan->w.staged;
+    for (int block = 0; block < filled + staged; block++) {
+        copy_sizes(g, false);
+        for (int i = 0; i < 2; i++) {
+            GenCopy *c = i ? &g->w.copy : &g->x.copy;
+            if (c->plan->staged) load_first(g, c, block);
+            else if (block < filled) copy_first(g, c, block);
+        }
+        if (block < filled) commit(g);
+    }
+    gen_copy_end_block(g->gemm, &g->x.copy, true);
+    gen_copy_end_block(g->gemm, &g->w.copy, true);
+}
+
 /* With k = 0 the copies are empty and z is the bias. What need not come before the first copies comes behind
  * them, while they are on their way. */
 static void prologue(Mma *g, PtxArg store)
 {
     PtxKernel *k = g->k;
     ptx_section(k, "prologue: fill all slots but one");
-    for (int s = 0; s < g->plan->config.stages - 1; s++) {
-        copy_sizes(g);
-        start_copy(g, 0, copy_passes(g), true, s * g->plan->stage_bytes, true);
-        end_copy(g, true, s * g->plan->stage_bytes, true);
-        commit(g);
-    }
+    first_copies(g);
     fragment_places(g);
     ptx_section(k, "accumulators; the first fragments");
     for (int i = 0; i < g->plan->regs_acc; i++) emit(k, MOV_F32, at(g->acc, i), immf(0));
     emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
     emit_if(k, g->p, BRA, store);
     emit(k, MOV_B32, g->read_slot, imm(0));
+    store_first(g, &g->x.copy);
+    store_first(g, &g->w.copy);
     wait_for_block(g);
-    load_w(g, 0, 0);
+    for (int pair = 0; pair < (w_streams(g) ? 1 : w_pairs(g)); pair++) load_w(g, 0, pair);
     for (int i = 0; i < g->plan->mma_m; i++) load_x(g, i, 0);
+    turn_to_free_slot(g);
+    if (g->plan->copy_steps < g->plan->k_steps) return;
+    copy_sizes(g, true);
+    copy_share(g, g->plan->k_steps - 1, 0, 1, true);
 }
 
-/* Multiplies a k-block and copies the one stages-1 ahead. What goes through registers is stored as late as
- * its first reader allows: with two stages that is right behind the next barrier. */
 static void k_block(Mma *g, bool sized)
 {
-    int steps = g->plan->k_steps;
-    bool end_early = g->plan->config.stages == 2;
-    turn_to_free_slot(g);
-    if (sized) copy_sizes(g);
-    for (int step = 0; step < steps; step++) {
+    for (int step = 0; step < g->plan->k_steps; step++) {
         ptx_comment(g->k, "k-step %d", step);
-        if (step == steps - 1) {
-            if (end_early) end_copy(g, false, 0, sized);
-            commit(g);
-            wait_for_block(g);
-            next_slot(g);
-        }
-        multiply_step(g, step, sized);
+        if (w_streams(g)) multiply_streaming(g, step, sized);
+        else multiply_step(g, step, sized);
     }
-    if (!end_early) end_copy(g, false, 0, sized);
+    gen_copy_end_block(g->gemm, &g->x.copy, sized);
+    gen_copy_end_block(g->gemm, &g->w.copy, sized);
+}
+
+/* Elements of k that must be left for a turn of whole copies: it ends one k-block's and begins the next
+ * one's. */
+static int whole_turn(const Mma *g)
+{
+    int x = gen_copy_reach(g->gemm, &g->x.copy), w = gen_copy_reach(g->gemm, &g->w.copy);
+    return 2 * g->plan->config.tile_k + (x > w ? x : w);
 }
 
 /* Two loops of the same blocks: while whole k-blocks are left to copy, and until all are multiplied. */
 static void main_loop(Mma *g)
 {
     PtxKernel *k = g->k;
-    int tile_k = g->plan->config.tile_k, x_margin = gen_copy_margin(&g->x.copy),
-        w_margin = gen_copy_margin(&g->w.copy);
-    int whole = tile_k + (x_margin > w_margin ? x_margin : w_margin);
-    PtxArg loop = ptx_label(k, "main_loop"), drain = ptx_label(k, "drain_loop");
+    PtxArg loop = ptx_label(k, "main_loop"), drain = ptx_label(k, "drain"),
+           drain_loop = ptx_label(k, "drain_loop");
     ptx_section(k, "main loop: one k-block a turn");
-    emit(k, SETP_LT_S32, g->p, g->k_rest, imm(whole));
+    emit(k, SETP_LT_S32, g->p, g->k_rest, imm(whole_turn(g)));
     emit_if(k, g->p, BRA, drain);
     emit(k, LABEL, loop);
     emit(k, PRAGMA_NOUNROLL);
     k_block(g, false);
-    emit(k, SETP_GE_S32, g->p, g->k_rest, imm(whole));
+    emit(k, SETP_GE_S32, g->p, g->k_rest, imm(whole_turn(g)));
     emit_if(k, g->p, BRA, loop);
 
     ptx_section(k, "the last k-blocks: what is copied is cut by the end of k, or nothing");
     emit(k, LABEL, drain);
+    copy_sizes(g, true);
+    emit(k, LABEL, drain_loop);
     emit(k, PRAGMA_NOUNROLL);
     k_block(g, true);
-    emit(k, SETP_GT_S32, g->p, g->k_rest, imm(-(g->plan->config.stages - 1) * tile_k));
-    emit_if(k, g->p, BRA, drain);
+    emit(k, SETP_GT_S32, g->p, g->k_rest, imm(-(g->plan->config.stages - 1) * g->plan->config.tile_k));
+    emit_if(k, g->p, BRA, drain_loop);
+    emit(k, CP_ASYNC_COMMIT); /* the empty copies that the last k-step began */
 }
 
 void gen_gemm_mma(Gemm *gemm)

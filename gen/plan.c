@@ -58,7 +58,6 @@ static bool plan_warps(const GenConfig *c, GenPlan *p, GenError *error)
     p->mma_m = p->warp_m / 16;
     p->mma_n = p->warp_n / 8;
     p->k_steps = c->tile_k / 16;
-    p->copy_shares = p->k_steps > 2 ? p->mma_m : 1; /* measured: docs/tuning.md */
     return true;
 }
 
@@ -66,22 +65,20 @@ static int min_int(int a, int b) { return a < b ? a : b; }
 static bool power_of_2(int n) { return (n & (n - 1)) == 0; }
 
 /* The way of 16 rows of a warp tile through shared memory to y. */
-static bool plan_store(const GenConfig *c, GenPlan *p, GenError *error)
+static void plan_store(const GenConfig *c, GenPlan *p)
 {
-    if (!power_of_2(p->warp_n))
-        return gen_fail(error, "tile_n=%d gives each of %d warps %d columns; that must be a power of 2",
-                        c->tile_n, c->warps_n, p->warp_n);
     p->y_bytes = gen_type_bytes(c->y);
     p->bias_bytes = gen_type_bytes(c->bias);
     int row_bytes = p->warp_n * p->y_bytes;
     p->y_piece_bytes = min_int(c->y_store_bytes, row_bytes / 2); /* so that 32 lanes cover at most 16 rows */
     p->y_piece_elems = p->y_piece_bytes / p->y_bytes;
     int row_pieces = row_bytes / p->y_piece_bytes;
-    p->y_row_lanes = min_int(row_pieces, 32);
-    p->y_row_parts = row_pieces / p->y_row_lanes;
+    p->y_row_lanes = 1;
+    while (p->y_row_lanes < min_int(row_pieces, 32)) p->y_row_lanes *= 2;
+    p->y_row_parts = (row_pieces + p->y_row_lanes - 1) / p->y_row_lanes;
+    p->y_row_idle = row_pieces != p->y_row_lanes * p->y_row_parts;
     p->y_pitch_bytes = row_bytes / 16 % 2 ? row_bytes : row_bytes + 16; /* an odd multiple of 16 */
     p->y_buffer_bytes = 16 * p->y_pitch_bytes;
-    return true;
 }
 
 /* What the layout and the type of an operand ask of its copies and its tile. */
@@ -128,6 +125,7 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
 {
     p->x = (GenOperandPlan){.type = c->x, .layout = c->x_layout, .copy_bytes = c->x_copy_bytes};
     p->w = (GenOperandPlan){.type = c->w, .layout = c->w_layout, .copy_bytes = c->w_copy_bytes};
+    plan_store(c, p);
     plan_operand(c, p, &p->x, c->tile_m);
     plan_operand(c, p, &p->w, c->tile_n);
     if (!check_operand(&p->x, "x", c->tile_m, p->warp_m, error) ||
@@ -138,6 +136,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
             error,
             "a row of the tile has more 16-byte chunks than the block has threads (%d): use more warps",
             p->threads);
+    p->copy_steps =
+        p->k_steps > 2 || p->x.staged || p->w.staged ? p->k_steps : 1; /* measured: docs/tuning.md */
     p->w.smem_offset = p->x.rows * p->x.row_bytes;
     p->stage_bytes = p->w.smem_offset + p->w.rows * p->w.row_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
@@ -156,6 +156,16 @@ static int blocks_by_regs(const GenArch *a, int warps, int regs)
     return 4 * (a->sm_regs / 4 / warp_regs) / warps;
 }
 
+/* Pairs of W's column tiles whose fragments are held: those of two k-steps if the registers allow; or else a
+ * ring of at least three, after whole turns of which a k-block ends. */
+static int w_frag_pairs(const GenPlan *p, int regs)
+{
+    int step_pairs = (p->mma_n + 1) / 2, ring = 3;
+    if (step_pairs < 3 || 4 * (p->mma_m + 2 * step_pairs) <= regs) return 2 * step_pairs;
+    while (p->k_steps * step_pairs % ring) ring++;
+    return ring < 2 * step_pairs ? ring : 2 * step_pairs;
+}
+
 /* Registers: accumulators, fragments (two sets of W's), one 64-bit pointer a pass; the rest is experience
  * with ptxas (docs/configs.md). Occupancy: what registers, shared memory, warps and blocks allow. */
 static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
@@ -164,8 +174,9 @@ static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
     const GenArch *a = c->arch;
     int staged = 8 * ((p->x.staged ? p->x.passes : 0) + (p->w.staged ? p->w.passes : 0));
     p->regs_acc = p->mma_m * p->mma_n * 4;
-    p->regs_frag = p->mma_m * 4 + 2 * p->mma_n * 2;
     p->regs_address = 2 * (p->x.passes + p->w.passes);
+    p->w_frag_pairs = w_frag_pairs(p, GEN_MAX_REGS - REGS_REST - p->regs_acc - p->regs_address - staged);
+    p->regs_frag = 4 * (p->mma_m + p->w_frag_pairs);
     int needed = p->regs_acc + p->regs_frag + p->regs_address + staged;
     p->regs_estimate = min_int(needed + REGS_REST, GEN_MAX_REGS);
     if (needed > GEN_MAX_REGS)
@@ -189,8 +200,8 @@ bool gen_plan(const GenConfig *c, GenPlan *p, GenError *error)
     p->config = *c;
     if (!gen_expr_parse(c->epilogue, &p->epilogue, error)) return false;
     gen_config_name(c, p->name);
-    return check_fields(c, error) && plan_warps(c, p, error) && plan_store(c, p, error) &&
-           plan_smem(c, p, error) && plan_occupancy(c, p, error);
+    return check_fields(c, error) && plan_warps(c, p, error) && plan_smem(c, p, error) &&
+           plan_occupancy(c, p, error);
 }
 
 bool gen_config_check(const GenConfig *config, GenError *error)

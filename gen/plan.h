@@ -30,7 +30,8 @@ struct GenPlan {
     int warp_m, warp_n;     /* tile of a warp */
     int mma_m, mma_n;       /* its 16-row and 8-column mma tiles */
     int k_steps;            /* mma k-steps (16) of a k-block */
-    int copy_shares;        /* parts in which a k-block's copy is started, between the row tiles of a k-step */
+    int copy_steps;         /* k-steps among which the copy of a k-block is shared out */
+    int w_frag_pairs;       /* pairs of W's 8-column tiles whose fragments are in registers */
 
     GenOperandPlan x, w;
     int stage_bytes, ring_bytes; /* of a k-block of x and W; of all stages */
@@ -45,6 +46,7 @@ struct GenPlan {
     int y_piece_elems;
     int y_row_lanes;         /* lanes along a row of a warp's tile, at most 32 */
     int y_row_parts;         /* turns that 32 lanes need for a row */
+    bool y_row_idle;         /* lanes are left over in the last of them */
     int y_pitch_bytes;       /* of a row on its way through shared memory */
     int y_buffer_bytes;      /* of 16 such rows; a warp has two */
 };

@@ -154,7 +154,10 @@ static void piece_places(Store *s)
     emit(k, MUL_LO_S32, col, col, imm(p->y_piece_elems));
     emit(k, MAD_LO_S32, s->piece_at, row, imm(p->y_pitch_bytes), s->piece_at);
     emit(k, MAD_LO_S32, s->piece_at, col, imm(p->y_bytes), s->piece_at);
+    PtxArg warp_cols = word_reg(s, "piece_warp_cols");
+    emit(k, SUB_S32, warp_cols, imm(p->warp_n), col);
     place(s, row, col, s->piece_rows, s->piece_cols);
+    if (p->y_row_idle) emit(k, MIN_S32, s->piece_cols, s->piece_cols, warp_cols);
     matrix_place(s, "y", (MatrixParams){s->g->y_param, s->g->ldy_param, s->g->csy_param}, row, col,
                  32 / lanes, &s->y_at, &s->y_step);
 }
@@ -260,19 +263,19 @@ static void copy_piece(Store *s, PtxArg p, PtxArg to, PtxArg from)
     PtxArg word = s->g->word_scratch;
     switch (s->p->y_piece_bytes) {
     case 16:
-        emit(k, LD_SHARED_V4_B32, span(word, 0, 4), from);
+        emit_if(k, p, LD_SHARED_V4_B32, span(word, 0, 4), from);
         emit_if(k, p, ST_GLOBAL_V4_B32, to, span(word, 0, 4));
         break;
     case 8:
-        emit(k, LD_SHARED_V2_B32, span(word, 0, 2), from);
+        emit_if(k, p, LD_SHARED_V2_B32, span(word, 0, 2), from);
         emit_if(k, p, ST_GLOBAL_V2_B32, to, span(word, 0, 2));
         break;
     case 4:
-        emit(k, LD_SHARED_B32, at(word, 0), from);
+        emit_if(k, p, LD_SHARED_B32, at(word, 0), from);
         emit_if(k, p, ST_GLOBAL_B32, to, at(word, 0));
         break;
     case 2:
-        emit(k, LD_SHARED_B16, s->elem, from);
+        emit_if(k, p, LD_SHARED_B16, s->elem, from);
         emit_if(k, p, ST_GLOBAL_B16, to, s->elem);
         break;
     }
@@ -288,8 +291,8 @@ static void copy_cut_piece(Store *s, PtxArg to, PtxArg from, int col)
     for (int e = 0; e < elems - 1; e++) {
         PtxArg to_element = mem(to, to.imm + e * bytes), from_element = mem(from, from.imm + e * bytes);
         emit(k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(col + e), s->p_ragged);
-        if (bytes == 4) emit(k, LD_SHARED_B32, at(word, 0), from_element);
-        else emit(k, LD_SHARED_B16, s->elem, from_element);
+        if (bytes == 4) emit_if(k, s->p_col, LD_SHARED_B32, at(word, 0), from_element);
+        else emit_if(k, s->p_col, LD_SHARED_B16, s->elem, from_element);
         if (bytes == 4) emit_if(k, s->p_col, ST_GLOBAL_B32, to_element, at(word, 0));
         else emit_if(k, s->p_col, ST_GLOBAL_B16, to_element, s->elem);
     }

@@ -22,12 +22,12 @@ static const Mutation mutations[] = {
     {"a commit in the prologue forgotten", "cp.async.commit_group;", "", 0},
     {"the commit of the main loop forgotten", "cp.async.commit_group;", "", 2},
     {"the end of k not respected", "min.s32 %x_size0, %x_size0, 8;", "mov.b32 %x_size0, 8;", 2},
-    {"rows behind the end of x read", "min.u32 %x_row_clamped, %x_row, %x_row_last;",
-     "mov.b32 %x_row_clamped, %x_row;", -1},
+    {"rows behind the end of x read", "min.u32 %x_row_inside, %x_row_inside, %x_row_last;",
+     "mov.b32 %x_row_inside, %x_row;", -1},
     {"columns behind the end of y stored", "setp.gt.and.s32 %p_col, %piece_cols, 7, %p_row;",
      "setp.ge.s32 %p_col, %piece_cols, -999;", -1},
     {"one mma dropped", "mma.sync", "// mma.sync", 3},
-    {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 0},
+    {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 1},
 };
 
 /* The text with the mutation; NULL when what it looks for is not there. */
