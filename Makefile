@@ -92,9 +92,10 @@ test_env = TILESMITH=$(B)/tilesmith TILESMITH_EMU_LIB=$(B)/emu/libcuda.so.1 TILE
 check: all $(programs) $(B)/tests/plain_driver $(B)/tests/fake_cuda.so
 	$(test_env) prove -j$(JOBS) --exec '' $(tests)
 
-# The same sweep and the one-instruction kernels on the first GPU, compared with the emulator.
-check-gpu: all $(B)/tests/sweep $(B)/tests/ptx_rows
-	$(test_env) TILESMITH_TEST_DRIVER=libcuda.so.1 prove -v --exec '' $(B)/tests/ptx_rows $(B)/tests/sweep
+# The tests that run kernels, on the first GPU.
+gpu_tests = $(addprefix $(B)/tests/,ptx_rows sweep linear large)
+check-gpu: all $(gpu_tests)
+	$(test_env) TILESMITH_TEST_DRIVER=libcuda.so.1 prove -v --exec '' $(gpu_tests)
 
 deps:
 	@tests/deps.t

@@ -208,6 +208,7 @@ void exec_LD_SHARED_B16(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w
 void exec_LD_SHARED_V2_B32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 2); }
 void exec_LD_SHARED_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 4); }
 void exec_ST_SHARED_V2_F32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 2); }
+void exec_ST_SHARED_V2_B32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 2); }
 void exec_LD_SHARED_B32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 1); }
 void exec_ST_SHARED_B32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 1); }
 void exec_ST_SHARED_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 4); }

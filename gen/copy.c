@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { CHUNK_ELEMS = GEN_CHUNK_BYTES / 2 };
+enum { VECTOR_ELEMS = GEN_CHUNK_BYTES / 2 }; /* 16-bit elements of a vector */
 
 static PtxArg copy_reg(Gemm *g, const GenCopy *c, PtxClass cls, const char *what, int count)
 {
@@ -20,7 +20,7 @@ static void declare(Gemm *g, GenCopy *c)
 {
     const GenOperandPlan *p = c->plan;
     c->row = copy_reg(g, c, PTX_B32, "copy_row", 0);
-    c->chunk = copy_reg(g, c, PTX_B32, "chunk", 0);
+    c->part = copy_reg(g, c, PTX_B32, "part", 0);
     c->pointer = copy_reg(g, c, PTX_B64, "ptr", p->passes);
     c->at = copy_reg(g, c, PTX_B32, "copy_at", p->swizzle_period);
     c->to = copy_reg(g, c, PTX_B32, "copy_to", p->swizzle_period);
@@ -29,14 +29,14 @@ static void declare(Gemm *g, GenCopy *c)
     if (p->layout == GEN_LAYOUT_ANY) c->step = copy_reg(g, c, PTX_B64, "step", 0);
     if (p->last_pass_rows < p->rows_per_pass) c->last_pass = copy_reg(g, c, PTX_PRED, "last_pass", 0);
     if (p->staged) {
-        c->have = copy_reg(g, c, PTX_PRED, "have", CHUNK_ELEMS);
+        c->have = copy_reg(g, c, PTX_PRED, "have", p->part_elems);
         c->raw = copy_reg(g, c,
                           p->shifted           ? PTX_B32
                           : p->type == GEN_F32 ? PTX_F32
                                                : PTX_B16,
-                          "raw", CHUNK_ELEMS * p->passes * g->p->config.stages);
+                          "raw", p->raw_regs * p->passes * g->p->raw_sets);
         if (p->shifted) c->shift_mask = copy_reg(g, c, PTX_B32, "shift_mask", 0);
-        if (p->shifted) c->elem = copy_reg(g, c, PTX_B16, "elem", CHUNK_ELEMS);
+        if (p->shifted) c->elem = copy_reg(g, c, PTX_B16, "elem", p->part_elems);
     } else {
         c->size = copy_reg(g, c, PTX_B32, "size", pieces(c));
         if (p->layout == GEN_LAYOUT_COL) c->extent_size = copy_reg(g, c, PTX_B32, "extent_size", pieces(c));
@@ -47,13 +47,19 @@ static void shared_places(Gemm *g, GenCopy *c, PtxArg smem)
 {
     PtxKernel *k = g->k;
     const GenOperandPlan *p = c->plan;
-    PtxArg row = copy_reg(g, c, PTX_B32, "swizzle_row", 0);
-    emit(k, DIV_U32, c->row, g->tid, imm(p->row_chunks));
-    emit(k, REM_U32, c->chunk, g->tid, imm(p->row_chunks));
+    PtxArg row = copy_reg(g, c, PTX_B32, "swizzle_row", 0), chunk = c->part, base = smem;
+    emit(k, DIV_U32, c->row, g->tid, imm(p->row_parts));
+    emit(k, REM_U32, c->part, g->tid, imm(p->row_parts));
+    if (p->part_bytes < GEN_CHUNK_BYTES) {
+        chunk = copy_reg(g, c, PTX_B32, "chunk", 0), base = copy_reg(g, c, PTX_B32, "half_base", 0);
+        emit(k, SHR_U32, chunk, c->part, imm(1));
+        emit(k, AND_B32, base, c->part, imm(1));
+        emit(k, MAD_LO_S32, base, base, imm(p->part_bytes), smem);
+    }
     for (int i = 0; i < p->swizzle_period; i++) {
         emit(k, ADD_S32, row, c->row, imm(i * p->rows_per_pass));
-        gen_swizzled_offset(g, p->row_bytes, at(c->at, i), row, c->chunk);
-        emit(k, ADD_S32, at(c->at, i), at(c->at, i), smem);
+        gen_swizzled_offset(g, p->row_bytes, at(c->at, i), row, chunk);
+        emit(k, ADD_S32, at(c->at, i), at(c->at, i), base);
     }
     if (c->last_pass.kind != PTX_ARG_NONE) emit(k, SETP_LT_U32, c->last_pass, c->row, imm(p->last_pass_rows));
 }
@@ -70,11 +76,11 @@ static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
         emit(k, LD_PARAM_B64, c->step, mem(c->step_param, 0));
         emit(k, MUL_LO_S64, c->step, c->step, imm(p->elem_bytes));
         emit(k, MUL_LO_S64, c->advance, c->step, imm(g->p->config.tile_k));
-        emit(k, CVT_U64_U32, wide, c->chunk);
-        emit(k, MUL_LO_S64, wide, wide, imm(CHUNK_ELEMS));
+        emit(k, CVT_U64_U32, wide, c->part);
+        emit(k, MUL_LO_S64, wide, wide, imm(p->part_elems));
         emit(k, MAD_LO_S64, base, wide, c->step, base);
     } else {
-        emit(k, MAD_WIDE_U32, base, c->chunk, imm(CHUNK_ELEMS * p->elem_bytes), base);
+        emit(k, MAD_WIDE_U32, base, c->part, imm(p->part_elems * p->elem_bytes), base);
     }
     emit(k, ADD_S32, row, c->row, c->first);
     emit(k, SUB_S32, last, c->extent, imm(1));
@@ -108,7 +114,7 @@ static void col_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
     const GenOperandPlan *p = c->plan;
     PtxArg along = copy_reg(g, c, PTX_B32, "along", 0), row = copy_reg(g, c, PTX_B32, "row", 0);
     PtxArg wide = copy_reg(g, c, PTX_B64, "row64", 0);
-    emit(k, SHL_B32, along, c->chunk, imm(3));
+    emit(k, SHL_B32, along, c->part, imm(3));
     emit(k, ADD_S32, along, along, c->first);
     emit(k, MAD_WIDE_U32, base, along, imm(p->elem_bytes), base);
     emit(k, SUB_S32, along, c->extent, along);
@@ -145,15 +151,16 @@ void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest, bool lead)
     PtxKernel *k = g->k;
     const GenOperandPlan *p = c->plan;
     if (p->layout == GEN_LAYOUT_COL) {
-        emit(k, DIV_U32, c->left, g->tid, imm(p->row_chunks));
+        emit(k, DIV_U32, c->left, g->tid, imm(p->row_parts));
         emit(k, SUB_S32, c->left, k_rest, c->left);
         return;
     }
-    emit(k, REM_U32, c->left, g->tid, imm(p->row_chunks));
-    emit(k, MAD_LO_S32, c->left, c->left, imm(-CHUNK_ELEMS), k_rest);
+    emit(k, REM_U32, c->left, g->tid, imm(p->row_parts));
+    emit(k, MAD_LO_S32, c->left, c->left, imm(-p->part_elems), k_rest);
     if (lead) emit(k, SUB_S32, c->left, c->left, imm(g->p->config.tile_k));
     if (!p->staged) piece_sizes(g, c, c->size, c->left);
-    for (int i = 0; p->staged && i < CHUNK_ELEMS; i++) emit(k, SETP_GT_S32, at(c->have, i), c->left, imm(i));
+    for (int i = 0; p->staged && i < p->part_elems; i++)
+        emit(k, SETP_GT_S32, at(c->have, i), c->left, imm(i));
 }
 
 /* ---- by cp.async ---- */
@@ -213,7 +220,7 @@ void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace place, bool size
 
 static PtxArg raw_of(const GenCopy *c, int pass, int set)
 {
-    return span(c->raw, CHUNK_ELEMS * (set * c->plan->passes + pass), CHUNK_ELEMS);
+    return span(c->raw, c->plan->raw_regs * (set * c->plan->passes + pass), c->plan->raw_regs);
 }
 
 /* The two aligned vectors that a chunk lies in; or, at the end of k, its elements, already in place. */
@@ -226,12 +233,12 @@ static void load_vectors(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool size
         emit(k, LD_GLOBAL_V4_B32, span(raw, 4, 4), mem(g->wide_scratch, GEN_CHUNK_BYTES));
         return;
     }
-    for (int i = 0; i < CHUNK_ELEMS; i++) {
+    for (int i = 0; i < VECTOR_ELEMS; i++) {
         emit(k, MOV_B16, at(c->elem, i), imm(0));
         emit_if(k, at(c->have, i), LD_GLOBAL_B16, at(c->elem, i), mem(from, 2 * i));
     }
     for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(raw, i), span(c->elem, 2 * i, 2));
-    for (int i = 4; i < CHUNK_ELEMS; i++) emit(k, MOV_B32, at(raw, i), imm(0));
+    for (int i = 4; i < c->plan->raw_regs; i++) emit(k, MOV_B32, at(raw, i), imm(0));
 }
 
 /* The 16 bytes from byte (pointer & mask) of eight words on: by 8 bytes, by 4, by 2. The pointer has moved on
@@ -266,16 +273,16 @@ static void load_elements(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool siz
     const GenOperandPlan *p = c->plan;
     bool strided = p->layout == GEN_LAYOUT_ANY,
          vectors = p->type == GEN_F32 && p->copy_bytes == 16 && !strided;
-    for (int i = 0; vectors && !sized && i < CHUNK_ELEMS; i += 4)
+    for (int i = 0; vectors && !sized && i < p->part_elems; i += 4)
         emit(k, LD_GLOBAL_V4_F32, span(raw, i, 4), mem(from, i * p->elem_bytes));
     if (vectors && !sized) return;
     if (strided) emit(k, ADD_S64, g->wide_scratch, from, imm(0));
-    for (int i = 0; i < CHUNK_ELEMS; i++) {
+    for (int i = 0; i < p->part_elems; i++) {
         PtxArg to = at(raw, i), guard = sized ? at(c->have, i) : PTX_NONE;
         if (sized && p->type == GEN_F32) emit(k, MOV_F32, to, immf(0));
         if (sized && p->type != GEN_F32) emit(k, MOV_B16, to, imm(0));
         load_raw(g, c, to, strided ? mem(g->wide_scratch, 0) : mem(from, i * p->elem_bytes), guard);
-        if (strided && i + 1 < CHUNK_ELEMS) emit(k, ADD_S64, g->wide_scratch, g->wide_scratch, c->step);
+        if (strided && i + 1 < p->part_elems) emit(k, ADD_S64, g->wide_scratch, g->wide_scratch, c->step);
     }
 }
 
@@ -308,13 +315,16 @@ static void stage_pair(Gemm *g, const GenCopy *c, PtxArg word, PtxArg pair)
     gen_round_pair(g, to, word, low, high);
 }
 
-void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace to)
+void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace place)
 {
-    PtxArg raw = raw_of(c, pass, set);
+    PtxKernel *k = g->k;
+    PtxArg raw = raw_of(c, pass, set), word = g->word_scratch, guard = guard_of(c, pass),
+           to = place_of(c, pass, place);
+    int words = c->plan->part_bytes / 4;
     if (c->plan->shifted) shift_into_place(g, c, pass, raw);
-    for (int i = 0; i < 4 && !c->plan->shifted; i++)
-        stage_pair(g, c, at(g->word_scratch, i), span(raw, 2 * i, 2));
-    emit_if(g->k, guard_of(c, pass), ST_SHARED_V4_B32, place_of(c, pass, to), g->word_scratch);
+    for (int i = 0; i < words && !c->plan->shifted; i++) stage_pair(g, c, at(word, i), span(raw, 2 * i, 2));
+    if (words == 4) emit_if(k, guard, ST_SHARED_V4_B32, to, word);
+    else emit_if(k, guard, ST_SHARED_V2_B32, to, span(word, 0, 2));
 }
 
 void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized)
@@ -324,5 +334,5 @@ void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized)
 
 int gen_copy_reach(const Gemm *g, const GenCopy *c)
 {
-    return (c->plan->staged ? g->p->config.tile_k : 0) + (c->plan->shifted ? CHUNK_ELEMS : 0);
+    return (c->plan->staged ? g->p->config.tile_k : 0) + (c->plan->shifted ? VECTOR_ELEMS : 0);
 }

@@ -7,7 +7,7 @@
  *     column-major              tile_k rows of tile_m (tile_n) elements; ldmatrix transposes
  *
  * All threads copy together, in passes; in a pass, consecutive threads take consecutive chunks, so each has
- * one chunk of one row. What cp.async can move goes by it, in pieces as wide as the alignment allows. What
+ * one chunk of one row; or half a chunk of f32, so that each still loads 16 bytes beside its neighbour's. What cp.async can move goes by it, in pieces as wide as the alignment allows. What
  * must be converted, gathered, or is aligned to 2 bytes only goes through registers: loaded a k-block before it
  * is rounded and stored, so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes
  * only lies in two aligned vectors of 16 bytes; both are loaded, and shifted into place before the store.
@@ -26,18 +26,18 @@ typedef struct GenCopy {
     PtxArg base_param, pitch_param, step_param;
     PtxArg first, extent; /* b32: first row or column of y in this block's tile, and how many there are */
     /* registers */
-    PtxArg row, chunk;  /* b32: this thread's row of the first pass, and its chunk of the row */
-    PtxArg pointer;     /* b64[passes]: its chunk of the next k-block, in each pass */
+    PtxArg row, part;   /* b32: this thread's row of the first pass, and its part of the row */
+    PtxArg pointer;     /* b64[passes]: its part of the next k-block, in each pass */
     PtxArg advance;     /* b64: bytes from k-block to k-block; PTX_NONE: a constant */
     PtxArg step;        /* b64: bytes from element to element along k, when strided */
     PtxArg at, to;      /* b32[swizzle_period]: its place in slot 0, and in the slot being filled */
     PtxArg last_pass;   /* predicate: this thread takes part in the last pass; PTX_NONE: all do */
-    PtxArg left;        /* b32, signed: what k_rest leaves from this thread's chunk (or row) on */
+    PtxArg left;        /* b32, signed: what k_rest leaves from this thread's part (or row) on */
     PtxArg size;        /* b32[pieces]: source sizes at the end of k */
     PtxArg extent_size; /* b32[pieces]: column-major: source sizes at the end of m or n */
     PtxArg have;        /* pred[8]: through registers: which elements lie before the end of k */
-    PtxArg raw;         /* f32, b16 or, shifted, b32 [stages * passes * 8]: on their way through registers; */
-                        /* set 0 is for the loops, the others for the slots that are filled before */
+    PtxArg raw;         /* f32, b16 or, shifted, b32 [raw_sets * passes * raw_regs]: on their way through registers; */
+                        /* set 0 is for the loops */
     PtxArg shift_mask;  /* b32: shifted: 15, or 0 when raw is in place already */
     PtxArg elem;        /* b16[8]: shifted: the elements of a chunk at the end of k */
 } GenCopy;

@@ -12,8 +12,8 @@
  *     store        bias, epilogue, y (store.c)
  *
  * One barrier a k-block is enough: it both publishes the next k-block and says that everyone has read the one
- * before for the last time, so that the last k-step already starts to overwrite its slot. The copy goes on in
- * the k-steps of the next k-block, in equal shares: many copies at once would hold up the fragments.
+ * before for the last time, so that the last k-step may already start to overwrite its slot. The copy goes on
+ * in the k-steps of the next k-block, in equal shares: many copies at once would hold up the fragments.
  *
  * How operands get into the slots, and what happens at their edges, is told in copy.h.
  */
@@ -225,6 +225,15 @@ static void turn_to_free_slot(Mma *g)
 
 /* ---- from slot to slot ---- */
 
+/* Whether a copy begins in the last k-step already, or with the first. */
+static bool copies_early(const Mma *g) { return g->plan->copy_steps == g->plan->k_steps; }
+
+static void begin_copy(Mma *g, bool sized)
+{
+    turn_to_free_slot(g);
+    if (sized) copy_sizes(g, true);
+}
+
 /* Moves the slot being read on, round the ring. */
 static void next_slot(Mma *g)
 {
@@ -250,8 +259,7 @@ static void turn_to_next_block(Mma *g, bool sized)
     commit(g);
     wait_for_block(g);
     next_slot(g);
-    turn_to_free_slot(g);
-    if (sized) copy_sizes(g, true);
+    if (copies_early(g)) begin_copy(g, sized);
 }
 
 /* ---- a k-step ---- */
@@ -303,12 +311,23 @@ static void multiply_streaming(Mma *g, int step, bool sized)
 
 /* ---- the pipeline ---- */
 
-/* What goes through registers is loaded a k-block further ahead than slots are filled; here each k-block has
- * registers of its own, which the accumulators do not need yet. */
+/* What goes through registers is loaded a k-block further ahead than slots are filled. Here some k-blocks are
+ * on their way at once, in registers that the accumulators do not need yet; the last one stays in set 0. */
+static int raw_set(const Mma *g, int block)
+{
+    return (g->plan->config.stages - 1 - block) % g->plan->raw_sets;
+}
+
+static void store_first(Mma *g, GenCopy *c, int block)
+{
+    GenCopyPlace to = {c->at, block * g->plan->stage_bytes};
+    for (int i = 0; i < c->plan->passes; i++) gen_copy_store(g->gemm, c, i, raw_set(g, block), to);
+}
+
 static void load_first(Mma *g, GenCopy *c, int block)
 {
-    int stages = g->plan->config.stages;
-    for (int i = 0; i < c->plan->passes; i++) gen_copy_load(g->gemm, c, i, (block + 1) % stages, true);
+    if (block >= g->plan->raw_sets) store_first(g, c, block - g->plan->raw_sets);
+    for (int i = 0; i < c->plan->passes; i++) gen_copy_load(g->gemm, c, i, raw_set(g, block), true);
 }
 
 static void copy_first(Mma *g, GenCopy *c, int block)
@@ -317,17 +336,18 @@ static void copy_first(Mma *g, GenCopy *c, int block)
     for (int i = 0; i < c->plan->passes; i++) gen_copy_async(g->gemm, c, i, to, true);
 }
 
-static void store_first(Mma *g, GenCopy *c)
+static void store_rest(Mma *g, GenCopy *c)
 {
-    for (int block = 0; c->plan->staged && block < g->plan->config.stages - 1; block++)
-        for (int i = 0; i < c->plan->passes; i++)
-            gen_copy_store(g->gemm, c, i, block + 1, (GenCopyPlace){c->at, block * g->plan->stage_bytes});
+    int last = g->plan->config.stages - 1, first = last + 1 - g->plan->raw_sets;
+    for (int block = first; c->plan->staged && block < last; block++) store_first(g, c, block);
 }
 
 static void first_copies(Mma *g)
 {
     int filled = g->plan->config.stages - 1;
     bool staged = g->plan->x.staged || g->plan->w.staged;
+    gen_copy_end_block(g->gemm, &g->x.copy, true);
+    gen_copy_end_block(g->gemm, &g->w.copy, true);
     for (int block = 0; block < filled + staged; block++) {
         copy_sizes(g, false);
         for (int i = 0; i < 2; i++) {
@@ -337,8 +357,6 @@ static void first_copies(Mma *g)
         }
         if (block < filled) commit(g);
     }
-    gen_copy_end_block(g->gemm, &g->x.copy, true);
-    gen_copy_end_block(g->gemm, &g->w.copy, true);
 }
 
 /* With k = 0 the copies are empty and z is the bias. What need not come before the first copies comes behind
@@ -354,19 +372,19 @@ static void prologue(Mma *g, PtxArg store)
     emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
     emit_if(k, g->p, BRA, store);
     emit(k, MOV_B32, g->read_slot, imm(0));
-    store_first(g, &g->x.copy);
-    store_first(g, &g->w.copy);
+    store_rest(g, &g->x.copy);
+    store_rest(g, &g->w.copy);
     wait_for_block(g);
     for (int pair = 0; pair < (w_streams(g) ? 1 : w_pairs(g)); pair++) load_w(g, 0, pair);
     for (int i = 0; i < g->plan->mma_m; i++) load_x(g, i, 0);
-    turn_to_free_slot(g);
-    if (g->plan->copy_steps < g->plan->k_steps) return;
-    copy_sizes(g, true);
+    if (!copies_early(g)) return;
+    begin_copy(g, true);
     copy_share(g, g->plan->k_steps - 1, 0, 1, true);
 }
 
 static void k_block(Mma *g, bool sized)
 {
+    if (!copies_early(g)) begin_copy(g, sized);
     for (int step = 0; step < g->plan->k_steps; step++) {
         ptx_comment(g->k, "k-step %d", step);
         if (w_streams(g)) multiply_streaming(g, step, sized);
@@ -376,12 +394,12 @@ static void k_block(Mma *g, bool sized)
     gen_copy_end_block(g->gemm, &g->w.copy, sized);
 }
 
-/* Elements of k that must be left for a turn of whole copies: it ends one k-block's and begins the next
- * one's. */
+/* Elements of k that must be left for a turn of whole copies: it ends one k-block's and may begin the
+ * next one's. */
 static int whole_turn(const Mma *g)
 {
     int x = gen_copy_reach(g->gemm, &g->x.copy), w = gen_copy_reach(g->gemm, &g->w.copy);
-    return 2 * g->plan->config.tile_k + (x > w ? x : w);
+    return (copies_early(g) ? 2 : 1) * g->plan->config.tile_k + (x > w ? x : w);
 }
 
 /* Two loops of the same blocks: while whole k-blocks are left to copy, and until all are multiplied. */
@@ -401,13 +419,13 @@ static void main_loop(Mma *g)
 
     ptx_section(k, "the last k-blocks: what is copied is cut by the end of k, or nothing");
     emit(k, LABEL, drain);
-    copy_sizes(g, true);
+    if (copies_early(g)) copy_sizes(g, true);
     emit(k, LABEL, drain_loop);
     emit(k, PRAGMA_NOUNROLL);
     k_block(g, true);
     emit(k, SETP_GT_S32, g->p, g->k_rest, imm(-(g->plan->config.stages - 1) * g->plan->config.tile_k));
     emit_if(k, g->p, BRA, drain_loop);
-    emit(k, CP_ASYNC_COMMIT); /* the empty copies that the last k-step began */
+    if (copies_early(g)) emit(k, CP_ASYNC_COMMIT); /* the empty copies that the last k-step began */
 }
 
 void gen_gemm_mma(Gemm *gemm)

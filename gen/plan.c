@@ -112,8 +112,13 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
     o->shifted = o->staged && o->type == c->w && o->layout == GEN_LAYOUT_ROW;
     o->rows = col ? c->tile_k : tile;
     o->row_bytes = 2 * (col ? tile : c->tile_k);
-    o->row_chunks = o->row_bytes / GEN_CHUNK_BYTES;
-    o->rows_per_pass = p->threads / o->row_chunks;
+    /* A thread loads 16 bytes at once: of f32 that is half a chunk. */
+    bool halves = o->type == GEN_F32 && o->layout == GEN_LAYOUT_ROW && o->copy_bytes == 16;
+    o->part_bytes = halves ? GEN_CHUNK_BYTES / 2 : GEN_CHUNK_BYTES;
+    o->part_elems = o->part_bytes / 2;
+    o->row_parts = o->row_bytes / o->part_bytes;
+    o->raw_regs = o->shifted ? 8 : o->part_elems;
+    o->rows_per_pass = p->threads / o->row_parts;
     if (o->rows_per_pass < 1) o->rows_per_pass = 1;
     int even = o->rows_per_pass & -o->rows_per_pass; /* its power of 2 */
     o->swizzle_period = even < 8 ? 8 / even : 1;
@@ -131,10 +136,9 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     if (!check_operand(&p->x, "x", c->tile_m, p->warp_m, error) ||
         !check_operand(&p->w, "w", c->tile_n, p->warp_n, error))
         return false;
-    if (p->x.row_chunks > p->threads || p->w.row_chunks > p->threads)
+    if (p->x.row_parts > p->threads || p->w.row_parts > p->threads)
         return gen_fail(
-            error,
-            "a row of the tile has more 16-byte chunks than the block has threads (%d): use more warps",
+            error, "a row of the tile has more parts to copy than the block has threads (%d): use more warps",
             p->threads);
     p->copy_steps =
         p->k_steps > 2 || p->x.staged || p->w.staged ? p->k_steps : 1; /* measured: docs/tuning.md */
@@ -172,8 +176,10 @@ static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
 {
     enum { REGS_REST = 22, ENOUGH_BLOCKS = 8 }; /* addresses and loop state */
     const GenArch *a = c->arch;
-    int staged = 8 * ((p->x.staged ? p->x.passes : 0) + (p->w.staged ? p->w.passes : 0));
+    int staged =
+        (p->x.staged ? p->x.raw_regs * p->x.passes : 0) + (p->w.staged ? p->w.raw_regs * p->w.passes : 0);
     p->regs_acc = p->mma_m * p->mma_n * 4;
+    p->raw_sets = staged ? min_int(c->stages, 1 + p->regs_acc / staged) : 1;
     p->regs_address = 2 * (p->x.passes + p->w.passes);
     p->w_frag_pairs = w_frag_pairs(p, GEN_MAX_REGS - REGS_REST - p->regs_acc - p->regs_address - staged);
     p->regs_frag = 4 * (p->mma_m + p->w_frag_pairs);

@@ -5,7 +5,7 @@
 #include "gen/gen.h"
 
 /* The tile of x or w in shared memory, and how the threads of a block copy it there (copy.h): in passes, each
- * thread one 16-byte chunk of one row a pass. */
+ * thread one part of one row a pass. */
 typedef struct GenOperandPlan {
     GenType type;       /* in global memory; in shared memory it is w's */
     GenLayout layout;
@@ -14,9 +14,13 @@ typedef struct GenOperandPlan {
     int elem_bytes;     /* in global memory */
     int copy_bytes;     /* of one copy instruction: 16, 8, 4, or 2 through registers */
     int smem_offset;    /* of the tile in a stage, bytes */
-    int rows, row_bytes, row_chunks; /* in shared memory */
+    int rows, row_bytes; /* in shared memory */
+    int part_bytes;     /* of a row, that a thread copies at once: a chunk, or half of one */
+    int part_elems;
+    int row_parts;
+    int raw_regs;       /* a part on its way through registers */
     int rows_per_pass;  /* rows that all threads copy at once */
-    int passes;         /* chunks that a thread copies */
+    int passes;         /* parts that a thread copies */
     int last_pass_rows; /* rows left for the last pass; rows_per_pass when it is full */
     int swizzle_period; /* passes after which the swizzle of a thread's chunk repeats */
 } GenOperandPlan;
@@ -34,6 +38,7 @@ struct GenPlan {
     int w_frag_pairs;       /* pairs of W's 8-column tiles whose fragments are in registers */
 
     GenOperandPlan x, w;
+    int raw_sets; /* k-blocks that are on their way through registers before the main loop */
     int stage_bytes, ring_bytes; /* of a k-block of x and W; of all stages */
     int smem_bytes;
 

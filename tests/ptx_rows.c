@@ -301,7 +301,8 @@ static void shared(const Block *b)
         out[4] = b->in[l ^ 5][0];
         memcpy(out + 6, b->in[31 - l], 8);
         out[8] = b->in[31 - l][0] >> 16 | in[0] << 16;
-        for (int i = 0; i < 4; i++) out[12 + i] = b->in[2 * (l & 15) + i / 2][i % 2];
+        out[9] = b->in[31 - l][2];
+        for (int i = 0; i < 4; i++) out[12 + i] = b->in[2 * (l & 15) + i / 2][2 + i % 2];
     }
 }
 

@@ -120,6 +120,7 @@ X(LD_SHARED_V2_B32, 80, 70, LOAD,         "ld.shared.v2.b32 %={2r}, %[r]",      
 X(LD_SHARED_V4_B32, 80, 70, LOAD,         "ld.shared.v4.b32 %={4r}, %[r]",                   "9.7.9.8")  \
 X(ST_SHARED_V2_F32, 80, 70, STORE,        "st.shared.v2.f32 %[r], %{2f}",                    "9.7.9.11") \
 X(ST_SHARED_B32,    80, 70, STORE,        "st.shared.b32 %[r], %r",                          "9.7.9.11") \
+X(ST_SHARED_V2_B32, 80, 70, STORE,        "st.shared.v2.b32 %[r], %{2r}",                    "9.7.9.11") \
 X(ST_SHARED_V4_B32, 80, 70, STORE,        "st.shared.v4.b32 %[r], %{4r}",                    "9.7.9.11") \
 X(CP_ASYNC_CG_16,   80, 74, LOAD | ASYNC, "cp.async.cg.shared.global.L2::128B %[r], %[d], 16, %R", "9.7.9.25.3.1") \
 X(CP_ASYNC_CA_8,    80, 70, LOAD | ASYNC, "cp.async.ca.shared.global %[r], %[d], 8, %R",     "9.7.9.25.3.1") \

@@ -1,0 +1,270 @@
+/* linear.c: ts_linear() with matrices as applications have them: every combination of types, every pair of
+ * layouts, base addresses off by 1 to 8 elements, strided outputs. Each output against float64; what lies
+ * between the outputs must stay as it was. On the emulator, or on a GPU with
+ * TILESMITH_TEST_DRIVER=libcuda.so.1.
+ */
+#include "cli/device.h"
+#include "cli/random.h"
+#include "tests/kit.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Where element (i, j) of a matrix stands in its memory: offset + i * row_stride + j * col_stride. */
+typedef struct View {
+    int64_t offset, row_stride, col_stride;
+} View;
+
+typedef struct Case {
+    Shape shape;
+    GenType x, w, bias, y;
+    View x_view, w_view, y_view;
+} Case;
+
+static const Shape odd = {37, 75, 101}, even = {48, 72, 104};
+
+static View by_rows(int64_t offset, int64_t cols) { return (View){offset, cols, 1}; }
+static View by_columns(int64_t offset, int64_t rows) { return (View){offset, 1, rows}; }
+static View gapped(int64_t cols) { return (View){1, 3 * cols + 2, 3}; }
+
+static Case plain_case(Shape s)
+{
+    return (Case){s, GEN_F16, GEN_F16, GEN_F16, GEN_F16, by_rows(0, s.k), by_rows(0, s.k), by_rows(0, s.n)};
+}
+
+/* ---- one case ---- */
+
+/* A matrix twice: dense on the host, and as its view lies in device memory. */
+typedef struct Tensor {
+    Matrix dense;
+    View view;
+    char *image;
+    size_t bytes;
+    ts_device_ptr device;
+} Tensor;
+
+static char *element(const Tensor *t, int64_t i, int64_t j)
+{
+    int64_t at = t->view.offset + i * t->view.row_stride + j * t->view.col_stride;
+    return t->image + at * gen_type_bytes(t->dense.type);
+}
+
+typedef enum Move { TO_IMAGE, FROM_IMAGE, TAKE_FROM_IMAGE } Move; /* what is taken leaves poison */
+
+static void move(Tensor *t, Move how)
+{
+    size_t bytes = (size_t)gen_type_bytes(t->dense.type);
+    for (int64_t i = 0; i < t->dense.rows; i++)
+        for (int64_t j = 0; j < t->dense.cols; j++) {
+            char *dense = (char *)matrix_row(&t->dense, i) + (size_t)j * bytes;
+            if (how == TO_IMAGE) memcpy(element(t, i, j), dense, bytes);
+            else memcpy(dense, element(t, i, j), bytes);
+            if (how == TAKE_FROM_IMAGE) memset(element(t, i, j), MATRIX_POISON, bytes);
+        }
+}
+
+static bool tensor_create(ts_context *context, Tensor *t, GenType type, int64_t rows, int64_t cols, View view,
+                          Error *why)
+{
+    *t = (Tensor){.view = view};
+    if (!matrix_create(&t->dense, type, rows, cols, 0, why)) return false;
+    t->bytes = (size_t)(view.offset + (rows - 1) * view.row_stride + (cols - 1) * view.col_stride + 1) *
+               (size_t)gen_type_bytes(type);
+    t->image = malloc(t->bytes);
+    if (!t->image) return refuse(why, "out of memory");
+    memset(t->image, MATRIX_POISON, t->bytes);
+    return device_check(ts_malloc(context, t->bytes, &t->device), why);
+}
+
+static void tensor_free(ts_context *context, Tensor *t)
+{
+    ts_free(context, t->device);
+    matrix_free(&t->dense);
+    free(t->image);
+}
+
+static bool tensor_fill(ts_context *context, Tensor *t, uint64_t stream, double scale, Error *why)
+{
+    random_fill(&t->dense, 11, stream, scale);
+    move(t, TO_IMAGE);
+    move(t, FROM_IMAGE); /* where elements share a place, the last one stands there */
+    return device_check(ts_copy_to_device(context, t->device, t->image, t->bytes), why);
+}
+
+/* Takes the outputs out; what is left must be the poison that was there before. */
+static bool tensor_take(ts_context *context, Tensor *t, Error *why)
+{
+    if (!device_check(ts_copy_to_host(context, t->image, t->device, t->bytes), why)) return false;
+    move(t, TAKE_FROM_IMAGE);
+    for (size_t i = 0; i < t->bytes; i++)
+        if ((unsigned char)t->image[i] != MATRIX_POISON)
+            return refuse(why, "byte %zu beside the outputs was written", i);
+    return true;
+}
+
+static ts_dtype dtype_of(GenType type)
+{
+    return type == GEN_F16 ? TS_F16 : type == GEN_BF16 ? TS_BF16 : TS_F32;
+}
+
+static ts_matrix matrix_of(const Tensor *t)
+{
+    int64_t offset_bytes = t->view.offset * gen_type_bytes(t->dense.type);
+    return (ts_matrix){t->device + (uint64_t)offset_bytes, t->view.row_stride, t->view.col_stride,
+                       dtype_of(t->dense.type)};
+}
+
+typedef struct Tensors {
+    Tensor x, w, bias, y;
+} Tensors;
+
+static bool create_all(ts_context *context, const Case *c, Tensors *t, Error *why)
+{
+    Shape s = c->shape;
+    return tensor_create(context, &t->x, c->x, s.m, s.k, c->x_view, why) &&
+           tensor_create(context, &t->w, c->w, s.n, s.k, c->w_view, why) &&
+           tensor_create(context, &t->bias, c->bias, 1, s.n, by_rows(0, s.n), why) &&
+           tensor_create(context, &t->y, c->y, s.m, s.n, c->y_view, why) &&
+           tensor_fill(context, &t->x, 0, 1, why) &&
+           tensor_fill(context, &t->w, 1, 1 / sqrt((double)s.k), why) &&
+           tensor_fill(context, &t->bias, 2, 1, why);
+}
+
+static bool call(ts_context *context, const Case *c, Tensors *t, Error *why)
+{
+    ts_linear_args args = ts_linear_args_make();
+    args.m = c->shape.m, args.n = c->shape.n, args.k = c->shape.k;
+    args.x = matrix_of(&t->x), args.w = matrix_of(&t->w), args.y = matrix_of(&t->y);
+    args.bias = t->bias.device, args.bias_dtype = dtype_of(c->bias);
+    args.s = 2;
+    return device_check(ts_copy_to_device(context, t->y.device, t->y.image, t->y.bytes), why) &&
+           device_check(ts_linear(context, &args, NULL), why) &&
+           device_check(ts_stream_synchronize(context, NULL), why) && tensor_take(context, &t->y, why);
+}
+
+/* x as the kernel multiplies it. */
+static void round_x(Tensors *t, GenType type)
+{
+    Matrix *x = &t->x.dense;
+    Matrix rounded;
+    Error why;
+    if (x->type == type || !matrix_create(&rounded, type, x->rows, x->cols, 0, &why)) return;
+    for (int64_t i = 0; i < x->rows; i++)
+        for (int64_t j = 0; j < x->cols; j++)
+            element_set(type, matrix_row(&rounded, i), j, element_get(x->type, matrix_row(x, i), j));
+    matrix_free(x);
+    *x = rounded;
+}
+
+static bool judge(const Case *c, Tensors *t, Error *why)
+{
+    GenExpr epilogue;
+    GenError gen_error;
+    Verdict v;
+    round_x(t, c->w);
+    gen_expr_parse(GEN_DEFAULT_EPILOGUE, &epilogue, &gen_error);
+    Linear linear = {
+        .x = &t->x.dense, .w = &t->w.dense, .bias = &t->bias.dense, .epilogue = &epilogue, .s = 2};
+    if (!verify(&linear, &t->y.dense, &v, why)) return false;
+    return v.ok ||
+           refuse(why, "wrong: rel_err %.2e, %lld elements off", v.rel_err, (long long)v.n_mismatches);
+}
+
+static void run(ts_context *context, const Case *c, const char *what)
+{
+    Tensors t = {0};
+    Error why = {""};
+    bool good = create_all(context, c, &t, &why) && call(context, c, &t, &why) && judge(c, &t, &why);
+    ok(good, "%s, %lldx%lldx%lld, x %s w %s bias %s y %s%s%s", what, (long long)c->shape.m,
+       (long long)c->shape.n, (long long)c->shape.k, gen_type_name(c->x), gen_type_name(c->w),
+       gen_type_name(c->bias), gen_type_name(c->y), good ? "" : ": ", why.text);
+    tensor_free(context, &t.x), tensor_free(context, &t.w), tensor_free(context, &t.bias),
+        tensor_free(context, &t.y);
+}
+
+/* ---- the sweep ---- */
+
+static const GenType types[] = {GEN_F16, GEN_BF16, GEN_F32};
+
+static void all_types(ts_context *context, Shape s)
+{
+    for (int i = 0; i < 3 * 2 * 3 * 3; i++) {
+        Case c = plain_case(s);
+        c.x = types[i % 3], c.w = types[i / 3 % 2], c.bias = types[i / 6 % 3], c.y = types[i / 18];
+        run(context, &c, "types");
+    }
+}
+
+static View view_of(int layout, int64_t rows, int64_t cols)
+{
+    return layout == 0 ? by_rows(0, cols) : layout == 1 ? by_columns(0, rows) : gapped(cols);
+}
+
+static void all_layouts(ts_context *context, Shape s, GenType x)
+{
+    static const char *const name[] = {"row", "col", "any"};
+    char what[64];
+    for (int i = 0; i < 27; i++) {
+        int lx = i % 3, lw = i / 3 % 3, ly = i / 9;
+        Case c = plain_case(s);
+        c.x = x;
+        c.x_view = view_of(lx, s.m, s.k), c.w_view = view_of(lw, s.n, s.k), c.y_view = view_of(ly, s.m, s.n);
+        snprintf(what, sizeof what, "layouts x %s w %s y %s", name[lx], name[lw], name[ly]);
+        run(context, &c, what);
+    }
+}
+
+/* Each operand off by itself, and all of them differently. */
+static void all_offsets(ts_context *context, Shape s, GenType x, bool columns)
+{
+    char what[64];
+    for (int i = 0; i < 4 * 8; i++) {
+        int which = i / 8, by = i % 8 + 1, all = which == 3;
+        Case c = plain_case(s);
+        c.x = x;
+        if (columns) c.x_view = by_columns(0, s.m), c.w_view = by_columns(0, s.n);
+        if (which == 0 || all) c.x_view.offset = by;
+        if (which == 1 || all) c.w_view.offset = all ? 9 - by : by;
+        if (which == 2 || all) c.y_view.offset = all ? (by + 3) % 8 + 1 : by;
+        snprintf(what, sizeof what, "%s off by %d%s",
+                 all          ? "all"
+                 : which == 0 ? "x"
+                 : which == 1 ? "W"
+                              : "y",
+                 by, columns ? ", column-major" : "");
+        run(context, &c, what);
+    }
+}
+
+/* Rows at a wider pitch, and one row many times. */
+static void strides(ts_context *context, Shape s)
+{
+    Case c = plain_case(s);
+    c.x_view.row_stride = s.k + 16, c.w_view.row_stride = s.k + 3, c.y_view.row_stride = s.n + 5;
+    run(context, &c, "wide rows");
+    c.x_view.row_stride = 0;
+    run(context, &c, "x is one row");
+}
+
+static void sweep(ts_context *context, Shape s)
+{
+    all_types(context, s);
+    all_layouts(context, s, GEN_F16);
+    all_layouts(context, s, GEN_F32);
+    for (int columns = 0; columns < 2; columns++) {
+        all_offsets(context, s, GEN_F16, columns);
+        all_offsets(context, s, GEN_F32, columns);
+    }
+    strides(context, s);
+}
+
+int main(void)
+{
+    ts_context *context = kit_context("89");
+    if (!context) return 1;
+    sweep(context, odd);
+    sweep(context, even);
+    if (kit_on_gpu()) sweep(context, (Shape){333, 520, 1030});
+    ts_context_destroy(context);
+    return done();
+}
