@@ -14,6 +14,7 @@ static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate; bool nar
     {256, 176,  32, 4, 2, 3, 77, false},
     {128, 256,  32, 2, 4, 4, 77, false},
     {256, 128,  32, 4, 2, 4, 77, false},
+    {128, 256,  32, 2, 4, 3, 76, false},
     {128, 128,  64, 2, 2, 3, 72, false},
     {128, 128,  64, 2, 4, 3, 65, true},
     {128, 128,  32, 2, 4, 3, 64, true},
@@ -156,11 +157,12 @@ static void set_layouts(const GenProblem *p, GenConfig *c)
     set_layout(p->y_layout, p->y, true, &c->y_layout, &c->y_store_bytes);
 }
 
-/* What goes through registers needs many of them: of the large tiles only some are good then. */
+/* What goes through registers needs many of them: of the large tiles only some are good then (docs/tuning.md). */
 static bool suits(const struct Tile *t, const GenConfig *c)
 {
-    bool shifted = c->x_copy_bytes == 2 || c->w_copy_bytes == 2;
-    return !shifted || t->narrow || t->m * t->n < 64 * 64;
+    bool shifted = c->x_copy_bytes == 2 || c->w_copy_bytes == 2, wide_x = c->x == GEN_F32;
+    if (shifted && !t->narrow && t->m * t->n >= 64 * 64) return false;
+    return !wide_x || t->m * t->n < 64 * 256 || (t->m == 128 && t->n == 256 && t->k == 32 && t->stages == 3);
 }
 
 bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)

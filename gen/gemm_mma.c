@@ -183,14 +183,21 @@ static void multiply(Mma *g, int i, int step, int first, int last)
 
 static int copy_passes(const Mma *g) { return g->x.copy.plan->passes + g->w.copy.plan->passes; }
 
-/* Passes first .. last-1 of the copy that is under way, those of x before those of W. What goes through
- * registers was loaded a k-block ago. */
+/* Pass i of a k-block's copy: those by cp.async come before those through registers, x's before W's. */
+static GenCopy *copy_of(Mma *g, int i, int *pass)
+{
+    bool w_first = g->plan->x.staged && !g->plan->w.staged;
+    GenCopy *first = w_first ? &g->w.copy : &g->x.copy, *second = w_first ? &g->x.copy : &g->w.copy;
+    *pass = i < first->plan->passes ? i : i - first->plan->passes;
+    return i < first->plan->passes ? first : second;
+}
+
+/* Passes first .. last-1 of the copy that is under way. What goes through registers was loaded a k-block ago. */
 static void copy(Mma *g, int first, int last, bool sized)
 {
-    int x_passes = g->x.copy.plan->passes;
     for (int i = first; i < last; i++) {
-        GenCopy *c = i < x_passes ? &g->x.copy : &g->w.copy;
-        int pass = i < x_passes ? i : i - x_passes;
+        int pass;
+        GenCopy *c = copy_of(g, i, &pass);
         GenCopyPlace to = {c->to, 0};
         if (c->plan->staged) gen_copy_store(g->gemm, c, pass, 0, to);
         if (c->plan->staged) gen_copy_load(g->gemm, c, pass, 0, sized);
@@ -275,6 +282,14 @@ static void copy_share(Mma *g, int step, int part, int parts, bool sized)
     copy(g, first + part * count / parts, first + (part + 1) * count / parts, sized);
 }
 
+/* The row tile before which a k-step copies. What goes through registers keeps shared memory busy; then the
+ * fragments that are needed first come first. */
+static int copy_row(const Mma *g, int step)
+{
+    bool staged = g->plan->x.staged || g->plan->w.staged;
+    return staged && step < g->plan->k_steps - 1 && g->plan->mma_m > 1;
+}
+
 /* Multiplies and loads the fragments of the next k-step: W's into the other set, each of x as soon as its own
  * row tile is done with the old one. */
 static void multiply_step(Mma *g, int step, bool sized)
@@ -282,8 +297,8 @@ static void multiply_step(Mma *g, int step, bool sized)
     int rows = g->plan->mma_m, next = (step + 1) % g->plan->k_steps;
     if (next == 0) turn_to_next_block(g, sized);
     for (int pair = 0; pair < w_pairs(g); pair++) load_w(g, next, pair);
-    copy_share(g, step, 0, 1, sized);
     for (int i = 0; i < rows; i++) {
+        if (i == copy_row(g, step)) copy_share(g, step, 0, 1, sized);
         multiply(g, i, step, 0, w_pairs(g));
         load_x(g, i, next);
     }
