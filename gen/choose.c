@@ -190,3 +190,23 @@ bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
     }
     return found; /* otherwise *error says why the last candidate was refused */
 }
+
+/* ---- packing ---- */
+
+static bool can_pack(GenType type, const GenProblem *p, GenLayout layout, int align_bytes)
+{
+    return type == p->w && layout == GEN_LAYOUT_ROW && align_bytes < 16;
+}
+
+/* Reading rows that are not aligned takes about twice as long as reading those that are. Packing costs a launch,
+ * and reading and writing the matrix once. Times are those of an H200 (docs/tuning.md), in seconds. */
+void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
+{
+    const double flops = 450e12, bytes = 3.5e12, launch = 2e-6, gain = 0.8;
+    *pack_x = can_pack(p->x, p, p->x_layout, p->x_align_bytes);
+    *pack_w = can_pack(p->w, p, p->w_layout, p->w_align_bytes);
+    double rows = (*pack_x ? (double)p->m : 0) + (*pack_w ? (double)p->n : 0);
+    double product = 2 * (double)p->m * (double)p->n * (double)p->k / flops;
+    if (gain * product > launch + 4 * rows * (double)p->k / bytes) return;
+    *pack_x = *pack_w = false;
+}

@@ -241,24 +241,12 @@ static void load_vectors(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool size
     for (int i = 4; i < c->plan->raw_regs; i++) emit(k, MOV_B32, at(raw, i), imm(0));
 }
 
-/* The 16 bytes from byte (pointer & mask) of eight words on: by 8 bytes, by 4, by 2. The pointer has moved on
- * by whole k-blocks: the same byte. */
+/* The pointer has moved on by whole k-blocks: the same byte. */
 static void shift_into_place(Gemm *g, GenCopy *c, int pass, PtxArg raw)
 {
-    PtxKernel *k = g->k;
-    PtxArg byte = g->bits_scratch, word = at(g->word_scratch, 0);
-    emit(k, CVT_U32_U64, byte, at(c->pointer, pass));
-    emit(k, AND_B32, byte, byte, c->shift_mask);
-    for (int step = 2; step >= 1; step--) {
-        emit(k, AND_B32, word, byte, imm(4 * step));
-        emit(k, SETP_NE_U32, g->p_scratch, word, imm(0));
-        for (int i = 0; i + step < (step == 2 ? 8 : 6); i++)
-            emit(k, SELP_B32, at(raw, i), at(raw, i + step), at(raw, i), g->p_scratch);
-    }
-    emit(k, AND_B32, byte, byte, imm(2));
-    emit(k, SHL_B32, byte, byte, imm(3));
-    for (int i = 0; i < 4; i++)
-        emit(k, SHF_R_WRAP_B32, at(g->word_scratch, i), at(raw, i), at(raw, i + 1), byte);
+    emit(g->k, CVT_U32_U64, g->bits_scratch, at(c->pointer, pass));
+    emit(g->k, AND_B32, g->bits_scratch, g->bits_scratch, c->shift_mask);
+    gen_shift_vector(g, raw, g->bits_scratch);
 }
 
 static void load_raw(Gemm *g, const GenCopy *c, PtxArg to, PtxArg from, PtxArg guard)

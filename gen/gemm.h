@@ -4,7 +4,7 @@
  *     gemm_mma.c   the back end for mma.sync: fragments, pipeline
  *     copy.c       operands from global to shared memory
  *     layout.c     the swizzle of tiles in shared memory
- *     convert.c    16-bit elements to and from fp32
+ *     convert.c    16-bit elements to and from fp32, and vectors of them shifted into place
  *     store.c      accumulator fragments -> bias -> epilogue -> y
  *     epilogue.c   the epilogue expression on fp32 registers
  */
@@ -53,6 +53,8 @@ void gen_swizzled_offset(Gemm *g, int row_bytes, PtxArg at, PtxArg row, PtxArg c
 /* convert.c: value = the fp32 of a b16 element; word = two fp32, each rounded once, to nearest even. */
 void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element);
 void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high);
+/* word_scratch = the 16 bytes from byte `byte` (0 to 14, even) on of the eight words raw, which are used up. */
+void gen_shift_vector(Gemm *g, PtxArg raw, PtxArg byte);
 
 /* store.c: acc[(i * mma_n + j) * 4 ..] is the 16x8 mma tile (i, j) of this warp. Shared memory is free for it
  * when all warps have come here: it waits for that itself. */

@@ -121,6 +121,10 @@ bool gen_config_summary(const GenConfig *config, GenSummary *summary, GenError *
 /* Writes the kernel as PTX text; the caller frees *text. Byte for byte a function of the config. */
 bool gen_kernel(const GenConfig *config, char **text, size_t *length, GenError *error);
 
+/* ---- packing (pack.c) ---- */
+/* Writes the kernel that copies rows of 16-bit elements to rows aligned to 16 bytes, as gen_kernel() does. */
+bool gen_pack_kernel(const GenArch *arch, char **text, size_t *length, GenError *error);
+
 /* ---- sets of configurations and the choice among them (choose.c) ---- */
 /* The i-th config worth offering for (arch, type), refused ones among them: look with gen_config_check.
  * Returns false behind the last. */
@@ -140,5 +144,8 @@ typedef struct GenProblem {
 } GenProblem;
 /* The config for a problem: a pure function, the same on every machine. */
 bool gen_choose(const GenProblem *problem, GenConfig *config, GenError *error);
+/* Whether x, w, or both should be packed first (pack.c): their rows are not aligned to 16 bytes, and the problem
+ * reads them so often that it pays. */
+void gen_choose_packing(const GenProblem *problem, bool *pack_x, bool *pack_w);
 
 #endif

@@ -4,6 +4,9 @@
  *        |                   |                                   |
  *        +--- choices[] -----+------------ loaded ---------------+     both live as long as the context
  *
+ * Where x or W has rows that are not aligned to 16 bytes, and the problem is large, they are first packed into the
+ * caller's workspace by a kernel of its own; the problem that is chosen for is then the one that reads them there.
+ *
  * `choices` remembers the kernel of each problem, so that a problem seen before costs one look-up; `loaded`
  * has each kernel once, by the name of its config. Both only ever grow at their heads and are read without a
  * lock; the mutex is held while a kernel is generated and loaded, so that no two threads do it twice.
@@ -18,7 +21,7 @@
 
 #include "gen/gen.h"
 
-enum { N_BUCKETS = 1024, MAX_CHOICES = 8192, MAX_ALIGN_BYTES = 16 };
+enum { N_BUCKETS = 1024, MAX_CHOICES = 8192, MAX_ALIGN_BYTES = 16, WORKSPACE_ALIGN_BYTES = 256 };
 
 /* What of a problem decides the choice: the pinned config, m, n, k, and types, layouts and alignments in one
  * word. */
@@ -203,11 +206,9 @@ static bool use_pin(const Pin *pin, const ts_linear_args *args, GenConfig *confi
     return gen_config_check(config, error);
 }
 
-static ts_status choose(const ts_context *context, const Pin *pin, const ts_linear_args *args,
-                        GenConfig *config)
+static ts_status problem_of(const ts_context *context, const ts_linear_args *args, GenProblem *problem)
 {
-    GenError error = {""};
-    GenProblem problem = {
+    *problem = (GenProblem){
         .sm_count = context->info.sm_count,
         .x = gen_type(args->x.dtype),
         .w = gen_type(args->w.dtype),
@@ -224,7 +225,15 @@ static ts_status choose(const ts_context *context, const Pin *pin, const ts_line
         .y_align_bytes = align_of(&args->y, args->m, args->n),
         .epilogue = args->epilogue,
     };
-    ts_status status = find_arch(context, &problem.arch);
+    return find_arch(context, &problem->arch);
+}
+
+static ts_status choose(const ts_context *context, const Pin *pin, const ts_linear_args *args,
+                        GenConfig *config)
+{
+    GenError error = {""};
+    GenProblem problem;
+    ts_status status = problem_of(context, args, &problem);
     if (status) return status;
     if (pin ? use_pin(pin, args, config, &error) : gen_choose(&problem, config, &error)) return TS_OK;
     return rt_fail(TS_ERROR_UNSUPPORTED, "no kernel for this problem: %s", error.text);
@@ -239,24 +248,26 @@ static ts_kernel *find_loaded(Jit *jit, const char *config)
     return NULL;
 }
 
-static ts_status generate_and_load(ts_context *context, const GenConfig *config, ts_kernel **kernel)
+/* config NULL: the kernel that packs rows. */
+static ts_status generate_and_load(ts_context *context, const GenArch *arch, const GenConfig *config, ts_kernel **kernel)
 {
     GenError error = {""};
     char *text = NULL;
     size_t bytes;
-    if (!gen_kernel(config, &text, &bytes, &error)) return rt_fail(TS_ERROR_UNSUPPORTED, "%s", error.text);
+    bool made = config ? gen_kernel(config, &text, &bytes, &error) : gen_pack_kernel(arch, &text, &bytes, &error);
+    if (!made) return rt_fail(TS_ERROR_UNSUPPORTED, "%s", error.text);
     ts_status status = ts_kernel_load(context, text, bytes, kernel);
     free(text);
     return status;
 }
 
 /* With the lock held. */
-static ts_status load_new(ts_context *context, Jit *jit, const GenConfig *config, const char *name,
+static ts_status load_new(ts_context *context, Jit *jit, const GenArch *arch, const GenConfig *config, const char *name,
                           ts_kernel **kernel)
 {
     Loaded *entry = malloc(sizeof *entry);
     if (!entry) return rt_fail(TS_ERROR_OUT_OF_MEMORY, "no memory for the cache of kernels");
-    ts_status status = generate_and_load(context, config, &entry->kernel);
+    ts_status status = generate_and_load(context, arch, config, &entry->kernel);
     if (status) {
         free(entry);
         return status;
@@ -266,17 +277,6 @@ static ts_status load_new(ts_context *context, Jit *jit, const GenConfig *config
     *kernel = entry->kernel;
     atomic_store_explicit(&jit->loaded, entry, memory_order_release);
     return TS_OK;
-}
-
-static ts_status load_once(ts_context *context, Jit *jit, const GenConfig *config, const char *name,
-                           ts_kernel **kernel)
-{
-    ts_status status = TS_OK;
-    pthread_mutex_lock(&jit->lock);
-    *kernel = find_loaded(jit, name);
-    if (!*kernel) status = load_new(context, jit, config, name, kernel);
-    pthread_mutex_unlock(&jit->lock);
-    return status;
 }
 
 static ts_status refuse_capture(const ts_context *context, const char *name, ts_stream stream)
@@ -296,9 +296,29 @@ static ts_status refuse_capture(const ts_context *context, const char *name, ts_
     return rt_driver_check(&context->driver, result, "asking whether the stream is capturing");
 }
 
+static ts_status load_locked(ts_context *context, Jit *jit, const GenArch *arch, const GenConfig *config, const char *name,
+                             ts_kernel **kernel)
+{
+    ts_status status = TS_OK;
+    pthread_mutex_lock(&jit->lock);
+    *kernel = find_loaded(jit, name);
+    if (!*kernel) status = load_new(context, jit, arch, config, name, kernel);
+    pthread_mutex_unlock(&jit->lock);
+    return status;
+}
+
+/* Loads it unless it is there. NULL in place of a stream: whoever prepares allows loading. */
+static ts_status load_once(ts_context *context, Jit *jit, const GenArch *arch, const GenConfig *config, const char *name,
+                           const ts_stream *stream, ts_kernel **kernel)
+{
+    *kernel = find_loaded(jit, name);
+    if (*kernel) return TS_OK;
+    ts_status status = stream ? refuse_capture(context, name, *stream) : TS_OK;
+    return status ? status : load_locked(context, jit, arch, config, name, kernel);
+}
+
 /* ---- a problem's kernel ---- */
 
-/* NULL in place of a stream: whoever prepares allows loading. */
 static ts_status find_kernel(ts_context *context, const ts_linear_args *args, const ts_stream *stream,
                              ts_kernel **kernel)
 {
@@ -315,9 +335,7 @@ static ts_status find_kernel(ts_context *context, const ts_linear_args *args, co
     ts_status status = choose(context, pin, args, &config);
     if (status) return status;
     gen_config_name(&config, name);
-    *kernel = find_loaded(jit, name);
-    if (!*kernel && stream) status = refuse_capture(context, name, *stream);
-    if (!*kernel && !status) status = load_once(context, jit, &config, name, kernel);
+    status = load_once(context, jit, config.arch, &config, name, stream, kernel);
     if (!status) remember_choice(jit, &key, epilogue, *kernel);
     return status;
 }
@@ -331,14 +349,112 @@ static ts_status read_problem(const ts_context *context, const ts_linear_args **
 
 static bool is_empty(const ts_linear_args *args) { return args->m == 0 || args->n == 0; }
 
+/* ---- packing ---- */
+
+/* What is packed, and where in the workspace. */
+typedef struct Packing {
+    bool x, w;
+    int64_t pitch; /* elements */
+    size_t w_offset, bytes;
+} Packing;
+
+/* Rows begin at whole lines of 128 bytes. */
+static ts_status choose_packing(ts_context *context, const ts_linear_args *args, Packing *packing)
+{
+    enum { LINE_ELEMS = 64 };
+    GenProblem problem;
+    *packing = (Packing){0};
+    Jit *jit = jit_of(context);
+    if (!jit) return TS_ERROR_OUT_OF_MEMORY;
+    if (is_empty(args) || atomic_load_explicit(&jit->pin, memory_order_acquire)) return TS_OK;
+    ts_status status = problem_of(context, args, &problem);
+    if (status) return status;
+    gen_choose_packing(&problem, &packing->x, &packing->w);
+    packing->pitch = (args->k + LINE_ELEMS - 1) / LINE_ELEMS * LINE_ELEMS;
+    packing->w_offset = packing->x ? (size_t)args->m * (size_t)packing->pitch * 2 : 0;
+    packing->bytes = packing->w_offset + (packing->w ? (size_t)args->n * (size_t)packing->pitch * 2 : 0);
+    return TS_OK;
+}
+
+/* Without a workspace that is large enough nothing is packed. */
+static ts_status use_workspace(ts_context *context, const ts_linear_args *args, Packing *packing)
+{
+    *packing = (Packing){0};
+    if (!args->workspace) return TS_OK;
+    if (args->workspace % WORKSPACE_ALIGN_BYTES)
+        return rt_fail(TS_ERROR_INVALID_ARGUMENT, "the workspace is at 0x%llx: its address must be a multiple of %d",
+                       (unsigned long long)args->workspace, WORKSPACE_ALIGN_BYTES);
+    ts_status status = choose_packing(context, args, packing);
+    if (status || packing->bytes > args->workspace_bytes) *packing = (Packing){0};
+    return status;
+}
+
+/* The problem as the kernel sees it, reading what was packed. */
+static ts_linear_args packed_args(const ts_linear_args *args, const Packing *packing)
+{
+    ts_linear_args packed = *args;
+    if (packing->x) packed.x = ts_matrix_make(args->workspace, packing->pitch, args->x.dtype);
+    if (packing->w) packed.w = ts_matrix_make(args->workspace + packing->w_offset, packing->pitch, args->w.dtype);
+    return packed;
+}
+
+static ts_status find_pack_kernel(ts_context *context, const ts_stream *stream, ts_kernel **kernel)
+{
+    const GenArch *arch;
+    Jit *jit = jit_of(context);
+    ts_status status = jit ? find_arch(context, &arch) : TS_ERROR_OUT_OF_MEMORY;
+    return status ? status : load_once(context, jit, arch, NULL, "pack", stream, kernel);
+}
+
+static ts_status launch_packing(ts_context *context, const ts_linear_args *args, const Packing *packing, ts_stream stream)
+{
+    ts_kernel *pack;
+    ts_status status = find_pack_kernel(context, &stream, &pack);
+    if (!status && packing->x)
+        status = rt_launch_pack(pack, RT_TENSOR_x, &args->x, args->m, args->k, args->workspace, packing->pitch, stream);
+    if (!status && packing->w)
+        status = rt_launch_pack(pack, RT_TENSOR_w, &args->w, args->n, args->k, args->workspace + packing->w_offset,
+                                packing->pitch, stream);
+    return status;
+}
+
+static ts_status launch_packed(ts_context *context, const ts_linear_args *args, const Packing *packing, ts_stream stream)
+{
+    ts_kernel *kernel;
+    unsigned int blocks;
+    ts_linear_args packed = packed_args(args, packing);
+    ts_status status = find_kernel(context, &packed, &stream, &kernel);
+    if (!status) status = rt_launch_check(kernel, &packed, &blocks); /* before anything is launched */
+    if (!status) status = launch_packing(context, args, packing, stream);
+    return status ? status : rt_launch(kernel, &packed, stream);
+}
+
+/* ---- the operation ---- */
+
 ts_status ts_linear(ts_context *context, const ts_linear_args *args, ts_stream stream)
 {
     ts_linear_args copy;
     ts_kernel *kernel;
+    Packing packing;
     ts_status status = read_problem(context, &args, &copy);
     if (status || is_empty(args)) return status;
+    status = use_workspace(context, args, &packing);
+    if (status) return status;
+    if (packing.bytes) return launch_packed(context, args, &packing, stream);
     status = find_kernel(context, args, &stream, &kernel);
     return status ? status : rt_launch(kernel, args, stream);
+}
+
+ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *args, size_t *bytes)
+{
+    ts_linear_args copy;
+    Packing packing;
+    if (!bytes) return rt_fail(TS_ERROR_INVALID_ARGUMENT, "bytes is null: pass the address of a size_t");
+    *bytes = 0;
+    ts_status status = read_problem(context, &args, &copy);
+    if (!status) status = choose_packing(context, args, &packing);
+    if (!status) *bytes = packing.bytes;
+    return status;
 }
 
 /* Whether the launch will be possible, addresses that are not known yet put aside. */
@@ -360,13 +476,18 @@ static ts_status check_ahead(const ts_kernel *kernel, const ts_linear_args *args
 
 ts_status ts_linear_prepare(ts_context *context, const ts_linear_args *args, const ts_kernel **kernel)
 {
-    ts_linear_args copy;
-    ts_kernel *found;
+    ts_linear_args copy, packed;
+    ts_kernel *found, *pack;
+    Packing packing;
     if (kernel) *kernel = NULL;
     ts_status status = read_problem(context, &args, &copy);
     if (status || is_empty(args)) return status;
-    status = find_kernel(context, args, NULL, &found);
-    if (!status) status = check_ahead(found, args);
+    status = use_workspace(context, args, &packing);
+    if (!status && packing.bytes) status = find_pack_kernel(context, NULL, &pack);
+    if (status) return status;
+    packed = packed_args(args, &packing);
+    status = find_kernel(context, &packed, NULL, &found);
+    if (!status) status = check_ahead(found, &packed);
     if (!status && kernel) *kernel = found;
     return status;
 }

@@ -33,5 +33,8 @@ ts_status rt_args_read(const ts_linear_args **args, ts_linear_args *copy);
 ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, unsigned int *blocks);
 /* Checks, and launches. */
 ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream);
+/* Launches a kernel that packs rows (gen/pack.c): `matrix`, rows x cols, to rows at `pitch` elements from `to` on. */
+ts_status rt_launch_pack(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows, int64_t cols,
+                         ts_device_ptr to, int64_t pitch, ts_stream stream);
 
 #endif

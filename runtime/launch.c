@@ -175,18 +175,18 @@ static ts_status check_tensors(const ts_kernel *kernel, const ts_linear_args *ar
 
 /* ---- the launch ---- */
 
-/* The grid rule "tiles". */
-static ts_status count_blocks(const ts_kernel *kernel, const ts_linear_args *args, unsigned int *blocks)
+/* The grid rule "tiles", of an m x n output. */
+static ts_status count_blocks(const ts_kernel *kernel, int64_t m, int64_t n, unsigned int *blocks)
 {
     const RtHeader *header = &kernel->header;
-    int64_t tiles_m = (args->m + header->tile_m - 1) / header->tile_m;
-    int64_t tiles_n = (args->n + header->tile_n - 1) / header->tile_n;
+    int64_t tiles_m = (m + header->tile_m - 1) / header->tile_m;
+    int64_t tiles_n = (n + header->tile_n - 1) / header->tile_n;
     if (tiles_m * tiles_n > INT32_MAX)
         return rt_fail(TS_ERROR_UNSUPPORTED,
                        "m=%lld, n=%lld make %lld blocks of %dx%d; a launch takes at most %d: split the "
                        "problem or use larger tiles",
-                       (long long)args->m, (long long)args->n, (long long)(tiles_m * tiles_n), header->tile_m,
-                       header->tile_n, INT32_MAX);
+                       (long long)m, (long long)n, (long long)(tiles_m * tiles_n), header->tile_m, header->tile_n,
+                       INT32_MAX);
     *blocks = (unsigned int)(tiles_m * tiles_n);
     return TS_OK;
 }
@@ -255,7 +255,7 @@ ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, u
 {
     ts_status status = check_types(kernel, args);
     if (!status) status = check_tensors(kernel, args);
-    if (!status) status = count_blocks(kernel, args, blocks);
+    if (!status) status = count_blocks(kernel, args->m, args->n, blocks);
     return status;
 }
 
@@ -265,6 +265,24 @@ ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stre
     ts_status status = rt_launch_check(kernel, args, &blocks);
     if (status) return status;
     RtValues values = fill_values(kernel, args);
+    return launch_blocks(kernel, &values, blocks, stream);
+}
+
+ts_status rt_launch_pack(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows, int64_t cols,
+                         ts_device_ptr to, int64_t pitch, ts_stream stream)
+{
+    unsigned int blocks = 0;
+    ts_status status = check_matrix(kernel, tensor, matrix, rows, cols);
+    if (!status) status = count_blocks(kernel, rows, cols, &blocks);
+    if (status) return status;
+    RtValues values = {
+        .x = matrix->data,
+        .y = to,
+        .m = (uint32_t)rows,
+        .k = (uint32_t)cols,
+        .ldx = stride(matrix->row_stride, rows),
+        .ldy = (uint64_t)pitch,
+    };
     return launch_blocks(kernel, &values, blocks, stream);
 }
 

@@ -195,6 +195,10 @@ typedef enum ts_layout { TS_LAYOUTS(TS_X_) } ts_layout;
  *   epilogue  an expression over z, acc, bias, r, s, t; see docs. NULL: "z + s * sigmoid(z)", or what a
  *             pinned configuration says. Only ts_linear() and ts_linear_prepare() read it; the text is not
  *             kept. ts_kernel_launch() computes what its kernel was made for.
+ *   workspace workspace_bytes of device memory at a multiple of 256, or null. Only ts_linear() uses it, and only
+ *             where ts_linear_workspace() asks for some: then x or w, whose rows are not aligned to 16 bytes,
+ *             are copied there in front of the kernel, which is faster. With less than that it is not used. It
+ *             must not be used elsewhere until the call's work on its stream is done.
  */
 typedef struct ts_linear_args {
     size_t struct_size; /* sizeof(ts_linear_args) */
@@ -204,6 +208,8 @@ typedef struct ts_linear_args {
     ts_dtype bias_dtype;
     float s, t;
     const char *epilogue;
+    ts_device_ptr workspace;
+    size_t workspace_bytes;
 } ts_linear_args;
 
 static inline ts_linear_args ts_linear_args_make(void)
@@ -262,9 +268,13 @@ TS_API ts_status ts_kernel_launch(const ts_kernel *kernel, const ts_linear_args 
  * nothing is ever loaded: what was not prepared returns TS_ERROR_NOT_READY. */
 TS_API ts_status ts_linear(ts_context *context, const ts_linear_args *args, ts_stream stream);
 
+/* How many bytes of workspace would make ts_linear() faster; 0: none. Addresses matter by their alignment. */
+TS_API ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *args, size_t *bytes);
+
 /* Everything of ts_linear() but the launch. Addresses matter by their alignment only, and a null one counts as
  * well aligned, so that layers can be prepared before their tensors exist. *kernel, where kernel is not NULL,
- * becomes the cached kernel, which the context owns (NULL when there is nothing to do: m or n = 0). */
+ * becomes the cached kernel, which the context owns (NULL when there is nothing to do: m or n = 0). Where a workspace
+ * is given and used, the kernel is the one for the copies in it. */
 TS_API ts_status ts_linear_prepare(ts_context *context, const ts_linear_args *args, const ts_kernel **kernel);
 
 /* From now on ts_linear() uses the configuration of this name for every problem of this context, and refuses

@@ -19,6 +19,7 @@ typedef struct Case {
     Shape shape;
     GenType x, w, bias, y;
     View x_view, w_view, y_view;
+    bool workspace; /* gives one; it must be asked for and used */
 } Case;
 
 static const Shape odd = {37, 75, 101}, even = {48, 72, 104};
@@ -29,7 +30,7 @@ static View gapped(int64_t cols) { return (View){1, 3 * cols + 2, 3}; }
 
 static Case plain_case(Shape s)
 {
-    return (Case){s, GEN_F16, GEN_F16, GEN_F16, GEN_F16, by_rows(0, s.k), by_rows(0, s.k), by_rows(0, s.n)};
+    return (Case){s, GEN_F16, GEN_F16, GEN_F16, GEN_F16, by_rows(0, s.k), by_rows(0, s.k), by_rows(0, s.n), false};
 }
 
 /* ---- one case ---- */
@@ -130,6 +131,21 @@ static bool create_all(ts_context *context, const Case *c, Tensors *t, Error *wh
            tensor_fill(context, &t->bias, 2, 1, why);
 }
 
+/* Calls with the workspace that is asked for, poisoned, and looks whether something was written there. */
+static bool call_with_workspace(ts_context *context, ts_linear_args *args, Error *why)
+{
+    uint64_t first = 0, poison;
+    memset(&poison, MATRIX_POISON, sizeof poison);
+    if (!device_check(ts_linear_workspace(context, args, &args->workspace_bytes), why)) return false;
+    if (!args->workspace_bytes) return refuse(why, "no workspace was asked for");
+    bool good = device_check(ts_malloc(context, args->workspace_bytes, &args->workspace), why) &&
+                device_check(ts_fill(context, args->workspace, MATRIX_POISON, args->workspace_bytes), why) &&
+                device_check(ts_linear(context, args, NULL), why) &&
+                device_check(ts_copy_to_host(context, &first, args->workspace, sizeof first), why);
+    ts_free(context, args->workspace);
+    return good && (first != poison || refuse(why, "the workspace was not used"));
+}
+
 static bool call(ts_context *context, const Case *c, Tensors *t, Error *why)
 {
     ts_linear_args args = ts_linear_args_make();
@@ -138,7 +154,8 @@ static bool call(ts_context *context, const Case *c, Tensors *t, Error *why)
     args.bias = t->bias.device, args.bias_dtype = dtype_of(c->bias);
     args.s = 2;
     return device_check(ts_copy_to_device(context, t->y.device, t->y.image, t->y.bytes), why) &&
-           device_check(ts_linear(context, &args, NULL), why) &&
+           (c->workspace ? call_with_workspace(context, &args, why)
+                         : device_check(ts_linear(context, &args, NULL), why)) &&
            device_check(ts_stream_synchronize(context, NULL), why) && tensor_take(context, &t->y, why);
 }
 
@@ -246,6 +263,39 @@ static void strides(ts_context *context, Shape s)
     run(context, &c, "x is one row");
 }
 
+/* Large enough to be worth it: both operands, and each by itself. */
+static void packing(ts_context *context, Shape s)
+{
+    Case c = plain_case(s);
+    c.workspace = true;
+    run(context, &c, "x and W packed");
+    c = plain_case((Shape){s.m, s.n, (s.k + 7) / 8 * 8});
+    c.workspace = true;
+    c.x_view.offset = 3;
+    run(context, &c, "x packed");
+    c.x_view.offset = 0, c.w_view.row_stride += 1, c.w_view.offset = 1;
+    c.x = c.w = c.y = c.bias = GEN_BF16;
+    run(context, &c, "W packed");
+}
+
+/* A workspace that is too small is not used; one at a wrong address is refused. */
+static void workspaces(ts_context *context)
+{
+    ts_linear_args args = ts_linear_args_make();
+    size_t bytes = 1;
+    args.m = args.n = args.k = 64;
+    args.x = ts_matrix_make(0, 64, TS_F16), args.w = ts_matrix_make(0, 64, TS_F16), args.y = ts_matrix_make(0, 64, TS_F16);
+    ok(ts_linear_workspace(context, &args, &bytes) == TS_OK && bytes == 0, "aligned rows need no workspace");
+    args.workspace = 4096 + 64, args.workspace_bytes = 1 << 20;
+    ok(ts_linear(context, &args, NULL) == TS_ERROR_INVALID_ARGUMENT, "refused: %s", ts_last_error());
+    args.m = args.n = args.k = 4095, args.workspace = 4096, args.workspace_bytes = 256;
+    args.x = ts_matrix_make(0, 4095, TS_F16), args.w = ts_matrix_make(0, 4095, TS_F16), args.y = ts_matrix_make(0, 4095, TS_F16);
+    ok(ts_linear_prepare(context, &args, NULL) == TS_OK, "a workspace of 256 B is not used");
+    ts_linear_workspace(context, &args, &bytes);
+    ok(bytes == 2ul * 4095 * 4096 * 2, "two packed matrices take %zu B", bytes);
+    ok(ts_linear_workspace(context, &args, NULL) == TS_ERROR_INVALID_ARGUMENT, "refused: %s", ts_last_error());
+}
+
 static void sweep(ts_context *context, Shape s)
 {
     all_types(context, s);
@@ -265,6 +315,9 @@ int main(void)
     sweep(context, odd);
     sweep(context, even);
     if (kit_on_gpu()) sweep(context, (Shape){333, 520, 1030});
+    workspaces(context);
+    packing(context, (Shape){2049, 2050, 301});
+    if (kit_on_gpu()) packing(context, (Shape){4095, 4095, 4095});
     ts_context_destroy(context);
     return done();
 }

@@ -112,6 +112,8 @@ class LinearArgs(ctypes.Structure):
         ("s", c_float),
         ("t", c_float),
         ("epilogue", c_char_p),
+        ("workspace", c_uint64),
+        ("workspace_bytes", c_size_t),
     ]
 
     def __init__(self, **fields):
@@ -179,6 +181,7 @@ _FUNCTIONS = [
     ("ts_context_set_config", c_int, [c_void_p, c_char_p]),
     ("ts_linear", c_int, [c_void_p, c_void_p, c_void_p]),
     ("ts_linear_prepare", c_int, [c_void_p, c_void_p, _P(c_void_p)]),
+    ("ts_linear_workspace", c_int, [c_void_p, c_void_p, _P(c_size_t)]),
     ("ts_generate", c_int, [c_char_p, _P(c_void_p), _P(c_size_t)]),
     ("ts_free_text", None, [c_void_p]),
     ("ts_kernel_load", c_int, [c_void_p, c_void_p, c_size_t, _P(c_void_p)]),
@@ -330,6 +333,12 @@ class Context:
         status = self._linear(self.handle, ctypes.byref(args), stream)
         if status:
             fail(status)
+
+    def workspace_bytes(self, args):
+        """Bytes of workspace that would make linear(args) faster."""
+        size = c_size_t()
+        check(library().ts_linear_workspace(self.handle, ctypes.byref(args), size))
+        return size.value
 
     def prepare(self, args):
         """Loads what linear(args) will need. Returns its Kernel, or None where there is nothing to do."""

@@ -134,7 +134,7 @@ def _matrix(tensor, step):
 class _Call:
     """One signature: what is the same for all calls of it."""
 
-    __slots__ = ("args", "ref", "x", "w", "y", "context", "handle", "launch", "device", "shape", "copy_x", "copy_bias", "nothing")
+    __slots__ = ("args", "ref", "x", "w", "y", "context", "handle", "launch", "device", "shape", "copy_x", "copy_bias", "nothing", "workspace_bytes")
 
     def __init__(self, x, weight, bias, out, epilogue):
         _check(x, weight, bias, out, epilogue)
@@ -152,6 +152,7 @@ class _Call:
         m, x_step = _rows(x.shape, x.stride())
         n, k = weight.shape
         self.nothing = m == 0 or n == 0
+        self.workspace_bytes = None  # not asked yet
         y_rows = (m, n) if out is None else _rows(out.shape, out.stride())
         if y_rows is None:
             raise InvalidArgumentError(f"out has the strides {out.stride()}: they cannot be seen as rows at one distance")
@@ -198,6 +199,20 @@ def _set_addresses(call, x, weight, bias):
     call.args.bias = 0 if bias is None else bias.data_ptr()
 
 
+def _set_workspace(call):
+    """Large problems with rows that are not aligned to 16 bytes go faster with a workspace. How large is asked once;
+    addresses that are less aligned later on do without. It is torch's memory, of the current stream, and may go back to
+    torch when the call is enqueued: keep what is returned until then."""
+    if call.workspace_bytes is None:
+        call.workspace_bytes = call.context.workspace_bytes(call.args)
+    if not call.workspace_bytes:
+        return None
+    workspace = torch.empty(call.workspace_bytes, dtype=torch.uint8, device=torch.device("cuda", call.device))
+    call.args.workspace = workspace.data_ptr()
+    call.args.workspace_bytes = call.workspace_bytes
+    return workspace
+
+
 def _current_stream(device):
     return torch.cuda.current_stream(device).cuda_stream
 
@@ -216,11 +231,13 @@ def _run(x, weight, bias, scale, epilogue, out):
         bias = bias.contiguous()
     _set_addresses(call, x, weight, bias)
     call.y.data = y.data_ptr()
+    workspace = None if call.workspace_bytes == 0 else _set_workspace(call)
     try:
         call.args.s = scale
     except TypeError:
         raise ArgumentTypeError(f"scale is of type {type(scale).__name__}: give a number") from None
     status = call.launch(call.handle, call.ref, _stream(call.device))
+    del workspace
     if status:
         _library.fail(status)
     return y
@@ -356,7 +373,9 @@ def prepare(x, weight, bias=None, epilogue=None, out=None):
     call = _find(x, weight, bias, out, epilogue)
     _set_addresses(call, x.reshape(-1, x.shape[-1]) if call.copy_x else x, weight, bias)
     call.y.data = 0 if out is None else out.data_ptr()
+    workspace = _set_workspace(call)
     kernel = call.context.prepare(call.args)
+    del workspace
     return kernel.info()["config"] if kernel else None
 
 

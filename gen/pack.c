@@ -1,0 +1,195 @@
+/* pack.c: a kernel that copies rows of 16-bit elements to rows that start at multiples of 16 bytes.
+ *
+ * Where rows of x or W start at odd places, each k-block of each tile that reads them pays for it; a large
+ * problem reads each row many times, and does better to move it once. A block copies 8 rows by 1024 elements, a
+ * warp one row, each lane four chunks of 16 bytes, so that eight loads a lane are on their way together.
+ *
+ * A chunk lies in two aligned vectors, which are loaded and shifted into place; a chunk near the end of its row
+ * is loaded by elements, because its second vector may lie behind the matrix. What is behind the end is zero.
+ *
+ * The kernel has the header and the parameters of a GEMM, so that it is loaded like one: x is copied to y, both
+ * of m rows of k elements, at ldx and ldy elements from row to row; w, n and ldw are not read.
+ */
+#include "gen/gemm.h"
+#include "gen/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WARPS = 8, CHUNKS = 4, CHUNK_ELEMS = 8, LANE_STEP = 32 * CHUNK_ELEMS, SEGMENT_ELEMS = CHUNKS * LANE_STEP };
+
+typedef struct Pack {
+    Gemm g; /* of it: the kernel, parameters and scratch */
+    PtxKernel *k;
+    PtxArg from, to;    /* b64: this lane's first chunk */
+    PtxArg wide;        /* b64[2]: scratch */
+    PtxArg aligned;     /* b64: the vector in which it begins */
+    PtxArg byte;        /* b32: where in that vector */
+    PtxArg left;        /* b32, signed: elements of the row from there on */
+    PtxArg whole;       /* pred[CHUNKS]: both vectors of the chunk lie in the row */
+    PtxArg raw;         /* b32[CHUNKS * 8] */
+    PtxArg elem;        /* b16[8] */
+} Pack;
+
+static void header(Pack *p, const GenArch *arch)
+{
+    PtxKernel *k = p->k;
+    ptx_header(k, "tilesmith: %s", GEN_VERSION);
+    ptx_header(k, "abi: %d", GEN_KERNEL_ABI);
+    ptx_header(k, "config: %s", k->entry);
+    ptx_header(k, "entry: %s", k->entry);
+    ptx_header(k, "target: %s", arch->name);
+    ptx_header(k, "types: x=f16 w=f16 bias=f16 y=f16");
+    ptx_header(k, "epilogue: z");
+    ptx_header(k, "tile: %dx%dx%d", WARPS, SEGMENT_ELEMS, CHUNK_ELEMS);
+    ptx_header(k, "grid: tiles");
+    ptx_header(k, "block: %d", 32 * WARPS);
+    ptx_header(k, "smem_bytes: 0");
+    ptx_header(k, "params: x:u64 w:u64 y:u64 m:u32 n:u32 k:u32 ldx:u64 ldw:u64 ldy:u64");
+    ptx_header(k, "layout: x=row w=row y=row");
+    ptx_header(k, "align: x=2 w=2 y=16");
+    ptx_header(k, "workspace_bytes: 0");
+}
+
+static void parameters(Pack *p)
+{
+    Gemm *g = &p->g;
+    g->x_param = ptx_param(p->k, PTX_PARAM_U64, "x");
+    g->w_param = ptx_param(p->k, PTX_PARAM_U64, "w");
+    g->y_param = ptx_param(p->k, PTX_PARAM_U64, "y");
+    g->m_param = ptx_param(p->k, PTX_PARAM_U32, "m");
+    g->n_param = ptx_param(p->k, PTX_PARAM_U32, "n");
+    g->k_param = ptx_param(p->k, PTX_PARAM_U32, "k");
+    g->ldx_param = ptx_param(p->k, PTX_PARAM_U64, "ldx");
+    g->ldw_param = ptx_param(p->k, PTX_PARAM_U64, "ldw");
+    g->ldy_param = ptx_param(p->k, PTX_PARAM_U64, "ldy");
+}
+
+static void declare(Pack *p)
+{
+    PtxKernel *k = p->k;
+    p->g.p_scratch = ptx_reg(k, PTX_PRED, "p_scratch");
+    p->g.word_scratch = ptx_regs(k, PTX_B32, "word", 4);
+    p->from = ptx_reg(k, PTX_B64, "from");
+    p->to = ptx_reg(k, PTX_B64, "to");
+    p->wide = ptx_regs(k, PTX_B64, "wide", 2);
+    p->aligned = ptx_reg(k, PTX_B64, "aligned");
+    p->byte = ptx_reg(k, PTX_B32, "byte");
+    p->left = ptx_reg(k, PTX_B32, "left");
+    p->whole = ptx_regs(k, PTX_PRED, "whole", CHUNKS);
+    p->raw = ptx_regs(k, PTX_B32, "raw", 8 * CHUNKS);
+    p->elem = ptx_regs(k, PTX_B16, "elem", CHUNK_ELEMS);
+}
+
+/* at = base + row * pitch + elem, in elements of 2 bytes */
+static void place(Pack *p, PtxArg at_, PtxArg base, PtxArg pitch, PtxArg row, PtxArg elem)
+{
+    PtxKernel *k = p->k;
+    PtxArg pitch64 = at(p->wide, 0), row64 = at(p->wide, 1);
+    emit(k, LD_PARAM_B64, at_, mem(base, 0));
+    emit(k, LD_PARAM_B64, pitch64, mem(pitch, 0));
+    emit(k, MUL_LO_S64, pitch64, pitch64, imm(2));
+    emit(k, CVT_U64_U32, row64, row);
+    emit(k, MAD_LO_S64, at_, row64, pitch64, at_);
+    emit(k, MAD_WIDE_U32, at_, elem, imm(2), at_);
+}
+
+/* This lane's row and first chunk; threads behind the last row are done. */
+static void places(Pack *p, PtxArg end)
+{
+    PtxKernel *k = p->k;
+    PtxArg thread = ptx_reg(k, PTX_B32, "thread"), row = ptx_reg(k, PTX_B32, "row"), elem = ptx_reg(k, PTX_B32, "first_elem"),
+           segments = ptx_reg(k, PTX_B32, "segments"), size = ptx_reg(k, PTX_B32, "size"), lane = ptx_reg(k, PTX_B32, "lane");
+    ptx_section(k, "this warp's row, this lane's chunks");
+    emit(k, MOV_SPECIAL, thread, special(PTX_TID_X));
+    emit(k, MOV_SPECIAL, elem, special(PTX_CTAID_X));
+    emit(k, LD_PARAM_B32, p->left, mem(p->g.k_param, 0));
+    emit(k, ADD_S32, segments, p->left, imm(SEGMENT_ELEMS - 1));
+    emit(k, DIV_U32, segments, segments, imm(SEGMENT_ELEMS));
+    emit(k, DIV_U32, row, elem, segments);
+    emit(k, REM_U32, elem, elem, segments);
+    emit(k, SHR_U32, lane, thread, imm(5));
+    emit(k, MAD_LO_S32, row, row, imm(WARPS), lane);
+    emit(k, LD_PARAM_B32, size, mem(p->g.m_param, 0));
+    emit(k, SETP_GE_U32, p->g.p_scratch, row, size);
+    emit_if(k, p->g.p_scratch, BRA, end);
+    emit(k, AND_B32, lane, thread, imm(31));
+    emit(k, MUL_LO_S32, lane, lane, imm(CHUNK_ELEMS));
+    emit(k, MAD_LO_S32, elem, elem, imm(SEGMENT_ELEMS), lane);
+    emit(k, SUB_S32, p->left, p->left, elem);
+    place(p, p->from, p->g.x_param, p->g.ldx_param, row, elem);
+    place(p, p->to, p->g.y_param, p->g.ldy_param, row, elem);
+    emit(k, AND_B64, p->aligned, p->from, imm(-GEN_CHUNK_BYTES));
+    emit(k, CVT_U32_U64, p->byte, p->from);
+    emit(k, AND_B32, p->byte, p->byte, imm(GEN_CHUNK_BYTES - 1));
+}
+
+static void load(Pack *p, int chunk)
+{
+    PtxArg whole = at(p->whole, chunk);
+    emit(p->k, SETP_GE_S32, whole, p->left, imm(chunk * LANE_STEP + 2 * CHUNK_ELEMS));
+    for (int i = 0; i < 2; i++)
+        emit_if(p->k, whole, LD_GLOBAL_V4_B32, span(p->raw, 8 * chunk + 4 * i, 4),
+                mem(p->aligned, chunk * LANE_STEP * 2 + i * GEN_CHUNK_BYTES));
+}
+
+static void load_elements(Pack *p, int chunk)
+{
+    PtxKernel *k = p->k;
+    for (int i = 0; i < CHUNK_ELEMS; i++) {
+        emit(k, SETP_GT_S32, p->g.p_scratch, p->left, imm(chunk * LANE_STEP + i));
+        emit(k, MOV_B16, at(p->elem, i), imm(0));
+        emit_if(k, p->g.p_scratch, LD_GLOBAL_B16, at(p->elem, i), mem(p->from, 2 * (chunk * LANE_STEP + i)));
+    }
+    for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(p->g.word_scratch, i), span(p->elem, 2 * i, 2));
+}
+
+static void store(Pack *p, int chunk)
+{
+    PtxKernel *k = p->k;
+    char name[32];
+    snprintf(name, sizeof name, "shift_%d", chunk);
+    PtxArg shift = ptx_label(k, name);
+    snprintf(name, sizeof name, "store_%d", chunk);
+    PtxArg store = ptx_label(k, name);
+    emit_if(k, at(p->whole, chunk), BRA, shift);
+    load_elements(p, chunk);
+    emit(k, BRA, store);
+    emit(k, LABEL, shift);
+    gen_shift_vector(&p->g, span(p->raw, 8 * chunk, 8), p->byte);
+    emit(k, LABEL, store);
+    emit(k, SETP_GT_S32, p->g.p_scratch, p->left, imm(chunk * LANE_STEP));
+    emit_if(k, p->g.p_scratch, ST_GLOBAL_V4_B32, mem(p->to, chunk * LANE_STEP * 2), p->g.word_scratch);
+}
+
+static void write_kernel(Pack *p, const GenArch *arch)
+{
+    PtxKernel *k = p->k;
+    PtxArg end = ptx_label(k, "end");
+    snprintf(k->entry, sizeof k->entry, "pack_sm%d_b16", arch->sm);
+    k->sm = arch->sm;
+    k->sm_suffix = arch->suffix;
+    k->max_threads = 32 * WARPS;
+    parameters(p);
+    header(p, arch);
+    declare(p);
+    places(p, end);
+    ptx_section(k, "four chunks: all loads, then shifts and stores");
+    for (int i = 0; i < CHUNKS; i++) load(p, i);
+    for (int i = 0; i < CHUNKS; i++) store(p, i);
+    emit(k, LABEL, end);
+    emit(k, RET);
+}
+
+bool gen_pack_kernel(const GenArch *arch, char **text, size_t *length, GenError *error)
+{
+    Pack p = {.k = ptx_new()};
+    *text = NULL;
+    if (!p.k) return gen_fail(error, "out of memory while writing the kernel that packs rows");
+    p.g.k = p.k;
+    write_kernel(&p, arch);
+    bool ok = ptx_check(p.k) && ptx_print(p.k, text, length);
+    if (!ok) gen_fail(error, "writing %s failed: %.180s", p.k->entry, p.k->error);
+    ptx_free(p.k);
+    return ok;
+}
