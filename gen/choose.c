@@ -10,11 +10,11 @@
 static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate; bool narrow; } tile_table[] = {
     {128, 256,  64, 2, 4, 3, 78, false},
     {256, 128,  64, 4, 2, 3, 78, false},
-    {256, 160,  32, 4, 2, 3, 79, false},
+    {256, 160,  32, 4, 2, 3, 80, false},
     {256, 176,  32, 4, 2, 3, 77, false},
     {128, 256,  32, 2, 4, 4, 77, false},
     {256, 128,  32, 4, 2, 4, 77, false},
-    {128, 256,  32, 2, 4, 3, 76, false},
+    {128, 256,  32, 2, 4, 3, 75, false},
     {128, 128,  64, 2, 2, 3, 72, false},
     {128, 128,  64, 2, 4, 3, 65, true},
     {128, 128,  32, 2, 4, 3, 64, true},
@@ -116,16 +116,17 @@ bool gen_shipped(int i, GenConfig *config)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Time of a problem under a tile, in multiply-adds at the full rate of one SM: what the busiest SM has to do,
- * k-block by k-block. However small, a k-block takes about 0.3 us on an H200 (docs/tuning.md), and filling
- * the ring costs as many as it has slots to fill. A pure function of its arguments. */
+/* Time of a problem under a tile, in multiply-adds at the full rate of one SM (0.42 ps on an H200): what the busiest
+ * SM has to do, k-block by k-block, and then tile by tile the epilogue. However small, a k-block takes about 0.3 us;
+ * an output takes about 70 ps; before the first k-block can be multiplied, 1.2 us pass (docs/tuning.md). A pure
+ * function of its arguments. */
 static double cost(const GenProblem *p, const struct Tile *t)
 {
-    const double least_block = 0.7e6;
+    const double least_block = 0.7e6, output = 170, start = 2.9e6;
     int64_t tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n);
     int64_t busiest = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
-    double block = (double)busiest * t->m * t->n * t->k * 100 / t->rate;
-    return (double)(ceil_div(p->k, t->k) + t->stages - 1) * (block > least_block ? block : least_block);
+    double outputs = (double)busiest * t->m * t->n, block = outputs * t->k * 100 / t->rate;
+    return (double)ceil_div(p->k, t->k) * (block > least_block ? block : least_block) + outputs * output + start;
 }
 
 static int copy_bytes(int align_bytes)
@@ -198,11 +199,11 @@ static bool can_pack(GenType type, const GenProblem *p, GenLayout layout, int al
     return type == p->w && layout == GEN_LAYOUT_ROW && align_bytes < 16;
 }
 
-/* Reading rows that are not aligned takes about twice as long as reading those that are. Packing costs a launch,
- * and reading and writing the matrix once. Times are those of an H200 (docs/tuning.md), in seconds. */
+/* Reading rows that are not aligned takes two to three times as long as reading those that are. Packing costs a
+ * launch, and reading and writing the matrix once. Times are those of an H200 (docs/tuning.md), in seconds. */
 void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
 {
-    const double flops = 450e12, bytes = 3.5e12, launch = 2e-6, gain = 0.8;
+    const double flops = 450e12, bytes = 3.5e12, launch = 2e-6, gain = 1.5;
     *pack_x = can_pack(p->x, p, p->x_layout, p->x_align_bytes);
     *pack_w = can_pack(p->w, p, p->w_layout, p->w_align_bytes);
     double rows = (*pack_x ? (double)p->m : 0) + (*pack_w ? (double)p->n : 0);

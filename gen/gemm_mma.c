@@ -183,6 +183,9 @@ static void multiply(Mma *g, int i, int step, int first, int last)
 
 static int copy_passes(const Mma *g) { return g->x.copy.plan->passes + g->w.copy.plan->passes; }
 
+/* Whether loads are a k-block further ahead than copies by cp.async. */
+static bool goes_ahead(const GenOperandPlan *o) { return o->staged && !o->late; }
+
 /* Pass i of a k-block's copy: those by cp.async come before those through registers, x's before W's. */
 static GenCopy *copy_of(Mma *g, int i, int *pass)
 {
@@ -199,7 +202,7 @@ static void copy(Mma *g, int first, int last, bool sized)
         int pass;
         GenCopy *c = copy_of(g, i, &pass);
         GenCopyPlace to = {c->to, 0};
-        if (c->plan->staged) gen_copy_store(g->gemm, c, pass, 0, to);
+        if (goes_ahead(c->plan)) gen_copy_store(g->gemm, c, pass, 0, to);
         if (c->plan->staged) gen_copy_load(g->gemm, c, pass, 0, sized);
         else gen_copy_async(g->gemm, c, pass, to, sized);
     }
@@ -207,8 +210,8 @@ static void copy(Mma *g, int first, int last, bool sized)
 
 static void copy_sizes(Mma *g, bool lead)
 {
-    gen_copy_sizes(g->gemm, &g->x.copy, g->k_rest, lead && g->plan->x.staged);
-    gen_copy_sizes(g->gemm, &g->w.copy, g->k_rest, lead && g->plan->w.staged);
+    gen_copy_sizes(g->gemm, &g->x.copy, g->k_rest, lead && goes_ahead(&g->plan->x));
+    gen_copy_sizes(g->gemm, &g->w.copy, g->k_rest, lead && goes_ahead(&g->plan->w));
 }
 
 /* A group of copies ends; the next k-block has its turn. */
@@ -286,8 +289,8 @@ static void copy_share(Mma *g, int step, int part, int parts, bool sized)
  * fragments that are needed first come first. */
 static int copy_row(const Mma *g, int step)
 {
-    bool staged = g->plan->x.staged || g->plan->w.staged;
-    return staged && step < g->plan->k_steps - 1 && g->plan->mma_m > 1;
+    bool ahead = goes_ahead(&g->plan->x) || goes_ahead(&g->plan->w);
+    return ahead && step < g->plan->k_steps - 1 && g->plan->mma_m > 1;
 }
 
 /* Multiplies and loads the fragments of the next k-step: W's into the other set, each of x as soon as its own
@@ -353,22 +356,22 @@ static void copy_first(Mma *g, GenCopy *c, int block)
 
 static void store_rest(Mma *g, GenCopy *c)
 {
-    int last = g->plan->config.stages - 1, first = last + 1 - g->plan->raw_sets;
-    for (int block = first; c->plan->staged && block < last; block++) store_first(g, c, block);
+    int filled = g->plan->config.stages - 1, loaded = filled + goes_ahead(c->plan), first = loaded - g->plan->raw_sets;
+    for (int block = first > 0 ? first : 0; c->plan->staged && block < filled; block++) store_first(g, c, block);
 }
 
 static void first_copies(Mma *g)
 {
     int filled = g->plan->config.stages - 1;
-    bool staged = g->plan->x.staged || g->plan->w.staged;
+    bool ahead = goes_ahead(&g->plan->x) || goes_ahead(&g->plan->w);
     gen_copy_end_block(g->gemm, &g->x.copy, true);
     gen_copy_end_block(g->gemm, &g->w.copy, true);
-    for (int block = 0; block < filled + staged; block++) {
+    for (int block = 0; block < filled + ahead; block++) {
         copy_sizes(g, false);
         for (int i = 0; i < 2; i++) {
             GenCopy *c = i ? &g->w.copy : &g->x.copy;
-            if (c->plan->staged) load_first(g, c, block);
-            else if (block < filled) copy_first(g, c, block);
+            if (c->plan->staged && block < filled + goes_ahead(c->plan)) load_first(g, c, block);
+            if (!c->plan->staged && block < filled) copy_first(g, c, block);
         }
         if (block < filled) commit(g);
     }
@@ -397,6 +400,13 @@ static void prologue(Mma *g, PtxArg store)
     copy_share(g, g->plan->k_steps - 1, 0, 1, true);
 }
 
+static void end_block(Mma *g, GenCopy *c, bool sized)
+{
+    gen_copy_end_block(g->gemm, c, sized);
+    for (int i = 0; c->plan->late && i < c->plan->passes; i++)
+        gen_copy_store(g->gemm, c, i, 0, (GenCopyPlace){c->to, 0});
+}
+
 static void k_block(Mma *g, bool sized)
 {
     if (!copies_early(g)) begin_copy(g, sized);
@@ -405,8 +415,8 @@ static void k_block(Mma *g, bool sized)
         if (w_streams(g)) multiply_streaming(g, step, sized);
         else multiply_step(g, step, sized);
     }
-    gen_copy_end_block(g->gemm, &g->x.copy, sized);
-    gen_copy_end_block(g->gemm, &g->w.copy, sized);
+    end_block(g, &g->x.copy, sized);
+    end_block(g, &g->w.copy, sized);
 }
 
 /* Elements of k that must be left for a turn of whole copies: it ends one k-block's and may begin the

@@ -110,6 +110,7 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
     o->elem_bytes = gen_type_bytes(o->type);
     o->staged = o->type != c->w || o->copy_bytes == 2 || o->layout == GEN_LAYOUT_ANY;
     o->shifted = o->staged && o->type == c->w && o->layout == GEN_LAYOUT_ROW;
+    o->late = o->shifted && c->stages > 2; /* measured: docs/tuning.md */
     o->rows = col ? c->tile_k : tile;
     o->row_bytes = 2 * (col ? tile : c->tile_k);
     /* A thread loads 16 bytes at once: of f32 that is half a chunk. */
@@ -140,8 +141,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
         return gen_fail(
             error, "a row of the tile has more parts to copy than the block has threads (%d): use more warps",
             p->threads);
-    p->copy_steps =
-        p->k_steps > 2 || p->x.staged || p->w.staged ? p->k_steps : 1; /* measured: docs/tuning.md */
+    bool spread = p->k_steps > 2 || p->x.staged || p->w.staged;
+    p->copy_steps = spread && !p->x.late && !p->w.late ? p->k_steps : 1; /* measured: docs/tuning.md */
     p->w.smem_offset = p->x.rows * p->x.row_bytes;
     p->stage_bytes = p->w.smem_offset + p->w.rows * p->w.row_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
