@@ -21,6 +21,7 @@ static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate; bool nar
     {128, 128,  32, 2, 2, 3, 69, false},
     {64,  256,  32, 1, 4, 4, 66, false},
     {128, 128,  32, 2, 4, 5, 65, false},
+    {96,  128,  64, 2, 4, 3, 60, true},
     {112,  96,  64, 1, 4, 4, 66, false},
     {96,  128,  64, 2, 2, 4, 67, false},
     {128,  96,  64, 2, 2, 4, 67, false},
@@ -116,17 +117,18 @@ bool gen_shipped(int i, GenConfig *config)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Time of a problem under a tile, in multiply-adds at the full rate of one SM (0.42 ps on an H200): what the busiest
- * SM has to do, k-block by k-block, and then tile by tile the epilogue. However small, a k-block takes about 0.3 us;
- * an output takes about 70 ps; before the first k-block can be multiplied, 1.2 us pass (docs/tuning.md). A pure
- * function of its arguments. */
+/* Time of a problem under a tile, in multiply-adds at the full rate of one SM (0.42 ps on an H200): what the
+ * busiest SM has to do, k-block by k-block, and then tile by tile the epilogue. However small, a k-block
+ * takes about 0.3 us; an output takes about 70 ps; before the first k-block can be multiplied, 1.2 us pass
+ * (docs/tuning.md). A pure function of its arguments. */
 static double cost(const GenProblem *p, const struct Tile *t)
 {
     const double least_block = 0.7e6, output = 170, start = 2.9e6;
     int64_t tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n);
     int64_t busiest = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
     double outputs = (double)busiest * t->m * t->n, block = outputs * t->k * 100 / t->rate;
-    return (double)ceil_div(p->k, t->k) * (block > least_block ? block : least_block) + outputs * output + start;
+    return (double)ceil_div(p->k, t->k) * (block > least_block ? block : least_block) + outputs * output +
+           start;
 }
 
 static int copy_bytes(int align_bytes)
@@ -158,12 +160,14 @@ static void set_layouts(const GenProblem *p, GenConfig *c)
     set_layout(p->y_layout, p->y, true, &c->y_layout, &c->y_store_bytes);
 }
 
-/* What goes through registers needs many of them: of the large tiles only some are good then (docs/tuning.md). */
+/* What goes through registers needs many of them: of the large tiles only some are good then
+ * (docs/tuning.md). */
 static bool suits(const struct Tile *t, const GenConfig *c)
 {
     bool shifted = c->x_copy_bytes == 2 || c->w_copy_bytes == 2, wide_x = c->x == GEN_F32;
     if (shifted && !t->narrow && t->m * t->n >= 64 * 64) return false;
-    return !wide_x || t->m * t->n < 64 * 256 || (t->m == 128 && t->n == 256 && t->k == 32 && t->stages == 3);
+    bool eight_warps = t->m == 128 && t->warps_m * t->warps_n == 8 && (t->k == 32 || t->n == 128);
+    return !wide_x || t->m * t->n <= 64 * 64 || eight_warps;
 }
 
 bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
@@ -199,8 +203,9 @@ static bool can_pack(GenType type, const GenProblem *p, GenLayout layout, int al
     return type == p->w && layout == GEN_LAYOUT_ROW && align_bytes < 16;
 }
 
-/* Reading rows that are not aligned takes two to three times as long as reading those that are. Packing costs a
- * launch, and reading and writing the matrix once. Times are those of an H200 (docs/tuning.md), in seconds. */
+/* Reading rows that are not aligned takes two to three times as long as reading those that are. Packing costs
+ * a launch, and reading and writing the matrix once. Times are those of an H200 (docs/tuning.md), in seconds.
+ */
 void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
 {
     const double flops = 450e12, bytes = 3.5e12, launch = 2e-6, gain = 1.5;

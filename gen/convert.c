@@ -1,4 +1,5 @@
-/* convert.c: the 16-bit element types to and from fp32, and vectors of them shifted into place, on registers. */
+/* convert.c: the 16-bit element types to and from fp32, and vectors of them shifted into place, on registers.
+ */
 #include "gen/gemm.h"
 
 void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element)

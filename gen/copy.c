@@ -322,5 +322,6 @@ void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized)
 
 int gen_copy_reach(const Gemm *g, const GenCopy *c)
 {
-    return (c->plan->staged && !c->plan->late ? g->p->config.tile_k : 0) + (c->plan->shifted ? VECTOR_ELEMS : 0);
+    return (c->plan->staged && !c->plan->late ? g->p->config.tile_k : 0) +
+           (c->plan->shifted ? VECTOR_ELEMS : 0);
 }

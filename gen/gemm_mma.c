@@ -195,7 +195,8 @@ static GenCopy *copy_of(Mma *g, int i, int *pass)
     return i < first->plan->passes ? first : second;
 }
 
-/* Passes first .. last-1 of the copy that is under way. What goes through registers was loaded a k-block ago. */
+/* Passes first .. last-1 of the copy that is under way. What goes through registers was loaded a k-block ago.
+ */
 static void copy(Mma *g, int first, int last, bool sized)
 {
     for (int i = first; i < last; i++) {
@@ -356,8 +357,10 @@ static void copy_first(Mma *g, GenCopy *c, int block)
 
 static void store_rest(Mma *g, GenCopy *c)
 {
-    int filled = g->plan->config.stages - 1, loaded = filled + goes_ahead(c->plan), first = loaded - g->plan->raw_sets;
-    for (int block = first > 0 ? first : 0; c->plan->staged && block < filled; block++) store_first(g, c, block);
+    int filled = g->plan->config.stages - 1, loaded = filled + goes_ahead(c->plan),
+        first = loaded - g->plan->raw_sets;
+    for (int block = first > 0 ? first : 0; c->plan->staged && block < filled; block++)
+        store_first(g, c, block);
 }
 
 static void first_copies(Mma *g)

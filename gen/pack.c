@@ -1,14 +1,15 @@
 /* pack.c: a kernel that copies rows of 16-bit elements to rows that start at multiples of 16 bytes.
  *
  * Where rows of x or W start at odd places, each k-block of each tile that reads them pays for it; a large
- * problem reads each row many times, and does better to move it once. A block copies 8 rows by 1024 elements, a
- * warp one row, each lane four chunks of 16 bytes, so that eight loads a lane are on their way together.
+ * problem reads each row many times, and does better to move it once. A block copies 8 rows by 1024 elements,
+ * a warp one row, each lane four chunks of 16 bytes, so that eight loads a lane are on their way together.
  *
- * A chunk lies in two aligned vectors, which are loaded and shifted into place; a chunk near the end of its row
- * is loaded by elements, because its second vector may lie behind the matrix. What is behind the end is zero.
+ * A chunk lies in two aligned vectors, which are loaded and shifted into place; a chunk near the end of its
+ * row is loaded by elements, because its second vector may lie behind the matrix. What is behind the end is
+ * zero.
  *
- * The kernel has the header and the parameters of a GEMM, so that it is loaded like one: x is copied to y, both
- * of m rows of k elements, at ldx and ldy elements from row to row; w, n and ldw are not read.
+ * The kernel has the header and the parameters of a GEMM, so that it is loaded like one: m rows of x and then
+ * n rows of w, of k elements each, are copied to m + n rows of y; m or n may be 0.
  */
 #include "gen/gemm.h"
 #include "gen/internal.h"
@@ -16,19 +17,25 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WARPS = 8, CHUNKS = 4, CHUNK_ELEMS = 8, LANE_STEP = 32 * CHUNK_ELEMS, SEGMENT_ELEMS = CHUNKS * LANE_STEP };
+enum {
+    WARPS = 8,
+    CHUNKS = 4,
+    CHUNK_ELEMS = 8,
+    LANE_STEP = 32 * CHUNK_ELEMS,
+    SEGMENT_ELEMS = CHUNKS * LANE_STEP
+};
 
 typedef struct Pack {
     Gemm g; /* of it: the kernel, parameters and scratch */
     PtxKernel *k;
-    PtxArg from, to;    /* b64: this lane's first chunk */
-    PtxArg wide;        /* b64[2]: scratch */
-    PtxArg aligned;     /* b64: the vector in which it begins */
-    PtxArg byte;        /* b32: where in that vector */
-    PtxArg left;        /* b32, signed: elements of the row from there on */
-    PtxArg whole;       /* pred[CHUNKS]: both vectors of the chunk lie in the row */
-    PtxArg raw;         /* b32[CHUNKS * 8] */
-    PtxArg elem;        /* b16[8] */
+    PtxArg from, to; /* b64: this lane's first chunk */
+    PtxArg pitch;    /* b64: scratch */
+    PtxArg aligned;  /* b64: the vector in which it begins */
+    PtxArg byte;     /* b32: where in that vector */
+    PtxArg left;     /* b32, signed: elements of the row from there on */
+    PtxArg whole;    /* pred[CHUNKS]: both vectors of the chunk lie in the row */
+    PtxArg raw;      /* b32[CHUNKS * 8] */
+    PtxArg elem;     /* b16[8] */
 } Pack;
 
 static void header(Pack *p, const GenArch *arch)
@@ -72,7 +79,7 @@ static void declare(Pack *p)
     p->g.word_scratch = ptx_regs(k, PTX_B32, "word", 4);
     p->from = ptx_reg(k, PTX_B64, "from");
     p->to = ptx_reg(k, PTX_B64, "to");
-    p->wide = ptx_regs(k, PTX_B64, "wide", 2);
+    p->pitch = ptx_reg(k, PTX_B64, "pitch");
     p->aligned = ptx_reg(k, PTX_B64, "aligned");
     p->byte = ptx_reg(k, PTX_B32, "byte");
     p->left = ptx_reg(k, PTX_B32, "left");
@@ -81,44 +88,62 @@ static void declare(Pack *p)
     p->elem = ptx_regs(k, PTX_B16, "elem", CHUNK_ELEMS);
 }
 
-/* at = base + row * pitch + elem, in elements of 2 bytes */
-static void place(Pack *p, PtxArg at_, PtxArg base, PtxArg pitch, PtxArg row, PtxArg elem)
+/* at += row * pitch + elem, in elements of 2 bytes */
+static void place(Pack *p, PtxArg at_, PtxArg pitch, PtxArg row, PtxArg elem)
 {
     PtxKernel *k = p->k;
-    PtxArg pitch64 = at(p->wide, 0), row64 = at(p->wide, 1);
-    emit(k, LD_PARAM_B64, at_, mem(base, 0));
-    emit(k, LD_PARAM_B64, pitch64, mem(pitch, 0));
-    emit(k, MUL_LO_S64, pitch64, pitch64, imm(2));
+    PtxArg row64 = ptx_reg(k, PTX_B64, at_.first == p->from.first ? "row_from" : "row_to");
+    emit(k, MUL_LO_S64, pitch, pitch, imm(2));
     emit(k, CVT_U64_U32, row64, row);
-    emit(k, MAD_LO_S64, at_, row64, pitch64, at_);
+    emit(k, MAD_LO_S64, at_, row64, pitch, at_);
     emit(k, MAD_WIDE_U32, at_, elem, imm(2), at_);
+}
+
+/* The place of the row that is read, in x or in w, and of the same row of y. */
+static void row_places(Pack *p, PtxArg row, PtxArg elem, PtxArg rows_of_x)
+{
+    PtxKernel *k = p->k;
+    PtxArg in_w = p->g.p_scratch, pitch = p->pitch;
+    emit(k, LD_PARAM_B64, p->to, mem(p->g.y_param, 0));
+    emit(k, LD_PARAM_B64, pitch, mem(p->g.ldy_param, 0));
+    place(p, p->to, pitch, row, elem);
+    emit(k, SETP_GE_U32, in_w, row, rows_of_x);
+    emit(k, LD_PARAM_B64, p->from, mem(p->g.x_param, 0));
+    emit(k, LD_PARAM_B64, pitch, mem(p->g.ldx_param, 0));
+    emit_if(k, in_w, LD_PARAM_B64, p->from, mem(p->g.w_param, 0));
+    emit_if(k, in_w, LD_PARAM_B64, pitch, mem(p->g.ldw_param, 0));
+    emit_if(k, in_w, SUB_S32, row, row, rows_of_x);
+    place(p, p->from, pitch, row, elem);
 }
 
 /* This lane's row and first chunk; threads behind the last row are done. */
 static void places(Pack *p, PtxArg end)
 {
     PtxKernel *k = p->k;
-    PtxArg thread = ptx_reg(k, PTX_B32, "thread"), row = ptx_reg(k, PTX_B32, "row"), elem = ptx_reg(k, PTX_B32, "first_elem"),
-           segments = ptx_reg(k, PTX_B32, "segments"), size = ptx_reg(k, PTX_B32, "size"), lane = ptx_reg(k, PTX_B32, "lane");
+    PtxArg warp = ptx_reg(k, PTX_B32, "warp"), lane = ptx_reg(k, PTX_B32, "lane"),
+           row = ptx_reg(k, PTX_B32, "row"), elem = ptx_reg(k, PTX_B32, "first_elem"),
+           segments = ptx_reg(k, PTX_B32, "segments"), rows_of_x = ptx_reg(k, PTX_B32, "rows_of_x"),
+           rows = ptx_reg(k, PTX_B32, "rows");
     ptx_section(k, "this warp's row, this lane's chunks");
-    emit(k, MOV_SPECIAL, thread, special(PTX_TID_X));
-    emit(k, MOV_SPECIAL, elem, special(PTX_CTAID_X));
+    emit(k, MOV_SPECIAL, lane, special(PTX_TID_X));
+    emit(k, SHR_U32, warp, lane, imm(5));
+    emit(k, AND_B32, lane, lane, imm(31));
     emit(k, LD_PARAM_B32, p->left, mem(p->g.k_param, 0));
     emit(k, ADD_S32, segments, p->left, imm(SEGMENT_ELEMS - 1));
     emit(k, DIV_U32, segments, segments, imm(SEGMENT_ELEMS));
+    emit(k, MOV_SPECIAL, elem, special(PTX_CTAID_X));
     emit(k, DIV_U32, row, elem, segments);
     emit(k, REM_U32, elem, elem, segments);
-    emit(k, SHR_U32, lane, thread, imm(5));
-    emit(k, MAD_LO_S32, row, row, imm(WARPS), lane);
-    emit(k, LD_PARAM_B32, size, mem(p->g.m_param, 0));
-    emit(k, SETP_GE_U32, p->g.p_scratch, row, size);
+    emit(k, MAD_LO_S32, row, row, imm(WARPS), warp);
+    emit(k, LD_PARAM_B32, rows_of_x, mem(p->g.m_param, 0));
+    emit(k, LD_PARAM_B32, rows, mem(p->g.n_param, 0));
+    emit(k, ADD_S32, rows, rows, rows_of_x);
+    emit(k, SETP_GE_U32, p->g.p_scratch, row, rows);
     emit_if(k, p->g.p_scratch, BRA, end);
-    emit(k, AND_B32, lane, thread, imm(31));
     emit(k, MUL_LO_S32, lane, lane, imm(CHUNK_ELEMS));
     emit(k, MAD_LO_S32, elem, elem, imm(SEGMENT_ELEMS), lane);
     emit(k, SUB_S32, p->left, p->left, elem);
-    place(p, p->from, p->g.x_param, p->g.ldx_param, row, elem);
-    place(p, p->to, p->g.y_param, p->g.ldy_param, row, elem);
+    row_places(p, row, elem, rows_of_x);
     emit(k, AND_B64, p->aligned, p->from, imm(-GEN_CHUNK_BYTES));
     emit(k, CVT_U32_U64, p->byte, p->from);
     emit(k, AND_B32, p->byte, p->byte, imm(GEN_CHUNK_BYTES - 1));

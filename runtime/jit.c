@@ -4,8 +4,9 @@
  *        |                   |                                   |
  *        +--- choices[] -----+------------ loaded ---------------+     both live as long as the context
  *
- * Where x or W has rows that are not aligned to 16 bytes, and the problem is large, they are first packed into the
- * caller's workspace by a kernel of its own; the problem that is chosen for is then the one that reads them there.
+ * Where x or W has rows that are not aligned to 16 bytes, and the problem is large, they are first packed
+ * into the caller's workspace by a kernel of its own; the problem that is chosen for is then the one that
+ * reads them there.
  *
  * `choices` remembers the kernel of each problem, so that a problem seen before costs one look-up; `loaded`
  * has each kernel once, by the name of its config. Both only ever grow at their heads and are read without a
@@ -249,12 +250,14 @@ static ts_kernel *find_loaded(Jit *jit, const char *config)
 }
 
 /* config NULL: the kernel that packs rows. */
-static ts_status generate_and_load(ts_context *context, const GenArch *arch, const GenConfig *config, ts_kernel **kernel)
+static ts_status generate_and_load(ts_context *context, const GenArch *arch, const GenConfig *config,
+                                   ts_kernel **kernel)
 {
     GenError error = {""};
     char *text = NULL;
     size_t bytes;
-    bool made = config ? gen_kernel(config, &text, &bytes, &error) : gen_pack_kernel(arch, &text, &bytes, &error);
+    bool made =
+        config ? gen_kernel(config, &text, &bytes, &error) : gen_pack_kernel(arch, &text, &bytes, &error);
     if (!made) return rt_fail(TS_ERROR_UNSUPPORTED, "%s", error.text);
     ts_status status = ts_kernel_load(context, text, bytes, kernel);
     free(text);
@@ -262,8 +265,8 @@ static ts_status generate_and_load(ts_context *context, const GenArch *arch, con
 }
 
 /* With the lock held. */
-static ts_status load_new(ts_context *context, Jit *jit, const GenArch *arch, const GenConfig *config, const char *name,
-                          ts_kernel **kernel)
+static ts_status load_new(ts_context *context, Jit *jit, const GenArch *arch, const GenConfig *config,
+                          const char *name, ts_kernel **kernel)
 {
     Loaded *entry = malloc(sizeof *entry);
     if (!entry) return rt_fail(TS_ERROR_OUT_OF_MEMORY, "no memory for the cache of kernels");
@@ -296,8 +299,8 @@ static ts_status refuse_capture(const ts_context *context, const char *name, ts_
     return rt_driver_check(&context->driver, result, "asking whether the stream is capturing");
 }
 
-static ts_status load_locked(ts_context *context, Jit *jit, const GenArch *arch, const GenConfig *config, const char *name,
-                             ts_kernel **kernel)
+static ts_status load_locked(ts_context *context, Jit *jit, const GenArch *arch, const GenConfig *config,
+                             const char *name, ts_kernel **kernel)
 {
     ts_status status = TS_OK;
     pthread_mutex_lock(&jit->lock);
@@ -308,8 +311,8 @@ static ts_status load_locked(ts_context *context, Jit *jit, const GenArch *arch,
 }
 
 /* Loads it unless it is there. NULL in place of a stream: whoever prepares allows loading. */
-static ts_status load_once(ts_context *context, Jit *jit, const GenArch *arch, const GenConfig *config, const char *name,
-                           const ts_stream *stream, ts_kernel **kernel)
+static ts_status load_once(ts_context *context, Jit *jit, const GenArch *arch, const GenConfig *config,
+                           const char *name, const ts_stream *stream, ts_kernel **kernel)
 {
     *kernel = find_loaded(jit, name);
     if (*kernel) return TS_OK;
@@ -382,7 +385,8 @@ static ts_status use_workspace(ts_context *context, const ts_linear_args *args, 
     *packing = (Packing){0};
     if (!args->workspace) return TS_OK;
     if (args->workspace % WORKSPACE_ALIGN_BYTES)
-        return rt_fail(TS_ERROR_INVALID_ARGUMENT, "the workspace is at 0x%llx: its address must be a multiple of %d",
+        return rt_fail(TS_ERROR_INVALID_ARGUMENT,
+                       "the workspace is at 0x%llx: its address must be a multiple of %d",
                        (unsigned long long)args->workspace, WORKSPACE_ALIGN_BYTES);
     ts_status status = choose_packing(context, args, packing);
     if (status || packing->bytes > args->workspace_bytes) *packing = (Packing){0};
@@ -394,7 +398,8 @@ static ts_linear_args packed_args(const ts_linear_args *args, const Packing *pac
 {
     ts_linear_args packed = *args;
     if (packing->x) packed.x = ts_matrix_make(args->workspace, packing->pitch, args->x.dtype);
-    if (packing->w) packed.w = ts_matrix_make(args->workspace + packing->w_offset, packing->pitch, args->w.dtype);
+    if (packing->w)
+        packed.w = ts_matrix_make(args->workspace + packing->w_offset, packing->pitch, args->w.dtype);
     return packed;
 }
 
@@ -406,26 +411,16 @@ static ts_status find_pack_kernel(ts_context *context, const ts_stream *stream, 
     return status ? status : load_once(context, jit, arch, NULL, "pack", stream, kernel);
 }
 
-static ts_status launch_packing(ts_context *context, const ts_linear_args *args, const Packing *packing, ts_stream stream)
+static ts_status launch_packed(ts_context *context, const ts_linear_args *args, const Packing *packing,
+                               ts_stream stream)
 {
-    ts_kernel *pack;
-    ts_status status = find_pack_kernel(context, &stream, &pack);
-    if (!status && packing->x)
-        status = rt_launch_pack(pack, RT_TENSOR_x, &args->x, args->m, args->k, args->workspace, packing->pitch, stream);
-    if (!status && packing->w)
-        status = rt_launch_pack(pack, RT_TENSOR_w, &args->w, args->n, args->k, args->workspace + packing->w_offset,
-                                packing->pitch, stream);
-    return status;
-}
-
-static ts_status launch_packed(ts_context *context, const ts_linear_args *args, const Packing *packing, ts_stream stream)
-{
-    ts_kernel *kernel;
+    ts_kernel *kernel, *pack;
     unsigned int blocks;
     ts_linear_args packed = packed_args(args, packing);
     ts_status status = find_kernel(context, &packed, &stream, &kernel);
+    if (!status) status = find_pack_kernel(context, &stream, &pack);
     if (!status) status = rt_launch_check(kernel, &packed, &blocks); /* before anything is launched */
-    if (!status) status = launch_packing(context, args, packing, stream);
+    if (!status) status = rt_launch_pack(pack, args, packing->x, packing->w, packing->pitch, stream);
     return status ? status : rt_launch(kernel, &packed, stream);
 }
 

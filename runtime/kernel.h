@@ -33,8 +33,9 @@ ts_status rt_args_read(const ts_linear_args **args, ts_linear_args *copy);
 ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, unsigned int *blocks);
 /* Checks, and launches. */
 ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream);
-/* Launches a kernel that packs rows (gen/pack.c): `matrix`, rows x cols, to rows at `pitch` elements from `to` on. */
-ts_status rt_launch_pack(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows, int64_t cols,
-                         ts_device_ptr to, int64_t pitch, ts_stream stream);
+/* Launches a kernel that packs rows (gen/pack.c): those of x, where pack_x, and then those of w, where pack_w, to
+ * rows at `pitch` elements from the workspace's address on. */
+ts_status rt_launch_pack(const ts_kernel *kernel, const ts_linear_args *args, bool pack_x, bool pack_w, int64_t pitch,
+                         ts_stream stream);
 
 #endif

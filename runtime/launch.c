@@ -185,8 +185,8 @@ static ts_status count_blocks(const ts_kernel *kernel, int64_t m, int64_t n, uns
         return rt_fail(TS_ERROR_UNSUPPORTED,
                        "m=%lld, n=%lld make %lld blocks of %dx%d; a launch takes at most %d: split the "
                        "problem or use larger tiles",
-                       (long long)m, (long long)n, (long long)(tiles_m * tiles_n), header->tile_m, header->tile_n,
-                       INT32_MAX);
+                       (long long)m, (long long)n, (long long)(tiles_m * tiles_n), header->tile_m,
+                       header->tile_n, INT32_MAX);
     *blocks = (unsigned int)(tiles_m * tiles_n);
     return TS_OK;
 }
@@ -268,19 +268,24 @@ ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stre
     return launch_blocks(kernel, &values, blocks, stream);
 }
 
-ts_status rt_launch_pack(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows, int64_t cols,
-                         ts_device_ptr to, int64_t pitch, ts_stream stream)
+ts_status rt_launch_pack(const ts_kernel *kernel, const ts_linear_args *args, bool pack_x, bool pack_w,
+                         int64_t pitch, ts_stream stream)
 {
+    int64_t rows_of_x = pack_x ? args->m : 0, rows_of_w = pack_w ? args->n : 0;
     unsigned int blocks = 0;
-    ts_status status = check_matrix(kernel, tensor, matrix, rows, cols);
-    if (!status) status = count_blocks(kernel, rows, cols, &blocks);
+    ts_status status = pack_x ? check_matrix(kernel, RT_TENSOR_x, &args->x, args->m, args->k) : TS_OK;
+    if (!status && pack_w) status = check_matrix(kernel, RT_TENSOR_w, &args->w, args->n, args->k);
+    if (!status) status = count_blocks(kernel, rows_of_x + rows_of_w, args->k, &blocks);
     if (status) return status;
     RtValues values = {
-        .x = matrix->data,
-        .y = to,
-        .m = (uint32_t)rows,
-        .k = (uint32_t)cols,
-        .ldx = stride(matrix->row_stride, rows),
+        .x = args->x.data,
+        .w = args->w.data,
+        .y = args->workspace,
+        .m = (uint32_t)rows_of_x,
+        .n = (uint32_t)rows_of_w,
+        .k = (uint32_t)args->k,
+        .ldx = stride(args->x.row_stride, args->m),
+        .ldw = stride(args->w.row_stride, args->n),
         .ldy = (uint64_t)pitch,
     };
     return launch_blocks(kernel, &values, blocks, stream);
