@@ -260,22 +260,22 @@ static void stage_rows(Store *s, int i)
 static void copy_piece(Store *s, PtxArg p, PtxArg to, PtxArg from)
 {
     PtxKernel *k = s->k;
-    PtxArg word = s->g->word_scratch;
+    PtxArg word = s->g->word_scratch, mine = s->p->y_row_idle ? p : PTX_NONE; /* idle lanes have no piece */
     switch (s->p->y_piece_bytes) {
     case 16:
-        emit_if(k, p, LD_SHARED_V4_B32, span(word, 0, 4), from);
+        emit_if(k, mine, LD_SHARED_V4_B32, span(word, 0, 4), from);
         emit_if(k, p, ST_GLOBAL_V4_B32, to, span(word, 0, 4));
         break;
     case 8:
-        emit_if(k, p, LD_SHARED_V2_B32, span(word, 0, 2), from);
+        emit_if(k, mine, LD_SHARED_V2_B32, span(word, 0, 2), from);
         emit_if(k, p, ST_GLOBAL_V2_B32, to, span(word, 0, 2));
         break;
     case 4:
-        emit_if(k, p, LD_SHARED_B32, at(word, 0), from);
+        emit_if(k, mine, LD_SHARED_B32, at(word, 0), from);
         emit_if(k, p, ST_GLOBAL_B32, to, at(word, 0));
         break;
     case 2:
-        emit_if(k, p, LD_SHARED_B16, s->elem, from);
+        emit_if(k, mine, LD_SHARED_B16, s->elem, from);
         emit_if(k, p, ST_GLOBAL_B16, to, s->elem);
         break;
     }
