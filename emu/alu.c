@@ -241,6 +241,8 @@ static uint32_t special_value(const Warp *w, PtxSpecial s, uint32_t lane)
     switch (s) {
     case PTX_TID_X: return thread % b->launch->block[0];
     case PTX_CTAID_X: return b->coordinate[0];
+    case PTX_CTAID_Y: return b->coordinate[1];
+    case PTX_CTAID_Z: return b->coordinate[2];
     case PTX_NTID_X: return b->launch->block[0];
     case PTX_NCTAID_X: return b->launch->grid[0];
     case PTX_LANEID: return lane;

@@ -79,7 +79,7 @@ static void header(Gemm *g, const char *params)
                gen_type_name(c->bias), gen_type_name(c->y));
     ptx_header(k, "epilogue: %s", c->epilogue);
     ptx_header(k, "tile: %dx%dx%d", c->tile_m, c->tile_n, c->tile_k);
-    ptx_header(k, "grid: tiles");
+    ptx_header(k, "grid: groups %d", c->group_m);
     ptx_header(k, "block: %d", p->threads);
     ptx_header(k, "smem_bytes: %d", p->smem_bytes);
     ptx_header(k, "params: %s", params);
@@ -117,41 +117,29 @@ static void declare_tile(Gemm *g)
 {
     g->row0 = ptx_reg(g->k, PTX_B32, "row0");
     g->col0 = ptx_reg(g->k, PTX_B32, "col0");
-    g->walk = ptx_regs(g->k, PTX_B32, "walk_", 6);
 }
 
-static void tile_count(Gemm *g, PtxArg tiles, PtxArg size, int tile)
-{
-    emit(g->k, ADD_S32, tiles, size, imm(tile - 1));
-    emit(g->k, DIV_U32, tiles, tiles, imm(tile));
-}
-
-/* Blocks that run together should share rows of x and of W in L2: tiles are walked in groups of group_m
- * tiles along m, down each group's columns first. */
+/* Blocks that run together should share rows of x and of W in L2. They start in order of x, y, z: so x counts
+ * the tiles along m of a group, y the tiles along n, and z the groups. */
 void gen_tile_place(Gemm *g)
 {
-    const GenConfig *c = &g->p->config;
     PtxKernel *k = g->k;
-    PtxArg tiles_m = at(g->walk, 0), width = at(g->walk, 1), group_m = at(g->walk, 2), block = at(g->walk, 3),
-           first = at(g->walk, 4), height = at(g->walk, 5);
     ptx_section(k, "this block's tile, in groups of rows for L2");
-    tile_count(g, tiles_m, g->m, c->tile_m);
-    tile_count(g, width, g->n, c->tile_n);
-    emit(k, MOV_SPECIAL, block, special(PTX_CTAID_X));
-    emit(k, MIN_U32, group_m, tiles_m, imm(c->group_m));
-    emit(k, MUL_LO_S32, width, width, group_m);
-    emit(k, DIV_U32, first, block, width); /* the remainder by a product: half the divisions */
-    emit(k, MUL_LO_S32, width, first, width);
-    emit(k, SUB_S32, block, block, width);
-    emit(k, MUL_LO_S32, first, first, group_m);
-    emit(k, SUB_S32, height, tiles_m, first);
-    emit(k, MIN_U32, height, height, group_m);
-    emit(k, DIV_U32, g->col0, block, height);
-    emit(k, MUL_LO_S32, g->row0, g->col0, height);
-    emit(k, SUB_S32, g->row0, block, g->row0);
-    emit(k, ADD_S32, g->row0, g->row0, first);
-    emit(k, MUL_LO_S32, g->row0, g->row0, imm(c->tile_m));
-    emit(k, MUL_LO_S32, g->col0, g->col0, imm(c->tile_n));
+    emit(k, MOV_SPECIAL, g->row0, special(PTX_CTAID_Z));
+    emit(k, MOV_SPECIAL, g->col0, special(PTX_NCTAID_X));
+    emit(k, MUL_LO_S32, g->row0, g->row0, g->col0);
+    emit(k, MOV_SPECIAL, g->col0, special(PTX_CTAID_X));
+    emit(k, ADD_S32, g->row0, g->row0, g->col0);
+    emit(k, MOV_SPECIAL, g->col0, special(PTX_CTAID_Y));
+    emit(k, MUL_LO_S32, g->row0, g->row0, imm(g->p->config.tile_m));
+    emit(k, MUL_LO_S32, g->col0, g->col0, imm(g->p->config.tile_n));
+}
+
+/* The last group may have rows of tiles that are not there. */
+static void leave_empty_blocks(Gemm *g, PtxArg end)
+{
+    emit(g->k, SETP_GE_U32, g->p_scratch, g->row0, g->m);
+    emit_if(g->k, g->p_scratch, BRA, end);
 }
 
 /* ---- the kernel ---- */
@@ -166,6 +154,7 @@ static void write_kernel(Gemm *g)
     k->max_threads = p->threads;
     k->min_blocks = p->blocks_per_sm;
     k->shared_align = 256; /* a row of the widest tile: the swizzle XORs address bits 4 to 7 */
+    PtxArg end = ptx_label(k, "end");
     char params[256];
     parameters(g, params, sizeof params);
     header(g, params);
@@ -179,10 +168,12 @@ static void write_kernel(Gemm *g)
     thread_place(g);
     declare_tile(g);
     gen_tile_place(g);
+    leave_empty_blocks(g, end);
     switch (p->config.backend) {
     case GEN_BACKEND_MMA: gen_gemm_mma(g); break;
     case GEN_N_BACKENDS: break;
     }
+    emit(k, LABEL, end);
     emit(k, RET);
 }
 

@@ -25,7 +25,6 @@ typedef struct Gemm {
     PtxArg m, n, depth;
     PtxArg tid, lane, warp_m, warp_n;
     PtxArg row0, col0;
-    PtxArg walk; /* scratch of the tile walk */
     /* scratch for a few instructions at a time */
     PtxArg p_scratch, half_scratch, word_scratch, bits_scratch; /* pred, b16[2], b32[4], b32 */
     PtxArg f32_scratch, wide_scratch;                           /* f32[2], b64 */

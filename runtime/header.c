@@ -188,11 +188,13 @@ static ts_status read_workspace(RtHeader *h, Span v)
 
 static ts_status read_grid(RtHeader *h, Span v)
 {
-    (void)h;
-    return span_is(v, "tiles")
-               ? TS_OK
-               : bad("grid", v,
-                     "this tilesmith knows the rule 'tiles' only: the kernel was written by another version");
+    Span rest = v, rule;
+    int64_t group_m;
+    if (span_is(v, "tiles")) return TS_OK;
+    if (!next_word(&rest, &rule) || !span_is(rule, "groups") || !span_int(trim(rest), 1, 64, &group_m))
+        return bad("grid", v, "this tilesmith knows the rules 'tiles' and 'groups 1' to 'groups 64'");
+    h->group_m = (int)group_m;
+    return TS_OK;
 }
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '$'; }

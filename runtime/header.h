@@ -37,6 +37,7 @@ typedef struct RtHeader {
     int align_bytes[RT_N_TENSORS];     /* of base address and pitch */
     ts_layout layout[RT_N_TENSORS];
     int tile_m, tile_n, tile_k;
+    int group_m;                       /* the grid rule "groups"; 0: "tiles" */
     int block_threads, smem_bytes;
     int64_t workspace_bytes;
     int n_params;

@@ -415,11 +415,11 @@ static ts_status launch_packed(ts_context *context, const ts_linear_args *args, 
                                ts_stream stream)
 {
     ts_kernel *kernel, *pack;
-    unsigned int blocks;
+    RtGrid grid;
     ts_linear_args packed = packed_args(args, packing);
     ts_status status = find_kernel(context, &packed, &stream, &kernel);
     if (!status) status = find_pack_kernel(context, &stream, &pack);
-    if (!status) status = rt_launch_check(kernel, &packed, &blocks); /* before anything is launched */
+    if (!status) status = rt_launch_check(kernel, &packed, &grid); /* before anything is launched */
     if (!status) status = rt_launch_pack(pack, args, packing->x, packing->w, packing->pitch, stream);
     return status ? status : rt_launch(kernel, &packed, stream);
 }
@@ -456,7 +456,7 @@ ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *args, s
 static ts_status check_ahead(const ts_kernel *kernel, const ts_linear_args *args)
 {
     enum { ALIGNED_ADDRESS = 1 << 20 };
-    unsigned int blocks;
+    RtGrid grid;
     ts_linear_args ahead = *args;
     if (!ahead.x.data) ahead.x.data = ALIGNED_ADDRESS;
     if (!ahead.w.data) ahead.w.data = ALIGNED_ADDRESS;
@@ -466,7 +466,7 @@ static ts_status check_ahead(const ts_kernel *kernel, const ts_linear_args *args
         if (!ahead.r.dtype)
             ahead.r = ts_matrix_make(ALIGNED_ADDRESS, ahead.n, kernel->header.type[RT_TENSOR_r]);
     }
-    return rt_launch_check(kernel, &ahead, &blocks);
+    return rt_launch_check(kernel, &ahead, &grid);
 }
 
 ts_status ts_linear_prepare(ts_context *context, const ts_linear_args *args, const ts_kernel **kernel)

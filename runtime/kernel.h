@@ -29,8 +29,12 @@ struct ts_kernel {
 /* Points *args at a struct of this release's layout, in *copy where the caller's is of another, and checks
  * m, n and k. */
 ts_status rt_args_read(const ts_linear_args **args, ts_linear_args *copy);
-/* Whether the kernel can do this, m and n not being 0, and with how many blocks. */
-ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, unsigned int *blocks);
+/* Blocks of a launch. */
+typedef struct RtGrid {
+    unsigned int x, y, z;
+} RtGrid;
+/* Whether the kernel can do this, m and n not being 0, and with which grid. */
+ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, RtGrid *grid);
 /* Checks, and launches. */
 ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream);
 /* Launches a kernel that packs rows (gen/pack.c): those of x, where pack_x, and then those of w, where pack_w, to

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { ARGS_BYTES = RT_BYTES_THROUGH(ts_linear_args, epilogue) };
+enum { ARGS_BYTES = RT_BYTES_THROUGH(ts_linear_args, epilogue), MAX_GRID_Y = 65535 };
 
 /* ---- sizes ---- */
 
@@ -175,19 +175,34 @@ static ts_status check_tensors(const ts_kernel *kernel, const ts_linear_args *ar
 
 /* ---- the launch ---- */
 
-/* The grid rule "tiles", of an m x n output. */
-static ts_status count_blocks(const ts_kernel *kernel, int64_t m, int64_t n, unsigned int *blocks)
+static ts_status too_many_blocks(const ts_kernel *kernel, int64_t m, int64_t n)
+{
+    return rt_fail(
+        TS_ERROR_UNSUPPORTED,
+        "m=%lld, n=%lld make more tiles of %dx%d than a launch takes (%d along n, %d in all): split the "
+        "problem or use larger tiles",
+        (long long)m, (long long)n, kernel->header.tile_m, kernel->header.tile_n, MAX_GRID_Y, INT32_MAX);
+}
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* The grid of an m x n output. By the rule "tiles" a block a tile, in x; by "groups", x counts the tiles
+ * along m of a group of at most group_m (more, where z would not suffice), y the tiles along n, and z the
+ * groups. */
+static ts_status find_grid(const ts_kernel *kernel, int64_t m, int64_t n, RtGrid *grid)
 {
     const RtHeader *header = &kernel->header;
-    int64_t tiles_m = (m + header->tile_m - 1) / header->tile_m;
-    int64_t tiles_n = (n + header->tile_n - 1) / header->tile_n;
-    if (tiles_m * tiles_n > INT32_MAX)
-        return rt_fail(TS_ERROR_UNSUPPORTED,
-                       "m=%lld, n=%lld make %lld blocks of %dx%d; a launch takes at most %d: split the "
-                       "problem or use larger tiles",
-                       (long long)m, (long long)n, (long long)(tiles_m * tiles_n), header->tile_m,
-                       header->tile_n, INT32_MAX);
-    *blocks = (unsigned int)(tiles_m * tiles_n);
+    int64_t tiles_m = ceil_div(m, header->tile_m), tiles_n = ceil_div(n, header->tile_n);
+    if (tiles_m * tiles_n > INT32_MAX) return too_many_blocks(kernel, m, n);
+    if (!header->group_m) {
+        *grid = (RtGrid){(unsigned int)(tiles_m * tiles_n), 1, 1};
+        return TS_OK;
+    }
+    if (tiles_n > MAX_GRID_Y) return too_many_blocks(kernel, m, n);
+    int64_t groups = ceil_div(tiles_m, header->group_m);
+    if (groups > MAX_GRID_Y) groups = MAX_GRID_Y;
+    int64_t height = ceil_div(tiles_m, groups);
+    *grid = (RtGrid){(unsigned int)height, (unsigned int)tiles_n, (unsigned int)ceil_div(tiles_m, height)};
     return TS_OK;
 }
 
@@ -225,17 +240,16 @@ static RtValues fill_values(const ts_kernel *kernel, const ts_linear_args *args)
     return values;
 }
 
-static ts_status launch_failed(const ts_kernel *kernel, CUresult result, unsigned int blocks)
+static ts_status launch_failed(const ts_kernel *kernel, CUresult result, RtGrid grid)
 {
     const RtHeader *header = &kernel->header;
     ts_status status = rt_driver_check(&kernel->context->driver, result,
-                                       "launching %u blocks of %d threads of the kernel %s", blocks,
-                                       header->block_threads, header->config);
+                                       "launching %ux%ux%u blocks of %d threads of the kernel %s", grid.x,
+                                       grid.y, grid.z, header->block_threads, header->config);
     return status == TS_ERROR_DRIVER ? TS_ERROR_LAUNCH : status;
 }
 
-static ts_status launch_blocks(const ts_kernel *kernel, RtValues *values, unsigned int blocks,
-                               ts_stream stream)
+static ts_status launch_grid(const ts_kernel *kernel, RtValues *values, RtGrid grid, ts_stream stream)
 {
     const RtHeader *header = &kernel->header;
     const RtDriver *driver = &kernel->context->driver;
@@ -245,37 +259,37 @@ static ts_status launch_blocks(const ts_kernel *kernel, RtValues *values, unsign
     ts_status status = rt_enter(kernel->context, &pushed);
     if (status) return status;
     CUresult result =
-        driver->cuLaunchKernel(kernel->function, blocks, 1, 1, (unsigned int)header->block_threads, 1, 1,
-                               (unsigned int)header->smem_bytes, stream, param, NULL);
+        driver->cuLaunchKernel(kernel->function, grid.x, grid.y, grid.z, (unsigned int)header->block_threads,
+                               1, 1, (unsigned int)header->smem_bytes, stream, param, NULL);
     rt_leave(kernel->context, pushed);
-    return result ? launch_failed(kernel, result, blocks) : TS_OK;
+    return result ? launch_failed(kernel, result, grid) : TS_OK;
 }
 
-ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, unsigned int *blocks)
+ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, RtGrid *grid)
 {
     ts_status status = check_types(kernel, args);
     if (!status) status = check_tensors(kernel, args);
-    if (!status) status = count_blocks(kernel, args->m, args->n, blocks);
+    if (!status) status = find_grid(kernel, args->m, args->n, grid);
     return status;
 }
 
 ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream)
 {
-    unsigned int blocks = 0;
-    ts_status status = rt_launch_check(kernel, args, &blocks);
+    RtGrid grid = {0, 0, 0};
+    ts_status status = rt_launch_check(kernel, args, &grid);
     if (status) return status;
     RtValues values = fill_values(kernel, args);
-    return launch_blocks(kernel, &values, blocks, stream);
+    return launch_grid(kernel, &values, grid, stream);
 }
 
 ts_status rt_launch_pack(const ts_kernel *kernel, const ts_linear_args *args, bool pack_x, bool pack_w,
                          int64_t pitch, ts_stream stream)
 {
     int64_t rows_of_x = pack_x ? args->m : 0, rows_of_w = pack_w ? args->n : 0;
-    unsigned int blocks = 0;
+    RtGrid grid = {0, 0, 0};
     ts_status status = pack_x ? check_matrix(kernel, RT_TENSOR_x, &args->x, args->m, args->k) : TS_OK;
     if (!status && pack_w) status = check_matrix(kernel, RT_TENSOR_w, &args->w, args->n, args->k);
-    if (!status) status = count_blocks(kernel, rows_of_x + rows_of_w, args->k, &blocks);
+    if (!status) status = find_grid(kernel, rows_of_x + rows_of_w, args->k, &grid);
     if (status) return status;
     RtValues values = {
         .x = args->x.data,
@@ -288,7 +302,7 @@ ts_status rt_launch_pack(const ts_kernel *kernel, const ts_linear_args *args, bo
         .ldw = stride(args->w.row_stride, args->n),
         .ldy = (uint64_t)pitch,
     };
-    return launch_blocks(kernel, &values, blocks, stream);
+    return launch_grid(kernel, &values, grid, stream);
 }
 
 ts_status ts_kernel_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream)

@@ -157,8 +157,8 @@ int main(void)
     CUdeviceptr memory[4] = {upload(x, sizeof x), upload(w, sizeof w), upload(bias, sizeof bias),
                              upload(y, sizeof y)};
     if (parameters(params, memory, slot) < 0) return done();
-    unsigned blocks = (unsigned)(((M + tile_m - 1) / tile_m) * ((N + tile_n - 1) / tile_n));
-    must(cuLaunchKernel(function, blocks, 1, 1, (unsigned)atoi(block), 1, 1, (unsigned)atoi(smem), NULL, slot,
+    unsigned tiles_m = (unsigned)((M + tile_m - 1) / tile_m), tiles_n = (unsigned)((N + tile_n - 1) / tile_n);
+    must(cuLaunchKernel(function, tiles_m, tiles_n, 1, (unsigned)atoi(block), 1, 1, (unsigned)atoi(smem), NULL, slot,
                         NULL),
          "cuLaunchKernel");
     must(cuCtxSynchronize(), "cuCtxSynchronize");

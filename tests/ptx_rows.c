@@ -266,7 +266,7 @@ static void special_registers(const Block *b)
 {
     EACH(l) {
         const uint32_t wanted[] = {(uint32_t)l, (uint32_t)b->index, (uint32_t)b->n,
-                                   BLOCKS,      (uint32_t)l % 32,   1};
+                                   BLOCKS,      (uint32_t)l % 32,   1, 0, 0};
         memcpy(out, wanted, sizeof wanted);
     }
 }

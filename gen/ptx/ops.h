@@ -153,6 +153,8 @@ X(F32,  'f', ".f32",  4)
 #define PTX_SPECIALS(X)   \
 X(TID_X,    "%tid.x")     \
 X(CTAID_X,  "%ctaid.x")   \
+X(CTAID_Y,  "%ctaid.y")   \
+X(CTAID_Z,  "%ctaid.z")   \
 X(NTID_X,   "%ntid.x")    \
 X(NCTAID_X, "%nctaid.x")  \
 X(LANEID,   "%laneid")    \

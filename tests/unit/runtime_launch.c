@@ -1,5 +1,5 @@
-/* runtime_launch.c: loading and launching on the fake driver: what reaches cuLaunchKernel, and what is refused
- * before it.
+/* runtime_launch.c: loading and launching on the fake driver: what reaches cuLaunchKernel, and what is
+ * refused before it.
  */
 #include "runtime/tilesmith.h"
 #include "tests/tap.h"
@@ -88,7 +88,8 @@ static void test_loading(void)
     unsetenv("FAKE_CUDA_FAIL");
     refused(ts_kernel_load(context, "a\0b", 3, &kernel), TS_ERROR_BAD_KERNEL, "NUL inside");
     refused(ts_kernel_load(context, "", 0, &kernel), TS_ERROR_BAD_KERNEL, "not a kernel of tilesmith");
-    refused(ts_kernel_load(NULL, SAMPLE, sizeof SAMPLE, &kernel), TS_ERROR_INVALID_ARGUMENT, "context is null");
+    refused(ts_kernel_load(NULL, SAMPLE, sizeof SAMPLE, &kernel), TS_ERROR_INVALID_ARGUMENT,
+            "context is null");
     ok(ts_kernel_load(context, SAMPLE, sizeof SAMPLE, &kernel) == TS_OK, "a counted final NUL is allowed");
     ts_kernel_destroy(kernel);
 }
@@ -136,6 +137,27 @@ static void test_file(void)
 }
 
 /* ---- what reaches the driver ---- */
+
+static void test_groups(int64_t m, const char *rule, unsigned x, unsigned z)
+{
+    ts_kernel *kernel = load("grid: tiles", rule);
+    ts_linear_args args = good_args();
+    FakeLaunch l;
+    args.m = m;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "%s, m = %lld", rule, (long long)m);
+    fake.last_launch(&l);
+    ok(l.grid[0] == x && l.grid[1] == 4 && l.grid[2] == z, "%u x 4 x %u blocks", x, z);
+    ts_kernel_destroy(kernel);
+}
+
+static void test_all_groups(void)
+{
+    test_groups(300, "grid: groups 8", 3, 1);
+    test_groups(300, "grid: groups 2", 2, 2);
+    test_groups(128 * 9, "grid: groups 8", 5, 2);
+    test_groups(128 * 16, "grid: groups 8", 8, 2);
+    test_groups(128 * 70000ll, "grid: groups 1", 2, 35000); /* z allows 65535 */
+}
 
 static void test_launch(void)
 {
@@ -223,11 +245,11 @@ static void test_refusals(void)
         ts_linear_args args;
         char more[8];
     } newer = {.args = good_args()};
-#define TRY(change, status, words)                                                                             \
-    do {                                                                                                       \
-        ts_linear_args args = good_args();                                                                     \
-        change;                                                                                                \
-        refused(ts_kernel_launch(kernel, &args, NULL), status, words);                                         \
+#define TRY(change, status, words)                                                                           \
+    do {                                                                                                     \
+        ts_linear_args args = good_args();                                                                   \
+        change;                                                                                              \
+        refused(ts_kernel_launch(kernel, &args, NULL), status, words);                                       \
     } while (0)
     fake.reset();
     TRY(args.m = -1, TS_ERROR_INVALID_ARGUMENT, "m is -1");
@@ -246,7 +268,8 @@ static void test_refusals(void)
     TRY(args.x.row_stride = LLONG_MAX / 4, TS_ERROR_INVALID_ARGUMENT, "64-bit address space");
     TRY(args.x.row_stride = LLONG_MAX, TS_ERROR_INVALID_ARGUMENT, "64-bit address space");
     TRY(args.x.data += 8, TS_ERROR_MISALIGNED,
-        "the address of x is 65544 (0x10008) bytes; the kernel mma_sm80_f16_128x64x32_w2x2_s3 needs a multiple of 16");
+        "the address of x is 65544 (0x10008) bytes; the kernel mma_sm80_f16_128x64x32_w2x2_s3 needs a "
+        "multiple of 16");
     TRY(args.x.row_stride = 100, TS_ERROR_MISALIGNED, "the pitch of x is 200");
     TRY(args.y.row_stride = 201, TS_ERROR_MISALIGNED, "the pitch of y is 402");
     TRY(args.bias += 1, TS_ERROR_MISALIGNED, "the address of bias");
@@ -281,6 +304,7 @@ int main(void)
     test_arch("sm_120f", "121", true);
     test_arch("sm_100f", "120", false);
     test_file();
+    test_all_groups();
     test_launch();
     test_edges();
     test_r();
