@@ -6,11 +6,14 @@
  *     row-major, or strided     tile_m (tile_n) rows of tile_k elements
  *     column-major              tile_k rows of tile_m (tile_n) elements; ldmatrix transposes
  *
- * All threads copy together, in passes; in a pass, consecutive threads take consecutive chunks, so each has
- * one chunk of one row; or half a chunk of f32, so that each still loads 16 bytes beside its neighbour's. What cp.async can move goes by it, in pieces as wide as the alignment allows. What
- * must be converted, gathered, or is aligned to 2 bytes only goes through registers: loaded a k-block before it
- * is rounded and stored, so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes
- * only lies in two aligned vectors of 16 bytes; both are loaded, and shifted into place before the store.
+ * All threads copy together, in passes; in a pass, consecutive threads take consecutive parts of rows: each has
+ * one chunk, or half a chunk of f32, so that it still loads 16 bytes beside its neighbour's.
+ *
+ * What cp.async can move goes by it, in pieces as wide as the alignment allows. What must be converted, gathered,
+ * or is aligned to 2 bytes only goes through registers: it is loaded a k-block before it is rounded and stored,
+ * so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes only lies in two aligned
+ * vectors of 16 bytes; both are loaded, and shifted into place before the store, which comes at the end of the
+ * k-block that loads them (plan.h: late).
  *
  * Edges. Row-major rows behind the end of m or n are others, read again: they only reach outputs that
  * are never stored. Everything behind the end of k is zero, in both operands.
@@ -36,8 +39,8 @@ typedef struct GenCopy {
     PtxArg size;        /* b32[pieces]: source sizes at the end of k */
     PtxArg extent_size; /* b32[pieces]: column-major: source sizes at the end of m or n */
     PtxArg have;        /* pred[8]: through registers: which elements lie before the end of k */
-    PtxArg raw;         /* f32, b16 or, shifted, b32 [raw_sets * passes * raw_regs]: on their way through registers; */
-                        /* set 0 is for the loops */
+    PtxArg raw;         /* f32, b16 or, shifted, b32 [raw_sets * passes * raw_regs]: on their way through */
+                        /* registers; set 0 is for the loops */
     PtxArg shift_mask;  /* b32: shifted: 15, or 0 when raw is in place already */
     PtxArg elem;        /* b16[8]: shifted: the elements of a chunk at the end of k */
 } GenCopy;

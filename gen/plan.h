@@ -11,7 +11,7 @@ typedef struct GenOperandPlan {
     GenLayout layout;
     bool staged;        /* through registers, not by cp.async */
     bool shifted;       /* staged as aligned vectors around each chunk, which are shifted into place */
-    bool late;          /* what goes through registers is stored at the end of the k-block that loads it, not of the next */
+    bool late;          /* staged, and stored by the k-block that loads it, not by the next one */
     int elem_bytes;     /* in global memory */
     int copy_bytes;     /* of one copy instruction: 16, 8, 4, or 2 through registers */
     int smem_offset;    /* of the tile in a stage, bytes */
