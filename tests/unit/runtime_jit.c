@@ -1,5 +1,5 @@
-/* runtime_jit.c: ts_linear() on the fake driver: what is generated and loaded, how often, and what is refused.
- * Whether the kernels compute the right thing is tested on the emulator and on GPUs.
+/* runtime_jit.c: ts_linear() on the fake driver: what is generated and loaded, how often, and what is
+ * refused. Whether the kernels compute the right thing is tested on the emulator and on GPUs.
  */
 #include "runtime/tilesmith.h"
 #include "tests/tap.h"
@@ -52,8 +52,8 @@ static void test_cache(void)
     ts_linear_args args = problem(512, 512, 512);
     const ts_kernel *first, *second;
     fake.reset();
-    ok(ts_context_set_config(context, PINNED) == TS_OK, "a config is pinned, whatever the choice would be: %s",
-       ts_last_error());
+    ok(ts_context_set_config(context, PINNED) == TS_OK,
+       "a config is pinned, whatever the choice would be: %s", ts_last_error());
     ok(ts_linear(context, &args, NULL) == TS_OK, "a first problem: %s", ts_last_error());
     ok(loads() == 1 && launches() == 1, "is generated, loaded and launched");
     ok(ts_linear(context, &args, NULL) == TS_OK && loads() == 1 && launches() == 2, "and not loaded again");
@@ -163,13 +163,14 @@ static void test_capture(void)
     fake.reset();
     ok(ts_context_set_config(context, PINNED) == TS_OK, "a config is pinned");
     setenv("FAKE_CUDA_CAPTURING", "1", 1);
-    refused(ts_linear(context, &args, NULL), TS_ERROR_NOT_READY, "call ts_linear_prepare() before the capture");
+    refused(ts_linear(context, &args, NULL), TS_ERROR_NOT_READY,
+            "call ts_linear_prepare() before the capture");
     ok(loads() == 0 && launches() == 0, "a capture loads nothing");
     ok(ts_linear_prepare(context, &args, NULL) == TS_OK, "prepared");
     ok(ts_linear(context, &args, NULL) == TS_OK && launches() == 1, "then it can be captured");
     args.k = 256, args.x.row_stride = args.w.row_stride = 256;
-    ok(ts_linear(context, &args, NULL) == TS_OK && loads() == 1, "so can another problem with that kernel: %s",
-       ts_last_error());
+    ok(ts_linear(context, &args, NULL) == TS_OK && loads() == 1,
+       "so can another problem with that kernel: %s", ts_last_error());
     unsetenv("FAKE_CUDA_CAPTURING");
     args.epilogue = "tanh(z)";
     setenv("FAKE_CUDA_FAIL", "cuStreamIsCapturing=906", 1);
@@ -177,6 +178,76 @@ static void test_capture(void)
     unsetenv("FAKE_CUDA_FAIL");
     ok(ts_linear(context, &args, NULL) == TS_OK, "without a capture it is loaded");
     ts_context_destroy(context);
+}
+
+/* ---- packing ---- */
+
+static ts_linear_args packed_problem(ts_context *context)
+{
+    ts_linear_args args = problem(4095, 4097, 4099);
+    args.workspace = 0x1000000;
+    ok(ts_linear_workspace(context, &args, &args.workspace_bytes) == TS_OK &&
+           args.workspace_bytes == (4095ull + 4097) * 4160 * 2,
+       "both operands, in rows of whole lines of 128 bytes: %zu B", args.workspace_bytes);
+    return args;
+}
+
+static void test_packing(void)
+{
+    ts_context *context = open_context();
+    ts_linear_args args = packed_problem(context);
+    FakeLaunch l;
+    fake.reset();
+    ok(ts_linear(context, &args, NULL) == TS_OK, "packed: %s", ts_last_error());
+    ok(loads() == 2 && launches() == 2, "two kernels are loaded and launched");
+    fake.last_launch(&l);
+    ok(fake_param(&l, "x") == args.workspace && fake_param(&l, "ldx") == 4160, "the second reads packed x");
+    ok(fake_param(&l, "w") == args.workspace + 4095ull * 4160 * 2 && fake_param(&l, "ldw") == 4160,
+       "and packed W");
+    ok(fake_param(&l, "y") == args.y.data && fake_param(&l, "k") == 4099, "and writes y");
+    ok(ts_linear(context, &args, NULL) == TS_OK && loads() == 2 && launches() == 4,
+       "and none is loaded again");
+    args.workspace_bytes--;
+    ok(ts_linear(context, &args, NULL) == TS_OK && loads() == 3 && launches() == 5,
+       "one kernel where a byte is missing");
+    args.x.dtype = TS_F32;
+    ok(ts_linear_workspace(context, &args, &args.workspace_bytes) == TS_OK &&
+           args.workspace_bytes == 4097ull * 4160 * 2,
+       "what is converted is not packed");
+    ok(ts_context_set_config(context, PINNED) == TS_OK &&
+           ts_linear_workspace(context, &args, &args.workspace_bytes) == TS_OK && args.workspace_bytes == 0,
+       "nothing is packed for a pinned config");
+    ts_context_destroy(context);
+}
+
+static void test_packing_refusals(void)
+{
+    ts_context *context = open_context();
+    ts_linear_args args = packed_problem(context), wrong;
+    fake.reset();
+    setenv("FAKE_CUDA_CAPTURING", "1", 1);
+    refused(ts_linear(context, &args, NULL), TS_ERROR_NOT_READY,
+            "call ts_linear_prepare() before the capture");
+    ok(ts_linear_prepare(context, &args, NULL) == TS_OK && loads() == 2, "both kernels are prepared");
+    ok(ts_linear(context, &args, NULL) == TS_OK && launches() == 2, "and can be captured: %s",
+       ts_last_error());
+    unsetenv("FAKE_CUDA_CAPTURING");
+    fake.reset();
+    wrong = args, wrong.y.data = 0;
+    refused(ts_linear(context, &wrong, NULL), TS_ERROR_INVALID_ARGUMENT, "the address of y is null");
+    wrong = args, wrong.x.data = 0;
+    refused(ts_linear(context, &wrong, NULL), TS_ERROR_INVALID_ARGUMENT, "the address of x is null");
+    wrong = args, wrong.w.row_stride = -4099;
+    refused(ts_linear(context, &wrong, NULL), TS_ERROR_UNSUPPORTED, "must not be negative");
+    wrong = args, wrong.x.data++;
+    refused(ts_linear(context, &wrong, NULL), TS_ERROR_MISALIGNED, "the address of x");
+    ok(launches() == 0, "what is refused launches nothing, not even the packing");
+    setenv("FAKE_CUDA_FAIL", "cuLaunchKernel=719", 1);
+    ok(ts_linear(context, &args, NULL) != TS_OK && launches() == 1,
+       "where the packing fails, nothing follows: %s", ts_last_error());
+    unsetenv("FAKE_CUDA_FAIL");
+    ts_context_destroy(context);
+    ok(fake.live() == 0, "nothing is left: %d", fake.live());
 }
 
 /* ---- pinned configurations ---- */
@@ -305,6 +376,8 @@ int main(void)
     test_prepare_ahead();
     test_many_problems();
     test_capture();
+    test_packing();
+    test_packing_refusals();
     test_pin();
     test_refusals();
     test_generate();
