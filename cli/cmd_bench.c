@@ -2,9 +2,9 @@
  *
  *     for each shape, for each kernel    load -> operands in rotation -> check -> measure -> row
  *
- * Which kernels: the one that the library chooses, the one of --config NAME, or with --config all every
- * listed configuration that the problem's alignment allows. What fails is a row too, with its reason, and the
- * next kernel goes on.
+ * Which kernels: the one that the library chooses (after packing, where it packs), the one of --config NAME,
+ * or with --config all every listed configuration that the problem's alignment allows. What fails is a row
+ * too, with its reason, and the next kernel goes on.
  */
 #include "cli/commands.h"
 #include "cli/device.h"
@@ -149,9 +149,8 @@ typedef struct Call {
 static bool launch_first(void *context, Error *error)
 {
     const Call *call = context;
-    ts_linear_args args = rotation_args(&call->b->rotation, 0);
-    args.s = call->b->s, args.t = call->b->t;
-    return device_check(ts_kernel_launch(call->kernel, &args, NULL), error);
+    const BenchRun *b = call->b;
+    return device_check(rotation_launch(&b->rotation, call->kernel, 0, b->s, b->t, NULL), error);
 }
 
 static bool check_result(BenchRun *b, Row *r)
@@ -173,8 +172,10 @@ static void measure_row(BenchRun *b, Row *r)
 {
     r->info.struct_size = sizeof r->info;
     if (!device_check(ts_kernel_get_info(r->kernel, &r->info), &r->error)) return;
-    snprintf(r->config, sizeof r->config, "%s", r->info.config);
-    r->fits = rotation_fits(b->rotation.shape, &r->info);
+    bool packed = b->rotation.workspace != 0;
+    snprintf(r->config, sizeof r->config, "%.*s%s", GEN_MAX_NAME - 8, r->info.config,
+             packed ? "+packed" : "");
+    r->fits = packed || rotation_fits(b->rotation.shape, &r->info);
     if (!r->fits) {
         refuse(&r->error, "the rows of this problem are not aligned as the kernel needs");
         return;
@@ -198,7 +199,18 @@ static void bench_config(BenchRun *b, const GenConfig *config)
     ts_kernel_destroy(kernel);
 }
 
-/* The library's own choice for contiguous tensors of --dtype. */
+/* What ts_linear() would like, if anything. */
+static bool take_workspace(BenchRun *b, ts_linear_args *args, Error *error)
+{
+    Rotation *r = &b->rotation;
+    if (!device_check(ts_linear_workspace(b->device.context, args, &r->workspace_bytes), error)) return false;
+    if (!r->workspace_bytes) return true;
+    if (!device_check(ts_malloc(b->device.context, r->workspace_bytes, &r->workspace), error)) return false;
+    args->workspace = r->workspace, args->workspace_bytes = r->workspace_bytes;
+    return true;
+}
+
+/* The library's own choice for contiguous tensors of --dtype, packed where it packs. */
 static void bench_choice(BenchRun *b)
 {
     Row r = {.config = "(the library's choice)"};
@@ -211,8 +223,12 @@ static void bench_choice(BenchRun *b)
     args.y = ts_matrix_make(0, s.n, type);
     args.bias_dtype = type;
     args.epilogue = b->o->text[OPT_EPILOGUE];
-    if (device_check(ts_linear_prepare(b->device.context, &args, &r.kernel), &r.error)) measure_row(b, &r);
+    if (take_workspace(b, &args, &r.error) &&
+        device_check(ts_linear_prepare(b->device.context, &args, &r.kernel), &r.error))
+        measure_row(b, &r);
     print_row(b, &r);
+    ts_free(b->device.context, b->rotation.workspace);
+    b->rotation.workspace = 0;
 }
 
 /* ---- the command ---- */
@@ -268,11 +284,10 @@ const Command command_bench = {
     .synopsis = "--shape MxNxK[,MxNxK...] [--config NAME|all] [OPTION]...",
     .summary = "measure how fast kernels are",
     .details =
-        "Measures the kernel that the library chooses for each problem, the one of --config NAME, or, with\n"
-        "--config all, every listed configuration (of --arch) that fits. Calls walk through sets of "
-        "operands\n"
-        "that are larger than the caches together, in CUDA graphs of about 2 ms, 15 times with short "
-        "pauses;\n"
+        "Measures what the library chooses for each problem (NAME+packed: rows are packed first), the\n"
+        "kernel of --config NAME, or, with --config all, every listed configuration (of --arch) that fits.\n"
+        "Calls walk through sets of operands that are larger than the caches together, in CUDA graphs of\n"
+        "about 2 ms, 15 times with short pauses;\n"
         "us is the median and spread the distance from the 10th to the 90th percentile. GB/s counts each\n"
         "operand once. Each kernel's result is checked against float64 first.",
     .option = takes,

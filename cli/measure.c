@@ -30,11 +30,9 @@ typedef struct Bench {
 
 static bool enqueue(const Bench *b, int calls, Error *error)
 {
-    for (int i = 0; i < calls; i++) {
-        ts_linear_args args = rotation_args(b->rotation, i);
-        args.s = b->s, args.t = b->t;
-        if (!device_check(ts_kernel_launch(b->kernel, &args, b->stream), error)) return false;
-    }
+    for (int i = 0; i < calls; i++)
+        if (!device_check(rotation_launch(b->rotation, b->kernel, i, b->s, b->t, b->stream), error))
+            return false;
     return true;
 }
 

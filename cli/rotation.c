@@ -151,7 +151,7 @@ static ts_matrix view(const Rotation *r, int64_t set, int id)
     return matrix;
 }
 
-ts_linear_args rotation_args(const Rotation *r, int64_t i)
+static ts_linear_args arguments(const Rotation *r, int64_t i)
 {
     ts_linear_args a = ts_linear_args_make();
     int64_t set = i % r->sets;
@@ -163,6 +163,19 @@ ts_linear_args rotation_args(const Rotation *r, int64_t i)
     a.bias = view(r, set, OPERAND_BIAS).data;
     a.bias_dtype = dtype_of(r->type[OPERAND_BIAS]);
     return a;
+}
+
+ts_status rotation_launch(const Rotation *r, const ts_kernel *kernel, int64_t i, float s, float t,
+                          ts_stream stream)
+{
+    ts_linear_args args = arguments(r, i);
+    ts_kernel_info info = {.struct_size = sizeof info};
+    args.s = s, args.t = t;
+    if (!r->workspace) return ts_kernel_launch(kernel, &args, stream);
+    ts_status status = ts_kernel_get_info(kernel, &info);
+    args.epilogue = info.epilogue;
+    args.workspace = r->workspace, args.workspace_bytes = r->workspace_bytes;
+    return status ? status : ts_linear(r->context, &args, stream);
 }
 
 double rotation_call_bytes(const Rotation *r)

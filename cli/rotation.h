@@ -26,14 +26,17 @@ typedef struct Rotation {
     size_t offset[N_OPERANDS], set_bytes;
     ts_device_ptr base;
     int sets;
+    ts_device_ptr workspace; /* the caller's; where there is one, calls are those of ts_linear() */
+    size_t workspace_bytes;
 } Rotation;
 
 /* The operands that a kernel takes, with random numbers (x, bias and r ~ N(0, 1), w ~ N(0, 1) / sqrt(k)).
  * Does nothing when the rotation has them already. rotation_free is to be called after failures too. */
 bool rotation_fill(Rotation *r, const ts_kernel_info *info, uint64_t seed, Error *error);
 void rotation_free(Rotation *r);
-/* The arguments of call number i: those of set i, counted round. s, t and epilogue are 0. */
-ts_linear_args rotation_args(const Rotation *r, int64_t i);
+/* Launches call number i, on the operands of set i, counted round: of the kernel, or, with a workspace, of
+ * ts_linear(), whose kernel this is. */
+ts_status rotation_launch(const Rotation *r, const ts_kernel *kernel, int64_t i, float s, float t, ts_stream stream);
 /* Whether a kernel can take operands of these sizes without padding. */
 bool rotation_fits(Shape shape, const ts_kernel_info *info);
 /* Bytes that one call must read and write at the least. */

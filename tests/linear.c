@@ -316,7 +316,7 @@ int main(void)
     sweep(context, even);
     if (kit_on_gpu()) sweep(context, (Shape){333, 520, 1030});
     workspaces(context);
-    packing(context, (Shape){2049, 2050, 301});
+    packing(context, (Shape){1501, 1502, 201});
     if (kit_on_gpu()) packing(context, (Shape){4095, 4095, 4095});
     ts_context_destroy(context);
     return done();
