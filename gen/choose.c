@@ -5,43 +5,44 @@
 #include <string.h>
 
 /* Tiles, best first for large problems. `rate` is the share of the tensor cores' peak that the main loop
- * reached on 1024x8192x8192 (docs/tuning.md), in percent; `narrow`: listed in all widths of copies. */
+ * reached on 1024x8192x8192 (docs/tuning.md), in percent, and x32_rate with x in f32
+ * (0: it needs too many registers for that); `narrow`: listed in all widths of copies. */
 /* clang-format off */
-static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate; bool narrow; } tile_table[] = {
-    {128, 256,  64, 2, 4, 3, 78, false},
-    {256, 128,  64, 4, 2, 3, 78, false},
-    {256, 160,  32, 4, 2, 3, 80, false},
-    {256, 176,  32, 4, 2, 3, 77, false},
-    {128, 256,  32, 2, 4, 4, 77, false},
-    {256, 128,  32, 4, 2, 4, 77, false},
-    {128, 256,  32, 2, 4, 3, 75, false},
-    {128, 128,  64, 2, 2, 3, 72, false},
-    {128, 128,  64, 2, 4, 3, 65, true},
-    {128, 128,  32, 2, 4, 3, 64, true},
-    {128, 128,  32, 2, 2, 3, 69, false},
-    {64,  256,  32, 1, 4, 4, 66, false},
-    {128, 128,  32, 2, 4, 5, 65, false},
-    {96,  128,  64, 2, 4, 3, 60, true},
-    {112,  96,  64, 1, 4, 4, 66, false},
-    {96,  128,  64, 2, 2, 4, 67, false},
-    {128,  96,  64, 2, 2, 4, 67, false},
-    {128,  64,  64, 2, 2, 4, 60, false},
-    {64,  128,  64, 2, 2, 4, 60, false},
-    {128,  64,  32, 2, 2, 4, 56, false},
-    {64,  128,  32, 2, 2, 4, 55, false},
-    {64,   64,  64, 2, 2, 3, 50, true},
-    {64,   64,  32, 2, 2, 3, 44, false}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
-    {64,   32,  32, 2, 2, 3, 30, false},
-    {32,   32,  32, 2, 1, 2, 24, true},
-    {32,   64,  64, 1, 4, 4, 36, false},
-    {64,   32, 128, 2, 2, 3, 36, false},
-    {32,   64, 128, 1, 4, 3, 36, false},
-    {32,  128, 128, 1, 4, 3, 39, false},
-    {16,   64, 128, 1, 4, 4, 22, false},
-    {16,  128,  64, 1, 8, 4, 26, false},
-    {16,   32,  64, 1, 4, 4, 14, false},
-    {16,   32,  32, 1, 1, 4, 10, false},
-    {64,   64,  64, 2, 2, 2, 47, false}, /* the conservative baseline: 4 warps, 2 stages */
+static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate; bool narrow; } tile_table[] = {
+    {128, 256,  64, 2, 4, 3, 78,  0, false},
+    {256, 128,  64, 4, 2, 3, 78,  0, false},
+    {256, 160,  32, 4, 2, 3, 80,  0, false},
+    {256, 176,  32, 4, 2, 3, 77,  0, false},
+    {128, 256,  32, 2, 4, 4, 77, 69, false},
+    {256, 128,  32, 4, 2, 4, 77,  0, false},
+    {128, 256,  32, 2, 4, 3, 75, 70, false},
+    {128, 128,  64, 2, 2, 3, 72,  0, false},
+    {128, 128,  64, 2, 4, 3, 65, 45, true},
+    {128, 128,  32, 2, 4, 3, 64, 34, true},
+    {128, 128,  32, 2, 2, 3, 69, 54, false},
+    {64,  256,  32, 1, 4, 4, 66, 59, false},
+    {128, 128,  32, 2, 4, 5, 65, 34, false},
+    {96,  128,  64, 2, 4, 3, 60, 48, true},
+    {112,  96,  64, 1, 4, 4, 57, 38, false},
+    {96,  128,  64, 2, 2, 4, 67,  0, false},
+    {128,  96,  64, 2, 2, 4, 67,  0, false},
+    {128,  64,  64, 2, 2, 4, 60, 41, false},
+    {64,  128,  64, 2, 2, 4, 61, 43, false},
+    {128,  64,  32, 2, 2, 4, 56, 40, false},
+    {64,  128,  32, 2, 2, 4, 55, 41, false},
+    {64,   64,  64, 2, 2, 3, 50, 38, true},
+    {64,   64,  32, 2, 2, 3, 44, 33, false}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
+    {64,   32,  32, 2, 2, 3, 30, 22, false},
+    {32,   32,  32, 2, 1, 2, 24, 18, true},
+    {32,   64,  64, 1, 4, 4, 36, 27, false},
+    {64,   32, 128, 2, 2, 3, 36, 24, false},
+    {32,   64, 128, 1, 4, 3, 36, 24, false},
+    {32,  128, 128, 1, 4, 3, 39, 26, false},
+    {16,   64, 128, 1, 4, 4, 22, 16, false},
+    {16,  128,  64, 1, 8, 4, 26, 18, false},
+    {16,   32,  64, 1, 4, 4, 14, 10, false},
+    {16,   32,  32, 1, 1, 4, 10,  7, false},
+    {64,   64,  64, 2, 2, 2, 47, 39, false}, /* the conservative baseline: 4 warps, 2 stages */
 };
 /* clang-format on */
 enum { N_TILES = sizeof tile_table / sizeof *tile_table };
@@ -99,6 +100,10 @@ bool gen_shipped(int i, GenConfig *config)
         "mma_sm80_bf16_64x64x64_w2x2_s3",
         "mma_sm86_f16_128x128x32_w2x4_s3",
         "mma_sm86_bf16_128x128x32_w2x4_s3",
+        "mma_sm89_f16_128x256x32_w2x4_s4",
+        "mma_sm89_bf16_128x256x32_w2x4_s4",
+        "mma_sm89_f16_256x160x32_w4x2_s3",
+        "mma_sm89_f16_128x256x32_w2x4_s3_xf32",
         "mma_sm89_f16_128x128x32_w2x4_s3",
         "mma_sm89_bf16_128x128x32_w2x4_s3",
         "mma_sm89_f16_64x64x32_w2x2_s3",
@@ -126,7 +131,8 @@ static double cost(const GenProblem *p, const struct Tile *t)
     const double least_block = 0.7e6, output = 170, start = 2.9e6;
     int64_t tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n);
     int64_t busiest = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
-    double outputs = (double)busiest * t->m * t->n, block = outputs * t->k * 100 / t->rate;
+    int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
+    double outputs = (double)busiest * t->m * t->n, block = outputs * t->k * 100 / rate;
     return (double)ceil_div(p->k, t->k) * (block > least_block ? block : least_block) + outputs * output +
            start;
 }
@@ -164,10 +170,9 @@ static void set_layouts(const GenProblem *p, GenConfig *c)
  * (docs/tuning.md). */
 static bool suits(const struct Tile *t, const GenConfig *c)
 {
-    bool shifted = c->x_copy_bytes == 2 || c->w_copy_bytes == 2, wide_x = c->x == GEN_F32;
+    bool shifted = c->x_copy_bytes == 2 || c->w_copy_bytes == 2;
     if (shifted && !t->narrow && t->m * t->n >= 64 * 64) return false;
-    bool eight_warps = t->m == 128 && t->warps_m * t->warps_n == 8 && (t->k == 32 || t->n == 128);
-    return !wide_x || t->m * t->n <= 64 * 64 || eight_warps;
+    return c->x != GEN_F32 || t->x32_rate > 0;
 }
 
 bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
