@@ -195,8 +195,7 @@ static GenCopy *copy_of(Mma *g, int i, int *pass)
     return i < first->plan->passes ? first : second;
 }
 
-/* Passes first .. last-1 of the copy that is under way. What goes through registers was loaded a k-block ago.
- */
+/* Passes first .. last-1 of the copy that is under way; what goes through registers was loaded a turn ago. */
 static void copy(Mma *g, int first, int last, bool sized)
 {
     for (int i = first; i < last; i++) {
