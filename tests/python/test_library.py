@@ -149,6 +149,17 @@ class LibraryTest(unittest.TestCase):
         self.context.linear(args)
         self.assertLess(layer.worst_error(), 1e-3)
 
+    def test_workspace(self):
+        matrix = _library.Matrix
+
+        def asked(size):
+            rows = matrix(0, size, 1, _library.F16)
+            return self.context.workspace_bytes(_library.LinearArgs(m=size, n=size, k=size, x=rows, w=rows, y=rows))
+
+        self.assertEqual(asked(4096), 0)
+        self.assertEqual(asked(4095), 2 * 4095 * 4096 * 2)
+        self.assertEqual(asked(33), 0, "not worth it")
+
     def test_nothing_to_do(self):
         args = self.layer().args()
         args.m = 0

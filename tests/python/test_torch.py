@@ -247,6 +247,18 @@ class GpuTest(unittest.TestCase):
             graph.replay()
             self.close(y, x, w, b, 2.0)
 
+    def test_rows_that_are_packed_first(self):
+        x, w, b = self.tensors(1201, 1203, 1205)
+        self.assertIn("_vy2", tilesmith.prepare(x, w, b))
+        self.assertNotIn("_vx2", tilesmith.prepare(x, w, b))
+        self.close(tilesmith.linear(x, w, b, 2.0), x, w, b, 2.0)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            y = tilesmith.linear(x, w, b, 2.0)
+        x.normal_()
+        graph.replay()
+        self.close(y, x, w, b, 2.0)
+
     def test_capture_of_what_was_not_prepared(self):
         x, w, b = self.tensors(41, 48, 56)
         stream = torch.cuda.Stream()
