@@ -92,15 +92,12 @@ class Ours:
 
 
 class Linear:
-    """Calls of tilesmith.linear(), with the facts of the kernel that it chooses."""
+    """Calls of tilesmith.linear(), with the kernel that it chooses, for its facts."""
 
-    def __init__(self, sets):
+    def __init__(self, kernel):
         import tilesmith
 
-        self.linear = tilesmith.linear
-        x, w, b = sets[0]
-        context = tilesmith.Context(torch.cuda.current_device())
-        self.kernel = context.load(tilesmith.prepare(x, w, b))
+        self.linear, self.kernel = tilesmith.linear, kernel
 
     def __call__(self, x, w, b):
         return self.linear(x, w, b, peers.SCALE)
@@ -124,6 +121,11 @@ class Preparer:
             self.kernels[name] = self.context.load(name)
         return self.kernels[name]
 
+    def _linear(self, sets):
+        import tilesmith
+
+        return Linear(self._load(tilesmith.prepare(*sets[0])))
+
     def _packs(self, x, w, b):
         """Whether ts_linear() would like a workspace."""
         y = torch.empty((x.shape[0], w.shape[0]), device=x.device, dtype=w.dtype)
@@ -132,27 +134,27 @@ class Preparer:
         return self.context.workspace_bytes(args) > 0
 
     def _best(self, sets):
-        times, refused = {}, []
+        times, refused, packing = {}, [], "ts_linear(), packing"
         for name in (with_field(name, self.field) for name in listed(self.arch, sets[0][1].dtype)):
             try:
                 times[name] = measure.quick_us(Ours(self._load(name), self.library), sets)
             except self.error as error:  # a kernel for other alignments, or too large for this device
                 refused.append(f"{name}: {error}")
         if self._packs(*sets[0]):
-            times["ts_linear(), packing"] = measure.quick_us(Linear(sets), sets)
+            times[packing] = measure.quick_us(self._linear(sets), sets)
         if not times:
             raise RuntimeError(f"no listed configuration of {self.arch} works: " + "; ".join(refused[:3]))
         for name in sorted(times, key=times.get)[:5]:
             self.log(f"    {name:48} {times[name]:10.2f} us")
         self.log(f"    {len(times)} configurations of {self.arch} were timed, {len(refused)} do not take this problem")
         best = min(times, key=times.get)
-        return Ours(self._load(best), self.library) if best in self.kernels else Linear(sets)
+        return self._linear(sets) if best == packing else Ours(self._load(best), self.library)
 
     def __call__(self, sets):
         if self.config == "best":
             call = self._best(sets)
         elif self.config == "auto":
-            call = Linear(sets)
+            call = self._linear(sets)
         else:
             call = Ours(self._load(with_field(self.config, self.field)), self.library)
         info = call.kernel.info()

@@ -215,7 +215,7 @@ static void bench_choice(BenchRun *b)
 {
     Row r = {.config = "(the library's choice)"};
     Shape s = b->rotation.shape;
-    ts_dtype type = b->type == GEN_BF16 ? TS_BF16 : TS_F16;
+    ts_dtype type = device_dtype(b->type);
     ts_linear_args args = ts_linear_args_make();
     args.m = s.m, args.n = s.n, args.k = s.k;
     args.x = ts_matrix_make(0, s.k, type);

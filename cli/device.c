@@ -78,6 +78,8 @@ GenType device_type(ts_dtype dtype)
     return type;
 }
 
+ts_dtype device_dtype(GenType type) { return type == GEN_F16 ? TS_F16 : type == GEN_BF16 ? TS_BF16 : TS_F32; }
+
 const GenArch *device_arch(const Device *device, const GenArch *named, Error *error)
 {
     const ts_device_info *d = &device->info;

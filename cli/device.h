@@ -20,6 +20,8 @@ void device_close(Device *device);
 bool device_check(ts_status status, Error *error);
 /* The operand type of gen that a type of the runtime is. */
 GenType device_type(ts_dtype dtype);
+/* The other way round. */
+ts_dtype device_dtype(GenType type);
 /* `named`, or if that is NULL what suits the device; NULL and a sentence if nothing does. */
 const GenArch *device_arch(const Device *device, const GenArch *named, Error *error);
 /* Generates and loads. The caller destroys *kernel. */

@@ -48,3 +48,12 @@ double element_round(GenType type, double value)
     element_set(type, &storage, 0, value);
     return element_get(type, &storage, 0);
 }
+
+bool matrix_rounded(const Matrix *m, GenType type, Matrix *rounded, Error *error)
+{
+    if (!matrix_create(rounded, type, m->rows, m->cols, 0, error)) return false;
+    for (int64_t i = 0; i < m->rows; i++)
+        for (int64_t j = 0; j < m->cols; j++)
+            element_set(type, matrix_row(rounded, i), j, element_get(m->type, matrix_row(m, i), j));
+    return true;
+}

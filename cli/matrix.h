@@ -27,6 +27,8 @@ typedef struct Matrix {
 bool matrix_create(Matrix *m, GenType type, int64_t rows, int64_t cols, int64_t pitch, Error *error);
 void matrix_free(Matrix *m);
 size_t matrix_bytes(const Matrix *m);
+/* `rounded` becomes a new matrix of that type with the elements of m. */
+bool matrix_rounded(const Matrix *m, GenType type, Matrix *rounded, Error *error);
 /* Whether each padding element still holds poison. */
 bool matrix_padding_intact(const Matrix *m);
 

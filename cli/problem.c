@@ -262,12 +262,7 @@ static bool round_x(Problem *p, Error *error)
 {
     const Matrix *x = &p->operand[OPERAND_X].host, *w = &p->operand[OPERAND_W].host;
     matrix_free(&p->x_rounded);
-    if (x->type == w->type) return true;
-    if (!matrix_create(&p->x_rounded, w->type, x->rows, x->cols, 0, error)) return false;
-    for (int64_t i = 0; i < x->rows; i++)
-        for (int64_t j = 0; j < x->cols; j++)
-            element_set(w->type, matrix_row(&p->x_rounded, i), j, element_get(x->type, matrix_row(x, i), j));
-    return true;
+    return x->type == w->type || matrix_rounded(x, w->type, &p->x_rounded, error);
 }
 
 bool problem_run(Problem *p, Error *error)

@@ -7,11 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static ts_dtype dtype_of(GenType type)
-{
-    return type == GEN_F16 ? TS_F16 : type == GEN_BF16 ? TS_BF16 : TS_F32;
-}
-
 /* ---- what a kernel wants ---- */
 
 typedef struct Wanted {
@@ -146,7 +141,7 @@ void rotation_free(Rotation *r)
 static ts_matrix view(const Rotation *r, int64_t set, int id)
 {
     if (!r->used[id]) return (ts_matrix){0};
-    ts_matrix matrix = ts_matrix_make(address(r, set, id), r->host[id].pitch, dtype_of(r->type[id]));
+    ts_matrix matrix = ts_matrix_make(address(r, set, id), r->host[id].pitch, device_dtype(r->type[id]));
     if (r->by_columns[id]) matrix.row_stride = 1, matrix.col_stride = r->host[id].pitch;
     return matrix;
 }
@@ -161,7 +156,7 @@ static ts_linear_args arguments(const Rotation *r, int64_t i)
     a.y = view(r, set, OPERAND_Y);
     a.r = view(r, set, OPERAND_R);
     a.bias = view(r, set, OPERAND_BIAS).data;
-    a.bias_dtype = dtype_of(r->type[OPERAND_BIAS]);
+    a.bias_dtype = device_dtype(r->type[OPERAND_BIAS]);
     return a;
 }
 

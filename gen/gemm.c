@@ -65,7 +65,7 @@ static void scratch(Gemm *g)
 
 /* ---- the header: enough to launch the kernel from its text alone ---- */
 
-static void header(Gemm *g, const char *params)
+static void header(Gemm *g, const char *params, const char *grid)
 {
     const GenPlan *p = g->p;
     const GenConfig *c = &p->config;
@@ -79,7 +79,7 @@ static void header(Gemm *g, const char *params)
                gen_type_name(c->bias), gen_type_name(c->y));
     ptx_header(k, "epilogue: %s", c->epilogue);
     ptx_header(k, "tile: %dx%dx%d", c->tile_m, c->tile_n, c->tile_k);
-    ptx_header(k, "grid: groups %d", c->group_m);
+    ptx_header(k, "grid: %s", grid);
     ptx_header(k, "block: %d", p->threads);
     ptx_header(k, "smem_bytes: %d", p->smem_bytes);
     ptx_header(k, "params: %s", params);
@@ -144,7 +144,7 @@ static void leave_empty_blocks(Gemm *g, PtxArg end)
 
 /* ---- the kernel ---- */
 
-static void write_kernel(Gemm *g)
+void gen_begin_kernel(Gemm *g, const char *grid)
 {
     const GenPlan *p = g->p;
     PtxKernel *k = g->k;
@@ -153,12 +153,29 @@ static void write_kernel(Gemm *g)
     k->sm_suffix = p->config.arch->suffix;
     k->max_threads = p->threads;
     k->min_blocks = p->blocks_per_sm;
-    k->shared_align = 256; /* a row of the widest tile: the swizzle XORs address bits 4 to 7 */
-    PtxArg end = ptx_label(k, "end");
     char params[256];
     parameters(g, params, sizeof params);
-    header(g, params);
+    header(g, params, grid);
     scratch(g);
+}
+
+bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error)
+{
+    bool ok = ptx_check(g->k) && ptx_print(g->k, text, length);
+    if (!ok) gen_fail(error, "writing %.120s failed: %.180s", g->p->name, g->k->error);
+    ptx_free(g->k);
+    return ok;
+}
+
+static void write_kernel(Gemm *g)
+{
+    const GenPlan *p = g->p;
+    PtxKernel *k = g->k;
+    PtxArg end = ptx_label(k, "end");
+    char grid[32];
+    snprintf(grid, sizeof grid, "groups %d", p->config.group_m);
+    gen_begin_kernel(g, grid);
+    k->shared_align = 256; /* a row of the widest tile: the swizzle XORs address bits 4 to 7 */
     ptx_comment(k, "y = %s  with  z = x @ W^T + bias", p->config.epilogue);
     ptx_comment(k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m,
                 p->config.tile_n, p->config.tile_k, p->warp_m, p->warp_n, p->config.stages, p->stage_bytes);
@@ -185,8 +202,5 @@ bool gen_kernel(const GenConfig *config, char **text, size_t *length, GenError *
     Gemm g = {.k = ptx_new(), .p = &plan};
     if (!g.k) return gen_fail(error, "out of memory while writing %s", plan.name);
     write_kernel(&g);
-    bool ok = ptx_check(g.k) && ptx_print(g.k, text, length);
-    if (!ok) gen_fail(error, "writing %.120s failed: %.180s", plan.name, g.k->error);
-    ptx_free(g.k);
-    return ok;
+    return gen_end_kernel(&g, text, length, error);
 }

@@ -30,6 +30,11 @@ typedef struct Gemm {
     PtxArg f32_scratch, wide_scratch;                           /* f32[2], b64 */
 } Gemm;
 
+/* gemm.c: what every kernel begins with, from its plan: name, target, parameters, header lines (grid: the rule for
+ * its blocks), scratch; and what it ends with: it is checked, printed and freed. The caller frees *text. */
+void gen_begin_kernel(Gemm *g, const char *grid);
+bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error);
+
 /* gemm.c: emits row0 and col0 of this block. Done twice, before the copies and before the store: computing
  * them again is cheaper than two registers kept over the main loop. */
 void gen_tile_place(Gemm *g);

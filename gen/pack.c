@@ -9,13 +9,12 @@
  * zero.
  *
  * The kernel has the header and the parameters of a GEMM, so that it is loaded like one: m rows of x and then
- * n rows of w, of k elements each, are copied to m + n rows of y; m or n may be 0.
+ * n rows of w, of k elements each, are copied to m + n rows of y; m or n may be 0, and there is no bias.
  */
 #include "gen/gemm.h"
 #include "gen/internal.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum {
     WARPS = 8,
@@ -30,6 +29,7 @@ typedef struct Pack {
     PtxKernel *k;
     PtxArg from, to; /* b64: this lane's first chunk */
     PtxArg pitch;    /* b64: scratch */
+    PtxArg row64;    /* b64: scratch */
     PtxArg aligned;  /* b64: the vector in which it begins */
     PtxArg byte;     /* b32: where in that vector */
     PtxArg left;     /* b32, signed: elements of the row from there on */
@@ -38,48 +38,13 @@ typedef struct Pack {
     PtxArg elem;     /* b16[8] */
 } Pack;
 
-static void header(Pack *p, const GenArch *arch)
-{
-    PtxKernel *k = p->k;
-    ptx_header(k, "tilesmith: %s", GEN_VERSION);
-    ptx_header(k, "abi: %d", GEN_KERNEL_ABI);
-    ptx_header(k, "config: %s", k->entry);
-    ptx_header(k, "entry: %s", k->entry);
-    ptx_header(k, "target: %s", arch->name);
-    ptx_header(k, "types: x=f16 w=f16 bias=f16 y=f16");
-    ptx_header(k, "epilogue: z");
-    ptx_header(k, "tile: %dx%dx%d", WARPS, SEGMENT_ELEMS, CHUNK_ELEMS);
-    ptx_header(k, "grid: tiles");
-    ptx_header(k, "block: %d", 32 * WARPS);
-    ptx_header(k, "smem_bytes: 0");
-    ptx_header(k, "params: x:u64 w:u64 y:u64 m:u32 n:u32 k:u32 ldx:u64 ldw:u64 ldy:u64");
-    ptx_header(k, "layout: x=row w=row y=row");
-    ptx_header(k, "align: x=2 w=2 y=16");
-    ptx_header(k, "workspace_bytes: 0");
-}
-
-static void parameters(Pack *p)
-{
-    Gemm *g = &p->g;
-    g->x_param = ptx_param(p->k, PTX_PARAM_U64, "x");
-    g->w_param = ptx_param(p->k, PTX_PARAM_U64, "w");
-    g->y_param = ptx_param(p->k, PTX_PARAM_U64, "y");
-    g->m_param = ptx_param(p->k, PTX_PARAM_U32, "m");
-    g->n_param = ptx_param(p->k, PTX_PARAM_U32, "n");
-    g->k_param = ptx_param(p->k, PTX_PARAM_U32, "k");
-    g->ldx_param = ptx_param(p->k, PTX_PARAM_U64, "ldx");
-    g->ldw_param = ptx_param(p->k, PTX_PARAM_U64, "ldw");
-    g->ldy_param = ptx_param(p->k, PTX_PARAM_U64, "ldy");
-}
-
 static void declare(Pack *p)
 {
     PtxKernel *k = p->k;
-    p->g.p_scratch = ptx_reg(k, PTX_PRED, "p_scratch");
-    p->g.word_scratch = ptx_regs(k, PTX_B32, "word", 4);
     p->from = ptx_reg(k, PTX_B64, "from");
     p->to = ptx_reg(k, PTX_B64, "to");
     p->pitch = ptx_reg(k, PTX_B64, "pitch");
+    p->row64 = ptx_reg(k, PTX_B64, "row64");
     p->aligned = ptx_reg(k, PTX_B64, "aligned");
     p->byte = ptx_reg(k, PTX_B32, "byte");
     p->left = ptx_reg(k, PTX_B32, "left");
@@ -92,10 +57,9 @@ static void declare(Pack *p)
 static void place(Pack *p, PtxArg at_, PtxArg pitch, PtxArg row, PtxArg elem)
 {
     PtxKernel *k = p->k;
-    PtxArg row64 = ptx_reg(k, PTX_B64, at_.first == p->from.first ? "row_from" : "row_to");
     emit(k, MUL_LO_S64, pitch, pitch, imm(2));
-    emit(k, CVT_U64_U32, row64, row);
-    emit(k, MAD_LO_S64, at_, row64, pitch, at_);
+    emit(k, CVT_U64_U32, p->row64, row);
+    emit(k, MAD_LO_S64, at_, p->row64, pitch, at_);
     emit(k, MAD_WIDE_U32, at_, elem, imm(2), at_);
 }
 
@@ -187,16 +151,11 @@ static void store(Pack *p, int chunk)
     emit_if(k, p->g.p_scratch, ST_GLOBAL_V4_B32, mem(p->to, chunk * LANE_STEP * 2), p->g.word_scratch);
 }
 
-static void write_kernel(Pack *p, const GenArch *arch)
+static void write_kernel(Pack *p)
 {
     PtxKernel *k = p->k;
     PtxArg end = ptx_label(k, "end");
-    snprintf(k->entry, sizeof k->entry, "pack_sm%d_b16", arch->sm);
-    k->sm = arch->sm;
-    k->sm_suffix = arch->suffix;
-    k->max_threads = 32 * WARPS;
-    parameters(p);
-    header(p, arch);
+    gen_begin_kernel(&p->g, "tiles");
     declare(p);
     places(p, end);
     ptx_section(k, "four chunks: all loads, then shifts and stores");
@@ -206,15 +165,26 @@ static void write_kernel(Pack *p, const GenArch *arch)
     emit(k, RET);
 }
 
+/* As much of a plan as a kernel begins with. */
+static GenPlan plan_of(const GenArch *arch)
+{
+    GenPlan plan = {.threads = 32 * WARPS};
+    GenConfig *c = &plan.config;
+    gen_config_default(arch, GEN_F16, c);
+    c->tile_m = WARPS, c->tile_n = SEGMENT_ELEMS, c->tile_k = CHUNK_ELEMS;
+    c->x_copy_bytes = c->w_copy_bytes = 2;
+    snprintf(c->epilogue, sizeof c->epilogue, "z");
+    snprintf(plan.name, sizeof plan.name, "pack_sm%d_b16", arch->sm);
+    return plan;
+}
+
 bool gen_pack_kernel(const GenArch *arch, char **text, size_t *length, GenError *error)
 {
+    GenPlan plan = plan_of(arch);
     Pack p = {.k = ptx_new()};
     *text = NULL;
-    if (!p.k) return gen_fail(error, "out of memory while writing the kernel that packs rows");
-    p.g.k = p.k;
-    write_kernel(&p, arch);
-    bool ok = ptx_check(p.k) && ptx_print(p.k, text, length);
-    if (!ok) gen_fail(error, "writing %s failed: %.180s", p.k->entry, p.k->error);
-    ptx_free(p.k);
-    return ok;
+    if (!p.k) return gen_fail(error, "out of memory while writing %s", plan.name);
+    p.g = (Gemm){.k = p.k, .p = &plan};
+    write_kernel(&p);
+    return gen_end_kernel(&p.g, text, length, error);
 }

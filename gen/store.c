@@ -155,7 +155,7 @@ static void piece_places(Store *s)
     emit(k, MAD_LO_S32, s->piece_at, row, imm(p->y_pitch_bytes), s->piece_at);
     emit(k, MAD_LO_S32, s->piece_at, col, imm(p->y_bytes), s->piece_at);
     PtxArg warp_cols = word_reg(s, "piece_warp_cols");
-    emit(k, SUB_S32, warp_cols, imm(p->warp_n), col);
+    if (p->y_row_idle) emit(k, SUB_S32, warp_cols, imm(p->warp_n), col);
     place(s, row, col, s->piece_rows, s->piece_cols);
     if (p->y_row_idle) emit(k, MIN_S32, s->piece_cols, s->piece_cols, warp_cols);
     matrix_place(s, "y", (MatrixParams){s->g->y_param, s->g->ldy_param, s->g->csy_param}, row, col,

@@ -421,7 +421,7 @@ static ts_status launch_packed(ts_context *context, const ts_linear_args *args, 
     if (!status) status = find_pack_kernel(context, &stream, &pack);
     if (!status) status = rt_launch_check(kernel, &packed, &grid); /* before anything is launched */
     if (!status) status = rt_launch_pack(pack, args, packing->x, packing->w, packing->pitch, stream);
-    return status ? status : rt_launch(kernel, &packed, stream);
+    return status ? status : rt_launch_checked(kernel, &packed, grid, stream);
 }
 
 /* ---- the operation ---- */

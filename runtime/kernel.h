@@ -35,6 +35,8 @@ typedef struct RtGrid {
 } RtGrid;
 /* Whether the kernel can do this, m and n not being 0, and with which grid. */
 ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, RtGrid *grid);
+/* Launches what rt_launch_check() has checked. */
+ts_status rt_launch_checked(const ts_kernel *kernel, const ts_linear_args *args, RtGrid grid, ts_stream stream);
 /* Checks, and launches. */
 ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream);
 /* Launches a kernel that packs rows (gen/pack.c): those of x, where pack_x, and then those of w, where pack_w, to

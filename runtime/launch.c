@@ -273,13 +273,18 @@ ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, R
     return status;
 }
 
+ts_status rt_launch_checked(const ts_kernel *kernel, const ts_linear_args *args, RtGrid grid,
+                            ts_stream stream)
+{
+    RtValues values = fill_values(kernel, args);
+    return launch_grid(kernel, &values, grid, stream);
+}
+
 ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream)
 {
     RtGrid grid = {0, 0, 0};
     ts_status status = rt_launch_check(kernel, args, &grid);
-    if (status) return status;
-    RtValues values = fill_values(kernel, args);
-    return launch_grid(kernel, &values, grid, stream);
+    return status ? status : rt_launch_checked(kernel, args, grid, stream);
 }
 
 ts_status rt_launch_pack(const ts_kernel *kernel, const ts_linear_args *args, bool pack_x, bool pack_w,
