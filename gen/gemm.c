@@ -37,7 +37,7 @@ static void add_parameter(Gemm *g, PtxArg *param, PtxParamType type, const char 
                           size_t list_bytes)
 {
     size_t n = strlen(list);
-    snprintf(list + n, list_bytes - n, "%s%s:%s", n ? " " : "", name, ptx_param_info[type].type + 1);
+    snprintf(list + n, list_bytes - n, "%s%s:%s", n ? " " : "", name, ptx_param_info[type].name);
     *param = ptx_param(g->k, type, name);
 }
 

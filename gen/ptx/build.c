@@ -92,8 +92,8 @@ PtxArg ptx_param(PtxKernel *k, PtxParamType type, const char *name)
     PtxArg arg = {.kind = PTX_ARG_PARAM, .first = (uint32_t)k->n_params};
     const char *copy = ptx_strdup(k, name, strlen(name));
     if (k->error[0] || !GROW(k, param, n_params, cap_params)) return arg;
-    int bytes = ptx_param_info[type].bytes;
-    int offset = (k->param_bytes + bytes - 1) / bytes * bytes;
+    int bytes = ptx_param_info[type].bytes, align = ptx_param_info[type].align;
+    int offset = (k->param_bytes + align - 1) / align * align;
     k->param[k->n_params++] = (PtxParam){copy, type, offset};
     k->param_bytes = offset + bytes;
     return arg;

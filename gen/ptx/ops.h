@@ -11,6 +11,7 @@
  *     %[P]      a kernel parameter
  *     %i<0,15>  an immediate integer from 0 to 15
  *     %S %Y %L  a special register, a shared array, a label; %T the text of a comment
+ *     %A        the address of a kernel parameter: its name
  *
  * Columns: name, lowest sm, lowest PTX version (x10), flags, text, section of the PTX ISA 9.1.
  * Flags:   LOAD, STORE  touches memory          ASYNC   lands at a later wait
@@ -22,6 +23,18 @@
 #define PTX_OPS_H
 
 /* clang-format off */
+/* One row for each N of wgmma, and accumulators a thread; f16 and bf16. */
+#define PTX_WGMMA_N(ROW, X) \
+    ROW(X, 8, 4) ROW(X, 16, 8) ROW(X, 24, 12) ROW(X, 32, 16) ROW(X, 40, 20) ROW(X, 48, 24) ROW(X, 56, 28) ROW(X, 64, 32) \
+    ROW(X, 72, 36) ROW(X, 80, 40) ROW(X, 88, 44) ROW(X, 96, 48) ROW(X, 104, 52) ROW(X, 112, 56) ROW(X, 120, 60) ROW(X, 128, 64) \
+    ROW(X, 136, 68) ROW(X, 144, 72) ROW(X, 152, 76) ROW(X, 160, 80) ROW(X, 168, 84) ROW(X, 176, 88) ROW(X, 184, 92) ROW(X, 192, 96) \
+    ROW(X, 200, 100) ROW(X, 208, 104) ROW(X, 216, 108) ROW(X, 224, 112) ROW(X, 232, 116) ROW(X, 240, 120) ROW(X, 248, 124) ROW(X, 256, 128)
+#define PTX_WGMMA_F16(X, n, acc) \
+    X(WGMMA_F16_N##n, 90, 80, WARP | ASYNC, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.f16.f16 %+{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
+#define PTX_WGMMA_BF16(X, n, acc) \
+    X(WGMMA_BF16_N##n, 90, 80, WARP | ASYNC, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.bf16.bf16 %+{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
+#define PTX_WGMMA(X) PTX_WGMMA_N(PTX_WGMMA_F16, X) PTX_WGMMA_N(PTX_WGMMA_BF16, X)
+
 #define PTX_OPS(X) \
 /* structure of the text */ \
 X(COMMENT,          80, 70, 0,            "// %T",                                           "4.2")      \
@@ -118,6 +131,8 @@ X(LD_SHARED_B32,    80, 70, LOAD,         "ld.shared.b32 %=r, %[r]",            
 X(LD_SHARED_B16,    80, 70, LOAD,         "ld.shared.b16 %=h, %[r]",                         "9.7.9.8")  \
 X(LD_SHARED_V2_B32, 80, 70, LOAD,         "ld.shared.v2.b32 %={2r}, %[r]",                   "9.7.9.8")  \
 X(LD_SHARED_V4_B32, 80, 70, LOAD,         "ld.shared.v4.b32 %={4r}, %[r]",                   "9.7.9.8")  \
+X(LD_SHARED_V2_F32, 80, 70, LOAD,         "ld.shared.v2.f32 %={2f}, %[r]",                   "9.7.9.8")  \
+X(ST_SHARED_F32,    80, 70, STORE,        "st.shared.f32 %[r], %f",                          "9.7.9.11") \
 X(ST_SHARED_V2_F32, 80, 70, STORE,        "st.shared.v2.f32 %[r], %{2f}",                    "9.7.9.11") \
 X(ST_SHARED_B32,    80, 70, STORE,        "st.shared.b32 %[r], %r",                          "9.7.9.11") \
 X(ST_SHARED_V2_B32, 80, 70, STORE,        "st.shared.v2.b32 %[r], %{2r}",                    "9.7.9.11") \
@@ -137,9 +152,46 @@ X(MMA_F16,          80, 70, WARP, "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16
 X(MMA_BF16,         80, 70, WARP, "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 %={4f}, %{4r}, %{2r}, %{4f}", "9.7.14.5.14") \
 /* control and barriers */ \
 X(BAR_SYNC,         80, 70, WARP,         "bar.sync %i<0,15>",                               "9.7.13.1") \
+X(BAR_SYNC_SOME,    80, 70, WARP,         "bar.sync %i<0,15>, %i<32,1024>",                  "9.7.13.1") \
+X(BAR_ARRIVE,       80, 70, WARP,         "bar.arrive %i<0,15>, %i<32,1024>",                "9.7.13.1") \
+X(SHFL_IDX,         80, 70, WARP,         "shfl.sync.idx.b32 %=r, %r, %R, 31, 0xffffffff",   "9.7.9.6")  \
 X(BAR_WARP_SYNC,    80, 70, WARP,         "bar.warp.sync 0xffffffff",                        "9.7.13.2") \
 X(BRA,              80, 70, JUMP,         "bra %L",                                          "9.7.12.3") \
-X(RET,              80, 70, JUMP,         "ret",                                             "9.7.12.6")
+X(RET,              80, 70, JUMP,         "ret",                                             "9.7.12.6") \
+/* Hopper: barriers in shared memory, clusters */ \
+X(MBARRIER_INIT,        90, 78, STORE,        "mbarrier.init.shared::cta.b64 %[r], %R",                 "9.7.13.15.9")  \
+X(MBARRIER_ARRIVE,      90, 78, STORE,        "mbarrier.arrive.shared::cta.b64 _, %[r]",                "9.7.13.15.13") \
+X(MBARRIER_ARRIVE_CLUSTER, 90, 80, STORE,     "mbarrier.arrive.shared::cluster.b64 _, %[r]",            "9.7.13.15.13") \
+X(MBARRIER_EXPECT_TX,   90, 80, STORE,        "mbarrier.arrive.expect_tx.shared::cta.b64 _, %[r], %R",  "9.7.13.15.13") \
+X(MBARRIER_TRY_WAIT,    90, 78, LOAD,         "mbarrier.try_wait.parity.shared::cta.b64 %=p, %[r], %r", "9.7.13.15.16") \
+X(FENCE_MBARRIER_INIT,  90, 80, 0,            "fence.mbarrier_init.release.cluster",                    "9.7.13.4")  \
+X(FENCE_PROXY_ASYNC,    90, 80, 0,            "fence.proxy.async.shared::cta",                          "9.7.13.4")  \
+X(CLUSTER_ARRIVE,       90, 78, WARP,         "barrier.cluster.arrive.release.aligned",                 "9.7.13.3")  \
+X(CLUSTER_WAIT,         90, 78, WARP,         "barrier.cluster.wait.acquire.aligned",                   "9.7.13.3")  \
+X(MAPA,                 90, 78, 0,            "mapa.shared::cluster.u32 %=r, %r, %R",                   "9.7.9.23")  \
+X(ELECT,                90, 80, WARP,         "elect.sync _|%=p, 0xffffffff",                           "9.7.13.14") \
+X(SETMAXNREG_INC,       90, 80, WARP,         "setmaxnreg.inc.sync.aligned.u32 %i<24,256>",             "9.7.19.5")  \
+X(SETMAXNREG_DEC,       90, 80, WARP,         "setmaxnreg.dec.sync.aligned.u32 %i<24,256>",             "9.7.19.5")  \
+X(GRID_WAIT,            90, 78, 0,            "griddepcontrol.wait",                                    "9.7.13.13") \
+X(GRID_LAUNCH,          90, 78, 0,            "griddepcontrol.launch_dependents",                       "9.7.13.13") \
+/* Hopper: the tensor memory accelerator; a tensor map, then the column and the row of a box's corner */ \
+X(PARAM_ADDRESS,        80, 70, 0,            "mov.b64 %=d, %A",                                        "9.7.9.3")   \
+X(CVTA_PARAM,           80, 77, 0,            "cvta.param.u64 %=d, %d",                                 "9.7.9.20")  \
+X(PREFETCH_MAP,         90, 80, 0,            "prefetch.tensormap %[d]",                                "9.7.9.15")  \
+X(TMA_LOAD,             90, 80, LOAD | ASYNC, "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes %[r], [%d, %{2r}], %[r]", "9.7.9.25.5.2") \
+X(TMA_LOAD_MULTICAST,   90, 80, LOAD | ASYNC, "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster %[r], [%d, %{2r}], %[r], %h", "9.7.9.25.5.2") \
+X(TMA_STORE,            90, 80, STORE | ASYNC, "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%d, %{2r}], %[r]", "9.7.9.25.5.2") \
+X(BULK_COMMIT,          90, 80, ASYNC,        "cp.async.bulk.commit_group",                             "9.7.9.25.4.1") \
+X(BULK_WAIT_READ,       90, 80, ASYNC,        "cp.async.bulk.wait_group.read %i<0,63>",                 "9.7.9.25.4.2") \
+X(BULK_WAIT,            90, 80, ASYNC,        "cp.async.bulk.wait_group %i<0,63>",                      "9.7.9.25.4.2") \
+/* Hopper: tensor cores of a warpgroup; operands by descriptor, then accumulate or not, and whether x and W \
+ * are transposed (1: the elements of m or n are neighbours) */ \
+X(STMATRIX_X4,          90, 78, STORE | WARP, "stmatrix.sync.aligned.m8n8.x4.shared.b16 %[r], %{4r}",   "9.7.14.5.16") \
+X(STMATRIX_X2,          90, 78, STORE | WARP, "stmatrix.sync.aligned.m8n8.x2.shared.b16 %[r], %{2r}",   "9.7.14.5.16") \
+X(WGMMA_FENCE,          90, 80, WARP,         "wgmma.fence.sync.aligned",                               "9.7.15.7.1")  \
+X(WGMMA_COMMIT,         90, 80, WARP | ASYNC, "wgmma.commit_group.sync.aligned",                        "9.7.15.7.2")  \
+X(WGMMA_WAIT,           90, 80, WARP | ASYNC, "wgmma.wait_group.sync.aligned %i<0,7>",                  "9.7.15.7.3")  \
+PTX_WGMMA(X)
 
 /* Register classes: letter, PTX type, bytes. */
 #define PTX_CLASSES(X)    \
@@ -158,7 +210,10 @@ X(CTAID_Z,  "%ctaid.z")   \
 X(NTID_X,   "%ntid.x")    \
 X(NCTAID_X, "%nctaid.x")  \
 X(LANEID,   "%laneid")    \
-X(WARPID,   "%warpid")
+X(WARPID,   "%warpid")    \
+X(CLUSTER_RANK, "%cluster_ctarank") \
+X(CLUSTERID_X, "%clusterid.x")  \
+X(NCLUSTERID_X, "%nclusterid.x")
 
 /* Targets: sm x10, suffix, lowest PTX version x10. PTX ISA 11.1.2 and the release notes. */
 #define PTX_TARGETS(X)    \
@@ -172,10 +227,12 @@ X(100, 0,   86)           \
 X(103, 0,   88)           \
 X(120, 0,   87)
 
-/* Types of kernel parameters. */
+/* Types of kernel parameters: name in header lines, PTX type, what follows the name, bytes, alignment. MAP is a
+ * CUtensorMap (cuda.h wants it aligned to 64 bytes). */
 #define PTX_PARAM_TYPES(X) \
-X(U32, ".u32", 4)          \
-X(U64, ".u64", 8)          \
-X(F32, ".f32", 4)
+X(U32, "u32", ".u32", "", 4, 4)  \
+X(U64, "u64", ".u64", "", 8, 8)  \
+X(F32, "f32", ".f32", "", 4, 4)  \
+X(MAP, "map", ".align 64 .b8", "[128]", 128, 64)
 /* clang-format on */
 #endif

@@ -146,9 +146,10 @@ static void parse_param(Parser *s)
     for (int t = 0; t < PTX_N_PARAM_TYPES; t++) {
         if (!accept(s, ptx_param_info[t].type)) continue;
         ptx_param(s->k, (PtxParamType)t, name(s));
+        if (*ptx_param_info[t].array) expect(s, ptx_param_info[t].array);
         return;
     }
-    if (!failed(s)) refuse(s, "a parameter type (.u32 .u64 .f32)");
+    if (!failed(s)) refuse(s, "a parameter type (.u32 .u64 .f32, or .align 64 .b8 name[128])");
 }
 
 static void parse_directives(Parser *s)
@@ -160,6 +161,10 @@ static void parse_directives(Parser *s)
             while (accept(s, ",")) k->max_threads *= (int)integer(s);
         } else if (accept(s, ".minnctapersm")) {
             k->min_blocks = (int)integer(s);
+        } else if (accept(s, ".explicitcluster")) {
+            expect(s, ".reqnctapercluster");
+            k->cluster = (int)integer(s);
+            while (accept(s, ",")) k->cluster *= (int)integer(s);
         } else {
             return;
         }
@@ -289,18 +294,22 @@ static bool match_memory(Parser *s, const PtxSlot *slot, PtxArg *arg)
            accept(s, "]");
 }
 
-static bool match_param(Parser *s, PtxArg *arg)
+static bool match_param_name(Parser *s, PtxArg *arg)
 {
-    if (!accept(s, "[")) return false;
     skip(s);
     size_t n = word_length(s->p);
     for (int i = 0; i < s->k->n_params; i++) {
         if (strlen(s->k->param[i].name) != n || strncmp(s->k->param[i].name, s->p, n) != 0) continue;
         s->p += n;
         *arg = (PtxArg){.kind = PTX_ARG_PARAM, .first = (uint32_t)i};
-        return match_offset(s, &arg->imm) && accept(s, "]");
+        return true;
     }
     return false;
+}
+
+static bool match_param(Parser *s, PtxArg *arg)
+{
+    return accept(s, "[") && match_param_name(s, arg) && match_offset(s, &arg->imm) && accept(s, "]");
 }
 
 static bool match_arg(Parser *s, const PtxSlot *slot, PtxArg *arg)
@@ -316,6 +325,7 @@ static bool match_arg(Parser *s, const PtxSlot *slot, PtxArg *arg)
     case 'r': return match_regs(s, slot, arg);
     case '[': return match_memory(s, slot, arg);
     case 'P': return match_param(s, arg);
+    case 'A': return match_param_name(s, arg);
     case 'i':
         arg->kind = PTX_ARG_IMM;
         return match_imm(s, PTX_B32, &arg->imm) && arg->imm >= slot->lo && arg->imm <= slot->hi;

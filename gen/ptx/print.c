@@ -106,6 +106,10 @@ static void put_arg(Text *t, const PtxKernel *k, const PtxSlot *slot, const PtxA
         put(t, "]");
         break;
     case PTX_ARG_PARAM:
+        if (slot->kind == 'A') {
+            put(t, k->param[arg->first].name);
+            break;
+        }
         put(t, "[");
         put(t, k->param[arg->first].name);
         put_offset(t, arg->imm);
@@ -163,8 +167,9 @@ static void put_entry(Text *t, const PtxKernel *k)
     snprintf(line, sizeof line, ".visible .entry %s(\n", k->entry);
     put(t, line);
     for (int i = 0; i < k->n_params; i++) {
-        snprintf(line, sizeof line, "    .param %s %s%s\n", ptx_param_info[k->param[i].type].type,
-                 k->param[i].name, i + 1 < k->n_params ? "," : "");
+        const struct PtxParamInfo *info = &ptx_param_info[k->param[i].type];
+        snprintf(line, sizeof line, "    .param %s %s%s%s\n", info->type, k->param[i].name, info->array,
+                 i + 1 < k->n_params ? "," : "");
         put(t, line);
     }
     put(t, ")\n");
@@ -174,6 +179,10 @@ static void put_entry(Text *t, const PtxKernel *k)
     }
     if (k->min_blocks) {
         snprintf(line, sizeof line, ".minnctapersm %d\n", k->min_blocks);
+        put(t, line);
+    }
+    if (k->cluster) {
+        snprintf(line, sizeof line, ".explicitcluster\n.reqnctapercluster %d, 1, 1\n", k->cluster);
         put(t, line);
     }
 }

@@ -49,7 +49,7 @@ typedef enum PtxAccess { PTX_READ = 1, PTX_WRITE = 2, PTX_READ_WRITE = 3 } PtxAc
 
 /* One operand slot of a row, as its text says. */
 typedef struct PtxSlot {
-    char kind;        /* r: register(s)  R: register or immediate  [: memory  P: parameter  i S Y L T */
+    char kind;        /* r: register(s)  R: register or immediate  [: memory  P: parameter  i S Y L T A */
     PtxClass cls;     /* of the register, or of the base of a memory operand */
     PtxAccess access; /* of the register; the base of a memory operand is read */
     int count;        /* registers in the range */
@@ -108,6 +108,7 @@ typedef struct PtxKernel {
     char entry[PTX_MAX_NAME];
     int max_threads;     /* .maxntid x; 0: not stated */
     int min_blocks;      /* .minnctapersm; 0: not stated */
+    int cluster;         /* .reqnctapercluster x, blocks of a cluster; 0: no clusters */
     int shared_align;    /* of the dynamic shared array `smem`; 0: none */
     int param_bytes;
     int reg_count[PTX_N_CLASSES];
@@ -127,7 +128,7 @@ typedef struct PtxKernel {
 extern const PtxOpInfo ptx_op_info[PTX_N_OPS];
 extern const struct PtxClassInfo { const char *name; char letter; const char *type; int bytes; } ptx_class_info[PTX_N_CLASSES];
 extern const char *const ptx_special_name[PTX_N_SPECIALS];
-extern const struct PtxParamInfo { const char *type; int bytes; } ptx_param_info[PTX_N_PARAM_TYPES];
+extern const struct PtxParamInfo { const char *name, *type, *array; int bytes, align; } ptx_param_info[PTX_N_PARAM_TYPES];
 /* Lowest PTX version x10 of a target (suffix 'a' or 0); 0 when there is no such target in the table. */
 int ptx_target_version(int sm, char suffix);
 /* Reads the slot at text[0] == '%' and returns the text behind it. */

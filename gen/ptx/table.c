@@ -20,7 +20,7 @@ const struct PtxClassInfo ptx_class_info[PTX_N_CLASSES] = {PTX_CLASSES(X)};
 #define X(name, text) text,
 const char *const ptx_special_name[PTX_N_SPECIALS] = {PTX_SPECIALS(X)};
 #undef X
-#define X(name, type, bytes) {type, bytes},
+#define X(name, text, type, array, bytes, align) {text, type, array, bytes, align},
 const struct PtxParamInfo ptx_param_info[PTX_N_PARAM_TYPES] = {PTX_PARAM_TYPES(X)};
 #undef X
 
@@ -71,6 +71,7 @@ const char *ptx_slot(const char *text, PtxSlot *slot)
     case 'S':
     case 'Y':
     case 'L':
+    case 'A':
     case 'T': slot->kind = *text; return text + 1;
     default:
         slot->kind = *text >= 'a' ? 'r' : 'R';
@@ -108,7 +109,8 @@ static PtxArgKind wanted_kind(const PtxSlot *slot)
 {
     switch (slot->kind) {
     case '[': return PTX_ARG_MEM;
-    case 'P': return PTX_ARG_PARAM;
+    case 'P':
+    case 'A': return PTX_ARG_PARAM;
     case 'S': return PTX_ARG_SPECIAL;
     case 'Y': return PTX_ARG_SHARED;
     case 'L': return PTX_ARG_LABEL;
