@@ -1,5 +1,6 @@
 /* config.c: configurations and their names.
  *
+ *     wgmma_sm90a_f16_128x256x64_w2x1_s4[_cm2][_cn2][_h3][_pingpong]
  *     mma_sm89_f16_128x128x32_w2x4_s3[_xf32][_biasf32][_yf32][_xcol][_wcol][_yany][_g4][_vx8][_vw8][_vy1][_o2][_e_z_s_mul_...]
  *     |   |    |   |          |    |
  *     |   |    |   tile       |    stages
@@ -15,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const backend_name[GEN_N_BACKENDS] = {[GEN_BACKEND_MMA] = "mma"};
+#define X(name, token, ...) token,
+static const char *const backend_name[GEN_N_BACKENDS] = {GEN_BACKENDS(X)};
+#undef X
 
 /* Optional fields. Element types: token, member; their default is the operand type w. */
 #define TYPE_FIELDS(X) X("x", x) X("bias", bias) X("y", y)
@@ -27,7 +30,12 @@ static const char *const backend_name[GEN_N_BACKENDS] = {[GEN_BACKEND_MMA] = "mm
     X("vx", x_copy_bytes, 16)                                                                                \
     X("vw", w_copy_bytes, 16)                                                                                \
     X("vy", y_store_bytes, 16)                                                                               \
-    X("o", min_blocks, 0)
+    X("o", min_blocks, 0)                                                                                    \
+    X("cm", cluster_m, 1)                                                                                    \
+    X("cn", cluster_n, 1)                                                                                    \
+    X("h", head_blocks, 0)
+/* Flags: token, member. */
+#define FLAG_FIELDS(X) X("pingpong", pingpong)
 
 void gen_config_default(const GenArch *arch, GenType type, GenConfig *config)
 {
@@ -88,6 +96,10 @@ void gen_config_name(const GenConfig *c, char name[GEN_MAX_NAME])
 #define X(token, member, usual)                                                                              \
     if (c->member != usual) append_number(name, token, c->member);
     NUMBER_FIELDS(X)
+#undef X
+#define X(token, member)                                                                                     \
+    if (c->member) append(name, token, "");
+    FLAG_FIELDS(X)
 #undef X
     append_epilogue(c, name);
 }
@@ -167,7 +179,7 @@ static bool parse_backend_arch_type(Tokens *t, GenConfig *c, const char *name, G
     next_token(t);
     while (backend < GEN_N_BACKENDS && strcmp(backend_name[backend], t->text) != 0) backend++;
     if (backend == GEN_N_BACKENDS)
-        return gen_fail(error, "config '%s' starts with no back end of tilesmith (mma)", name);
+        return gen_fail(error, "config '%s' starts with no back end of tilesmith (mma, wgmma)", name);
     if (next_token(t) && strncmp(t->text, "sm", 2) == 0) snprintf(arch, sizeof arch, "sm_%s", t->text + 2);
     if (!gen_arch_find(arch))
         return gen_fail(error, "config '%s': '%s' is not an arch that tilesmith writes for", name, t->text);
@@ -217,6 +229,10 @@ static bool parse_option(const char *token, GenConfig *c)
     p = token + strlen(prefix);                                                                              \
     if (strncmp(token, prefix, strlen(prefix)) == 0 && take_int(&p, &c->member) && !*p) return true;
     NUMBER_FIELDS(X)
+#undef X
+#define X(flag, member)                                                                                      \
+    if (strcmp(token, flag) == 0) return c->member = true;
+    FLAG_FIELDS(X)
 #undef X
     return false;
 }

@@ -13,19 +13,23 @@
 /* ---- parameters ---- */
 
 /* The parameters in order: name, type, whether the kernel has it. ldx, ldw, ldy: from row to row, or from
- * column to column of a column-major matrix; csx, csw, csy: along a row of a matrix strided both ways. */
+ * column to column of a column-major matrix; csx, csw, csy: along a row of a matrix strided both ways. A tensor map
+ * stands for base and pitch where TMA does the copies. */
 #define PARAMETERS(X)                                                                                        \
-    X(x, U64, true)                                                                                          \
-    X(w, U64, true)                                                                                          \
+    X(x_map, MAP, tma)                                                                                       \
+    X(w_map, MAP, tma)                                                                                       \
+    X(y_map, MAP, tma_store)                                                                                 \
+    X(x, U64, !tma)                                                                                          \
+    X(w, U64, !tma)                                                                                          \
     X(bias, U64, true)                                                                                       \
-    X(y, U64, true)                                                                                          \
+    X(y, U64, !tma_store)                                                                                    \
     X(r, U64, e->uses_r)                                                                                     \
     X(m, U32, true)                                                                                          \
     X(n, U32, true)                                                                                          \
     X(k, U32, true)                                                                                          \
-    X(ldx, U64, true)                                                                                        \
-    X(ldw, U64, true)                                                                                        \
-    X(ldy, U64, true)                                                                                        \
+    X(ldx, U64, !tma)                                                                                        \
+    X(ldw, U64, !tma)                                                                                        \
+    X(ldy, U64, !tma_store)                                                                                  \
     X(ldr, U64, e->uses_r)                                                                                   \
     X(csx, U64, c->x_layout == GEN_LAYOUT_ANY)                                                               \
     X(csw, U64, c->w_layout == GEN_LAYOUT_ANY)                                                               \
@@ -46,6 +50,7 @@ static void parameters(Gemm *g, char *list, size_t list_bytes)
 {
     const GenExpr *e = &g->p->epilogue;
     const GenConfig *c = &g->p->config;
+    bool tma = c->backend == GEN_BACKEND_WGMMA, tma_store = tma && g->p->g.tma_store;
     list[0] = 0;
 #define X(name, type, present)                                                                               \
     if (present) add_parameter(g, &g->name##_param, PTX_PARAM_##type, #name, list, list_bytes);
@@ -64,6 +69,16 @@ static void scratch(Gemm *g)
 }
 
 /* ---- the header: enough to launch the kernel from its text alone ---- */
+
+/* What the tensor maps must say: 64 elements that are neighbours in memory (of y, 128 bytes) by so many rows,
+ * swizzled by 128 bytes. */
+static void box_header(Gemm *g)
+{
+    const GenWgmmaPlan *h = &g->p->g;
+    char y[32] = "";
+    if (h->tma_store) snprintf(y, sizeof y, " y=%dx%d", h->chunk_cols, h->wg_m);
+    ptx_header(g->k, "boxes: x=%dx%d w=%dx%d%s", h->x.box_step, h->x.box_rows, h->w.box_step, h->w.box_rows, y);
+}
 
 static void header(Gemm *g, const char *params, const char *grid)
 {
@@ -87,6 +102,7 @@ static void header(Gemm *g, const char *params, const char *grid)
                gen_layout_name(c->y_layout));
     ptx_header(k, "align: x=%d w=%d y=%d", c->x_copy_bytes, c->w_copy_bytes, c->y_store_bytes);
     ptx_header(k, "workspace_bytes: 0");
+    if (c->backend == GEN_BACKEND_WGMMA) box_header(g);
 }
 
 /* ---- where this thread and this block stand ---- */
@@ -96,6 +112,13 @@ static PtxArg load_size(Gemm *g, const char *name, PtxArg param)
     PtxArg size = ptx_reg(g->k, PTX_B32, name);
     emit(g->k, LD_PARAM_B32, size, mem(param, 0));
     return size;
+}
+
+void gen_problem_size(Gemm *g)
+{
+    g->m = load_size(g, "m", g->m_param);
+    g->n = load_size(g, "n", g->n_param);
+    g->depth = load_size(g, "k", g->k_param);
 }
 
 static void thread_place(Gemm *g)
@@ -167,31 +190,47 @@ bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error)
     return ok;
 }
 
-static void write_kernel(Gemm *g)
+static void write_mma(Gemm *g)
 {
     const GenPlan *p = g->p;
-    PtxKernel *k = g->k;
-    PtxArg end = ptx_label(k, "end");
-    char grid[32];
-    snprintf(grid, sizeof grid, "groups %d", p->config.group_m);
-    gen_begin_kernel(g, grid);
-    k->shared_align = 256; /* a row of the widest tile: the swizzle XORs address bits 4 to 7 */
-    ptx_comment(k, "y = %s  with  z = x @ W^T + bias", p->config.epilogue);
-    ptx_comment(k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m,
+    PtxArg end = ptx_label(g->k, "end");
+    ptx_comment(g->k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m,
                 p->config.tile_n, p->config.tile_k, p->warp_m, p->warp_n, p->config.stages, p->stage_bytes);
-    g->m = load_size(g, "m", g->m_param);
-    g->n = load_size(g, "n", g->n_param);
-    g->depth = load_size(g, "k", g->k_param);
+    gen_problem_size(g);
     thread_place(g);
     declare_tile(g);
     gen_tile_place(g);
     leave_empty_blocks(g, end);
-    switch (p->config.backend) {
-    case GEN_BACKEND_MMA: gen_gemm_mma(g); break;
+    gen_gemm_mma(g);
+    emit(g->k, LABEL, end);
+}
+
+/* The rule by which the runtime counts blocks. */
+static void grid_rule(const GenConfig *c, char *rule, size_t bytes)
+{
+    if (c->backend == GEN_BACKEND_MMA) snprintf(rule, bytes, "groups %d", c->group_m);
+    else snprintf(rule, bytes, "persistent %dx%d", c->cluster_m, c->cluster_n);
+}
+
+static void write_kernel(Gemm *g)
+{
+    const GenConfig *c = &g->p->config;
+    char grid[32];
+    grid_rule(c, grid, sizeof grid);
+    gen_begin_kernel(g, grid);
+    ptx_comment(g->k, "y = %s  with  z = x @ W^T + bias", c->epilogue);
+    switch (c->backend) {
+    case GEN_BACKEND_MMA:
+        g->k->shared_align = 256; /* a row of the widest tile: the swizzle XORs address bits 4 to 7 */
+        write_mma(g);
+        break;
+    case GEN_BACKEND_WGMMA:
+        g->k->shared_align = 1024; /* the swizzle's pattern: 8 rows of 128 bytes */
+        gen_gemm_wgmma(g);
+        break;
     case GEN_N_BACKENDS: break;
     }
-    emit(k, LABEL, end);
-    emit(k, RET);
+    emit(g->k, RET);
 }
 
 bool gen_kernel(const GenConfig *config, char **text, size_t *length, GenError *error)

@@ -2,6 +2,7 @@
  *
  *     gemm.c       header, parameters, tile walk; hands over to the back end; checks and prints
  *     gemm_mma.c   the back end for mma.sync: fragments, pipeline
+ *     gemm_wgmma.c the back end for wgmma and TMA: producer, consumers, barriers (wgmma.h)
  *     copy.c       operands from global to shared memory
  *     layout.c     the swizzle of tiles in shared memory
  *     convert.c    16-bit elements to and from fp32, and vectors of them shifted into place
@@ -20,6 +21,7 @@ typedef struct Gemm {
     /* parameters, as in the header line "params" */
     PtxArg x_param, w_param, bias_param, y_param, r_param;
     PtxArg csx_param, csw_param, csy_param;
+    PtxArg x_map_param, w_map_param, y_map_param; /* tensor maps, in place of base and pitch */
     PtxArg m_param, n_param, k_param, ldx_param, ldw_param, ldy_param, ldr_param, s_param, t_param;
     /* registers: problem size, place of this thread, first row and column of this block's tile */
     PtxArg m, n, depth;
@@ -35,12 +37,16 @@ typedef struct Gemm {
 void gen_begin_kernel(Gemm *g, const char *grid);
 bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error);
 
+/* gemm.c: loads m, n and depth. */
+void gen_problem_size(Gemm *g);
+
 /* gemm.c: emits row0 and col0 of this block. Done twice, before the copies and before the store: computing
  * them again is cheaper than two registers kept over the main loop. */
 void gen_tile_place(Gemm *g);
 
-/* gemm_mma.c */
+/* gemm_mma.c, gemm_wgmma.c */
 void gen_gemm_mma(Gemm *g);
+void gen_gemm_wgmma(Gemm *g);
 
 /* layout.c: rows of 16-byte chunks in shared memory, XOR-swizzled so that ldmatrix (8 rows, one chunk
  * each), its copies in and 16-byte stores are free of bank conflicts:

@@ -63,7 +63,14 @@ const GenArch *gen_arch_find(const char *name);         /* NULL: unknown */
 const GenArch *gen_arch_for_device(int major, int minor);
 
 /* ---- configurations (config.c) ---- */
-typedef enum GenBackend { GEN_BACKEND_MMA, GEN_N_BACKENDS } GenBackend;
+/* ---- back ends: name, instructions ---- */
+#define GEN_BACKENDS(X)                                                  \
+    X(MMA, "mma", "mma.sync and cp.async, sm_80 and later")              \
+    X(WGMMA, "wgmma", "wgmma and TMA, warp-specialised, sm_90a only")
+#define X(name, ...) GEN_BACKEND_##name,
+typedef enum GenBackend { GEN_BACKENDS(X) GEN_N_BACKENDS } GenBackend;
+#undef X
+
 
 typedef struct GenConfig {
     GenBackend backend;
@@ -71,12 +78,16 @@ typedef struct GenConfig {
     GenType x, w, bias, y;          /* element types; w is also what the tensor cores multiply */
     GenLayout x_layout, w_layout, y_layout; /* y: row-major or any */
     int tile_m, tile_n, tile_k;     /* of a block */
-    int warps_m, warps_n;           /* warps of a block along m and n */
+    int warps_m, warps_n;           /* warps of a block along m and n; wgmma: warpgroups that multiply */
     int stages;                     /* k-blocks in shared memory */
     int group_m;                    /* rasterisation: tiles of m walked together, for L2 */
     int x_copy_bytes, w_copy_bytes; /* 16, 8, 4 or 2: what base and pitch of x and w are multiples of */
     int y_store_bytes;              /* 16, 8, 4 or 2: the same for y; at least one element */
     int min_blocks;                 /* resident blocks per SM to compile for; 0: as many as fit */
+    /* wgmma only */
+    int cluster_m, cluster_n;       /* blocks of a cluster along m (they share W) and n (they share x) */
+    int head_blocks;                /* k-blocks of the next tile that are multiplied under a tile's epilogue */
+    bool pingpong;                  /* each warpgroup has tiles of its own, and they take turns */
     char epilogue[GEN_MAX_EPILOGUE]; /* canonical infix text: "z + s * sigmoid(z)" */
 } GenConfig;
 

@@ -12,16 +12,13 @@ static bool one_of(int value, const int *set, int n)
     return false;
 }
 
-static bool check_fields(const GenConfig *c, GenError *error)
+/* What every back end asks. */
+static bool check_common(const GenConfig *c, GenError *error)
 {
-    static const int tile_k[] = {32, 64, 128}, copies[] = {16, 8, 4, 2};
+    static const int copies[] = {16, 8, 4, 2};
     if (c->w == GEN_F32) return gen_fail(error, "the tensor cores multiply f16 or bf16; w cannot be f32");
-    if (!one_of(c->tile_k, tile_k, 3)) return gen_fail(error, "tile_k=%d is not 32, 64 or 128", c->tile_k);
-    if (c->tile_m % 16 || c->tile_m > 256)
-        return gen_fail(error, "tile_m=%d is not a multiple of 16 up to 256", c->tile_m);
     if (c->tile_n % 8 || c->tile_n > 256)
         return gen_fail(error, "tile_n=%d is not a multiple of 8 up to 256", c->tile_n);
-    if (c->stages < 2 || c->stages > 6) return gen_fail(error, "stages=%d is not from 2 to 6", c->stages);
     if (c->y_layout == GEN_LAYOUT_COL)
         return gen_fail(error, "a column-major y is not written; treat it as strided both ways (yany)");
     if (c->y_layout == GEN_LAYOUT_ANY && c->y_store_bytes != gen_type_bytes(c->y))
@@ -37,6 +34,18 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (!one_of(c->y_store_bytes, copies, 4) || c->y_store_bytes < gen_type_bytes(c->y))
         return gen_fail(error, "y_store_bytes=%d is not 16, 8, 4 or 2 and at least one element of %s",
                         c->y_store_bytes, gen_type_name(c->y));
+    return true;
+}
+
+static bool check_fields(const GenConfig *c, GenError *error)
+{
+    static const int tile_k[] = {32, 64, 128};
+    if (!one_of(c->tile_k, tile_k, 3)) return gen_fail(error, "tile_k=%d is not 32, 64 or 128", c->tile_k);
+    if (c->tile_m % 16 || c->tile_m > 256)
+        return gen_fail(error, "tile_m=%d is not a multiple of 16 up to 256", c->tile_m);
+    if (c->stages < 2 || c->stages > 6) return gen_fail(error, "stages=%d is not from 2 to 6", c->stages);
+    if (c->cluster_m * c->cluster_n != 1 || c->head_blocks || c->pingpong)
+        return gen_fail(error, "clusters, head blocks and pingpong are of the wgmma back end, not of mma");
     return true;
 }
 
@@ -67,8 +76,6 @@ static bool power_of_2(int n) { return (n & (n - 1)) == 0; }
 /* The way of 16 rows of a warp tile through shared memory to y. */
 static void plan_store(const GenConfig *c, GenPlan *p)
 {
-    p->y_bytes = gen_type_bytes(c->y);
-    p->bias_bytes = gen_type_bytes(c->bias);
     int row_bytes = p->warp_n * p->y_bytes;
     p->y_piece_bytes = min_int(c->y_store_bytes, row_bytes / 2); /* so that 32 lanes cover at most 16 rows */
     p->y_piece_elems = p->y_piece_bytes / p->y_bytes;
@@ -207,6 +214,10 @@ bool gen_plan(const GenConfig *c, GenPlan *p, GenError *error)
     p->config = *c;
     if (!gen_expr_parse(c->epilogue, &p->epilogue, error)) return false;
     gen_config_name(c, p->name);
+    p->y_bytes = gen_type_bytes(c->y);
+    p->bias_bytes = gen_type_bytes(c->bias);
+    if (!check_common(c, error)) return false;
+    if (c->backend == GEN_BACKEND_WGMMA) return gen_plan_wgmma(c, p, error);
     return check_fields(c, error) && plan_warps(c, p, error) && plan_smem(c, p, error) &&
            plan_occupancy(c, p, error);
 }

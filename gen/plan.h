@@ -26,6 +26,41 @@ typedef struct GenOperandPlan {
     int swizzle_period; /* passes after which the swizzle of a thread's chunk repeats */
 } GenOperandPlan;
 
+/* The tile of x or w by TMA: boxes of 64 elements, that are neighbours in memory, by box_rows; each a piece of
+ * shared memory with rows of 128 bytes, swizzled by the TMA. In a cluster each block loads its share of the
+ * boxes, or of their rows, for all that need them. */
+typedef struct GenBoxPlan {
+    bool col;        /* the 64 elements lie along m or n, not along k */
+    int tile_bytes;
+    int smem_offset; /* in a stage */
+    int box_rows;
+    int boxes;       /* that a block loads */
+    int box_stride;  /* bytes in shared memory from box to box */
+    int box_step;    /* elements, along k or along m or n, from box to box */
+    int share_bytes; /* in shared memory from one block's share to the next one's */
+    int share_step;  /* the same, in elements along m or n */
+    int lbo_bytes;   /* of wgmma's descriptor (PTX ISA 9.7.15.5.1.2): between 64-element columns of a "col" tile */
+    int step_bytes;  /* from k-step to k-step in a box */
+    int atom_bytes;  /* from 64 k to 64 k (row-major), or from 64 rows of m or n to the next (col) */
+} GenBoxPlan;
+
+/* What the wgmma back end plans (plan_wgmma.c). */
+typedef struct GenWgmmaPlan {
+    int consumers;      /* warpgroups that multiply; one more copies */
+    int wg_m, wg_n;     /* tile of one */
+    int blocks_m;       /* its wgmmas along m, of 64 rows each */
+    int acc_regs;       /* of one wgmma: 64 x wg_n */
+    int cluster;        /* blocks of a cluster */
+    GenBoxPlan x, w;
+    int regs_producer, regs_consumer; /* setmaxnreg */
+    int chunk_cols;     /* y leaves in chunks of so many columns: rows of 128 bytes in shared memory */
+    int chunks;
+    int chunk_bytes;    /* of the buffer for one; a consumer has two */
+    bool tma_store;     /* y by TMA, or by the lanes of a warp, row after row */
+    int store_offset, bias_offset, barrier_offset; /* in shared memory; the ring is at 0 */
+    int loop_waits;     /* wgmma groups that may be under way when a k-block is issued */
+} GenWgmmaPlan;
+
 struct GenPlan {
     GenConfig config;
     GenExpr epilogue;
@@ -37,6 +72,8 @@ struct GenPlan {
     int k_steps;            /* mma k-steps (16) of a k-block */
     int copy_steps;         /* k-steps among which the copy of a k-block is shared out */
     int w_frag_pairs;       /* pairs of W's 8-column tiles whose fragments are in registers */
+
+    GenWgmmaPlan g;
 
     GenOperandPlan x, w;
     int raw_sets; /* k-blocks that are on their way through registers before the main loop */
@@ -58,6 +95,9 @@ struct GenPlan {
 };
 
 enum { GEN_CHUNK_BYTES = 16, GEN_MAX_REGS = 255 };
+
+/* plan_wgmma.c: the rest of a plan whose epilogue and name are there. */
+bool gen_plan_wgmma(const GenConfig *config, GenPlan *plan, GenError *error);
 
 /* Fills *plan, or refuses the config in a sentence. */
 bool gen_plan(const GenConfig *config, GenPlan *plan, GenError *error);

@@ -78,6 +78,17 @@
 #define RT_CUDA_STREAM_FLAGS(X) X(CU_STREAM_DEFAULT, 0)
 #define RT_CUDA_EVENT_FLAGS(X) X(CU_EVENT_DEFAULT, 0)
 
+#define RT_CUDA_TENSOR_MAP_TYPES(X)                                 \
+    X(CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 6)                           \
+    X(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 7)                           \
+    X(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 9)
+
+#define RT_CUDA_TENSOR_MAP_INTERLEAVES(X) X(CU_TENSOR_MAP_INTERLEAVE_NONE, 0)
+#define RT_CUDA_TENSOR_MAP_SWIZZLES(X) X(CU_TENSOR_MAP_SWIZZLE_128B, 3)
+#define RT_CUDA_TENSOR_MAP_PROMOTIONS(X) X(CU_TENSOR_MAP_L2_PROMOTION_L2_256B, 3)
+#define RT_CUDA_TENSOR_MAP_FILLS(X) X(CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE, 0)
+#define RT_CUDA_LAUNCH_ATTRIBUTES(X) X(CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, 6)
+
 /* The enums: name, list. */
 #define RT_CUDA_ENUMS(X)                                            \
     X(CUresult, RT_CUDA_RESULTS)                                    \
@@ -89,7 +100,13 @@
     X(CUdriverProcAddress_flags, RT_CUDA_PROC_FLAGS)                \
     X(CUdriverProcAddressQueryResult, RT_CUDA_PROC_RESULTS)         \
     X(CUstream_flags, RT_CUDA_STREAM_FLAGS)                         \
-    X(CUevent_flags, RT_CUDA_EVENT_FLAGS)
+    X(CUevent_flags, RT_CUDA_EVENT_FLAGS)                           \
+    X(CUtensorMapDataType, RT_CUDA_TENSOR_MAP_TYPES)                \
+    X(CUtensorMapInterleave, RT_CUDA_TENSOR_MAP_INTERLEAVES)        \
+    X(CUtensorMapSwizzle, RT_CUDA_TENSOR_MAP_SWIZZLES)              \
+    X(CUtensorMapL2promotion, RT_CUDA_TENSOR_MAP_PROMOTIONS)        \
+    X(CUtensorMapFloatOOBfill, RT_CUDA_TENSOR_MAP_FILLS)            \
+    X(CUlaunchAttributeID, RT_CUDA_LAUNCH_ATTRIBUTES)
 
 /* Other types: name, bytes. */
 #define RT_CUDA_TYPES(X)                                            \
@@ -101,7 +118,10 @@
     X(CUstream, 8)                                                  \
     X(CUevent, 8)                                                   \
     X(CUgraph, 8)                                                   \
-    X(CUgraphExec, 8)
+    X(CUgraphExec, 8)                                               \
+    X(CUtensorMap, 128)                                             \
+    X(CUlaunchAttribute, 72)                                        \
+    X(CUlaunchConfig, 56)
 /* clang-format on */
 
 #ifndef RUNTIME_CUDA_LISTS_ONLY
@@ -123,6 +143,19 @@ typedef struct CUevent_st *CUevent;
 typedef struct CUgraph_st *CUgraph;
 typedef struct CUgraphExec_st *CUgraphExec;
 typedef uint64_t cuuint64_t;
+typedef uint32_t cuuint32_t;
+typedef struct CUtensorMap { _Alignas(64) cuuint64_t opaque[16]; } CUtensorMap;
+typedef struct CUlaunchAttribute {
+    CUlaunchAttributeID id;
+    char pad[4];
+    union { int programmaticStreamSerializationAllowed; char bytes[64]; } value;
+} CUlaunchAttribute;
+typedef struct CUlaunchConfig {
+    unsigned int gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
+    CUstream hStream;
+    CUlaunchAttribute *attrs;
+    unsigned int numAttrs;
+} CUlaunchConfig;
 #endif
 
 #endif

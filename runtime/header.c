@@ -35,7 +35,8 @@
     X(params, read_params)                                                                                   \
     X(align, read_align)                                                                                     \
     X(layout, read_layout)                                                                                   \
-    X(workspace_bytes, read_workspace)
+    X(workspace_bytes, read_workspace)                                                                       \
+    X(boxes, read_boxes)
 
 enum {
     MAX_SMEM_BYTES = 1 << 20,
@@ -186,15 +187,30 @@ static ts_status read_workspace(RtHeader *h, Span v)
     return bad("workspace_bytes", v, "it must be a number of bytes");
 }
 
+/* "64x128" */
+static bool span_pair(Span v, int64_t lo, int64_t hi, int *first, int *second)
+{
+    bool more;
+    int64_t a, b;
+    Span rest = v, head = cut(&rest, 'x', &more);
+    if (!more || !span_int(head, lo, hi, &a) || !span_int(rest, lo, hi, &b)) return false;
+    *first = (int)a, *second = (int)b;
+    return true;
+}
+
 static ts_status read_grid(RtHeader *h, Span v)
 {
     Span rest = v, rule;
     int64_t group_m;
     if (span_is(v, "tiles")) return TS_OK;
-    if (!next_word(&rest, &rule) || !span_is(rule, "groups") || !span_int(trim(rest), 1, 64, &group_m))
-        return bad("grid", v, "this tilesmith knows the rules 'tiles' and 'groups 1' to 'groups 64'");
-    h->group_m = (int)group_m;
-    return TS_OK;
+    if (next_word(&rest, &rule)) {
+        rest = trim(rest);
+        if (span_is(rule, "persistent") && span_pair(rest, 1, 16, &h->cluster_m, &h->cluster_n)) return TS_OK;
+        if (span_is(rule, "groups") && span_int(rest, 1, 64, &group_m)) return h->group_m = (int)group_m, TS_OK;
+    }
+    return bad("grid", v,
+               "this tilesmith knows the rules 'tiles', 'groups 1' to 'groups 64', and 'persistent 1x1' with the "
+               "size of a cluster");
 }
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '$'; }
@@ -314,6 +330,25 @@ static ts_status read_layout(RtHeader *h, Span v)
     return TS_OK;
 }
 
+/* Comes behind params in KEYS: each tensor map has its box, and nothing else has one. */
+static ts_status read_boxes(RtHeader *h, Span v)
+{
+    static const struct {
+        RtTensor tensor;
+        RtParam map;
+    } mapped[] = {{RT_TENSOR_x, RT_PARAM_x_map}, {RT_TENSOR_w, RT_PARAM_w_map}, {RT_TENSOR_y, RT_PARAM_y_map}};
+    Span rest = v, word;
+    while (next_word(&rest, &word)) {
+        RtTensor tensor;
+        if (!take_tensor(&word, &tensor) || !span_pair(word, 1, 256, &h->box[tensor].cols, &h->box[tensor].rows))
+            return bad("boxes", v, "it must read like x=64x128 w=64x256");
+    }
+    for (int i = 0; i < 3; i++)
+        if (h->has[mapped[i].map] != (h->box[mapped[i].tensor].cols > 0))
+            return bad("boxes", v, "a tensor with a map, and no other, has a box");
+    return TS_OK;
+}
+
 static ts_status add_param(RtHeader *h, Span v, Span name, Span type)
 {
     int i = 0;
@@ -334,8 +369,11 @@ static ts_status add_param(RtHeader *h, Span v, Span name, Span type)
 
 static ts_status read_params(RtHeader *h, Span v)
 {
-    static const RtParam needed[] = {RT_PARAM_x, RT_PARAM_w,   RT_PARAM_y,   RT_PARAM_m,  RT_PARAM_n,
-                                     RT_PARAM_k, RT_PARAM_ldx, RT_PARAM_ldw, RT_PARAM_ldy};
+    /* itself, or the map that stands for it */
+    static const RtParam needed[][2] = {
+        {RT_PARAM_x, RT_PARAM_x_map},   {RT_PARAM_w, RT_PARAM_w_map},     {RT_PARAM_y, RT_PARAM_y_map},
+        {RT_PARAM_ldx, RT_PARAM_x_map}, {RT_PARAM_ldw, RT_PARAM_w_map},   {RT_PARAM_ldy, RT_PARAM_y_map},
+        {RT_PARAM_m, RT_PARAM_m},       {RT_PARAM_n, RT_PARAM_n},         {RT_PARAM_k, RT_PARAM_k}};
     Span rest = v, word;
     while (next_word(&rest, &word)) {
         bool colon;
@@ -345,9 +383,9 @@ static ts_status read_params(RtHeader *h, Span v)
         if (status) return status;
     }
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        if (!h->has[needed[i]])
+        if (!h->has[needed[i][0]] && !h->has[needed[i][1]])
             return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line 'params' lacks %s",
-                           params[needed[i]].name);
+                           params[needed[i][0]].name);
     if (h->has[RT_PARAM_r] != h->has[RT_PARAM_ldr]) return bad("params", v, "r and ldr must come together");
     return TS_OK;
 }
@@ -483,7 +521,8 @@ ts_status rt_header_parse(const char *text, RtHeader *header)
             TS_ERROR_BAD_KERNEL,
             "this is not a kernel of tilesmith: it does not start with header lines such as '// abi: 1'");
     for (int i = 0; i < N_KEYS && !status; i++) {
-        if (!value[i].at)
+        bool optional = keys[i].read == read_boxes; /* kernels without tensor maps have none */
+        if (!value[i].at && !optional)
             return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line '%s' is missing", keys[i].name);
         status = keys[i].read(header, value[i]);
     }

@@ -9,12 +9,14 @@ enum { RT_KERNEL_ABI = 1, RT_MAX_TEXT = 192, RT_MAX_TARGET = 16, RT_MAX_BLOCK_TH
 /* clang-format off */
 /* Parameters that this runtime can fill: name, type. */
 #define RT_PARAMS(X)                                     \
+    X(x_map, map) X(w_map, map) X(y_map, map)            \
     X(x, u64) X(w, u64) X(bias, u64) X(y, u64) X(r, u64) \
     X(m, u32) X(n, u32) X(k, u32)                        \
     X(ldx, u64) X(ldw, u64) X(ldy, u64) X(ldr, u64)      \
     X(csx, u64) X(csw, u64) X(csy, u64)                  \
     X(s, f32) X(t, f32)
 
+/* A map is a CUtensorMap, which stands for base and pitch. */
 /* Tensors whose type or alignment a header can state. */
 #define RT_TENSORS(X) X(x) X(w) X(bias) X(y) X(r)
 /* clang-format on */
@@ -25,6 +27,11 @@ typedef enum RtParam { RT_PARAMS(X) RT_N_PARAMS } RtParam;
 #define X(name) RT_TENSOR_##name,
 typedef enum RtTensor { RT_TENSORS(X) RT_N_TENSORS } RtTensor;
 #undef X
+
+/* What a tensor map is cut into: `cols` elements that are neighbours in memory by `rows`. 0: there is none. */
+typedef struct RtBox {
+    int cols, rows;
+} RtBox;
 
 typedef struct RtHeader {
     char version[32];                  /* of the tilesmith that wrote it */
@@ -37,7 +44,9 @@ typedef struct RtHeader {
     int align_bytes[RT_N_TENSORS];     /* of base address and pitch */
     ts_layout layout[RT_N_TENSORS];
     int tile_m, tile_n, tile_k;
-    int group_m;                       /* the grid rule "groups"; 0: "tiles" */
+    int group_m;                       /* the grid rule "groups"; 0: "tiles", or "persistent" */
+    int cluster_m, cluster_n;          /* the grid rule "persistent": tiles of a cluster; 0: another rule */
+    RtBox box[RT_N_TENSORS];           /* of a tensor that has a map */
     int block_threads, smem_bytes;
     int64_t workspace_bytes;
     int n_params;

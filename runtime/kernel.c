@@ -40,7 +40,7 @@ static ts_status wrong_arch(const RtHeader *header, const ts_device_info *device
                    device->compute_major, device->compute_minor);
 }
 
-static ts_status check_device(const RtHeader *header, const ts_device_info *device)
+static ts_status check_device(const RtHeader *header, const ts_device_info *device, const RtDriver *driver)
 {
     if (!arch_fits(header, device)) return wrong_arch(header, device);
     if (header->smem_bytes > device->block_smem_bytes)
@@ -48,6 +48,10 @@ static ts_status check_device(const RtHeader *header, const ts_device_info *devi
             TS_ERROR_UNSUPPORTED,
             "the kernel %s needs %d B of shared memory; device '%s' allows %d: use smaller tiles or fewer stages",
             header->config, header->smem_bytes, device->name, device->block_smem_bytes);
+    if (header->cluster_m && !driver->cuTensorMapEncodeTiled)
+        return rt_fail(TS_ERROR_DRIVER_TOO_OLD,
+                       "the kernel %s reads through tensor maps, which this driver cannot make: update it to CUDA 12",
+                       header->config);
     if (header->workspace_bytes)
         return rt_fail(
             TS_ERROR_UNSUPPORTED,
@@ -204,7 +208,7 @@ static ts_status load_text(ts_kernel *kernel, const char *text)
     bool pushed;
     RtHeader *header = &kernel->header;
     ts_status status = rt_header_parse(text, header);
-    if (!status) status = check_device(header, &kernel->context->info);
+    if (!status) status = check_device(header, &kernel->context->info, &kernel->context->driver);
     if (status) return status;
     for (int i = 0; i < header->n_params; i++) kernel->value_offset[i] = value_offset[header->param[i]];
     status = rt_enter(kernel->context, &pushed);
@@ -290,6 +294,7 @@ void ts_kernel_destroy(ts_kernel *kernel)
         rt_leave(kernel->context, pushed);
     }
     rt_context_drop(kernel->context);
+    rt_maps_free(&kernel->maps);
     free(kernel->log);
     free(kernel);
 }

@@ -10,10 +10,26 @@ typedef struct RtValues {
 #define RT_C_u64 uint64_t
 #define RT_C_u32 uint32_t
 #define RT_C_f32 float
+#define RT_C_map CUtensorMap
 #define X(name, type) RT_C_##type name;
     RT_PARAMS(X)
 #undef X
 } RtValues;
+
+/* Tensor maps made so far, found by what they were made from (maps.c). They only grow, up to a bound, and are read
+ * without a lock. */
+enum { RT_MAP_BUCKETS = 64 };
+typedef struct RtMaps {
+    _Atomic(struct RtMap *) bucket[RT_MAP_BUCKETS];
+    atomic_int count;
+} RtMaps;
+
+/* A matrix as TMA sees it: `rows` rows of `cols` neighbours. */
+typedef struct RtMapKey {
+    ts_device_ptr address;
+    uint64_t rows, cols, pitch_bytes;
+    RtTensor tensor;
+} RtMapKey;
 
 struct ts_kernel {
     ts_context *context;
@@ -23,7 +39,13 @@ struct ts_kernel {
     uint16_t value_offset[RT_N_PARAMS]; /* parameter i of the kernel stands here in an RtValues */
     char *log;
     int registers, local_bytes, blocks_per_sm;
+    RtMaps maps;
 };
+
+/* ---- maps.c ---- */
+/* The tensor map of one of the kernel's operands. A call with a key seen before encodes nothing. */
+ts_status rt_map_find(ts_kernel *kernel, const RtMapKey *key, CUtensorMap *map);
+void rt_maps_free(RtMaps *maps);
 
 /* ---- launch.c ---- */
 /* Points *args at a struct of this release's layout, in *copy where the caller's is of another, and checks

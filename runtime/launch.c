@@ -186,12 +186,25 @@ static ts_status too_many_blocks(const ts_kernel *kernel, int64_t m, int64_t n)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/* As many clusters as run at one time, or as there are tiles for. */
+static ts_status find_persistent_grid(const ts_kernel *kernel, int64_t m, int64_t n, RtGrid *grid)
+{
+    const RtHeader *h = &kernel->header;
+    int cluster = h->cluster_m * h->cluster_n, per_sm = kernel->blocks_per_sm ? kernel->blocks_per_sm : 1;
+    int64_t tiles = ceil_div(m, (int64_t)h->tile_m * h->cluster_m) * ceil_div(n, (int64_t)h->tile_n * h->cluster_n);
+    int64_t resident = (int64_t)kernel->context->info.sm_count * per_sm / cluster;
+    if (tiles > INT32_MAX) return too_many_blocks(kernel, m, n);
+    *grid = (RtGrid){(unsigned int)((tiles < resident ? tiles : resident) * cluster), 1, 1};
+    return TS_OK;
+}
+
 /* The grid of an m x n output. By the rule "tiles" a block a tile, in x; by "groups", x counts the tiles
  * along m of a group of at most group_m (more, where z would not suffice), y the tiles along n, and z the
  * groups. */
 static ts_status find_grid(const ts_kernel *kernel, int64_t m, int64_t n, RtGrid *grid)
 {
     const RtHeader *header = &kernel->header;
+    if (header->cluster_m) return find_persistent_grid(kernel, m, n, grid);
     int64_t tiles_m = ceil_div(m, header->tile_m), tiles_n = ceil_div(n, header->tile_n);
     if (tiles_m * tiles_n > INT32_MAX) return too_many_blocks(kernel, m, n);
     if (!header->group_m) {
@@ -240,6 +253,38 @@ static RtValues fill_values(const ts_kernel *kernel, const ts_linear_args *args)
     return values;
 }
 
+/* ---- tensor maps ---- */
+
+/* Without k nothing of x and w is read; TMA wants a matrix all the same. */
+static ts_status find_map(ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows, int64_t cols,
+                          ts_device_ptr instead, CUtensorMap *map)
+{
+    bool by_columns = kernel->header.layout[tensor] == TS_COLUMN_MAJOR;
+    RtMapKey key = {.tensor = tensor,
+                    .address = matrix->data,
+                    .rows = (uint64_t)(by_columns ? cols : rows),
+                    .cols = (uint64_t)(by_columns ? rows : cols),
+                    .pitch_bytes = pitch(kernel, tensor, matrix, rows, cols) * (unsigned)rt_dtype_bytes(matrix->dtype)};
+    if (!key.rows || !key.cols) key.address = instead & ~(ts_device_ptr)15, key.rows = key.cols = 1, key.pitch_bytes = 0;
+    return rt_map_find(kernel, &key, map);
+}
+
+static ts_status fill_maps(const ts_kernel *kernel, const ts_linear_args *args, RtValues *values)
+{
+    ts_kernel *maker = (ts_kernel *)kernel; /* its cache of maps grows */
+    ts_status status = TS_OK;
+    if (!kernel->header.cluster_m) return TS_OK;
+    if (kernel->header.has[RT_PARAM_x_map])
+        status = find_map(maker, RT_TENSOR_x, &args->x, args->m, args->k, args->y.data, &values->x_map);
+    if (!status && kernel->header.has[RT_PARAM_w_map])
+        status = find_map(maker, RT_TENSOR_w, &args->w, args->n, args->k, args->y.data, &values->w_map);
+    if (!status && kernel->header.has[RT_PARAM_y_map])
+        status = find_map(maker, RT_TENSOR_y, &args->y, args->m, args->n, args->y.data, &values->y_map);
+    return status;
+}
+
+/* ---- */
+
 static ts_status launch_failed(const ts_kernel *kernel, CUresult result, RtGrid grid)
 {
     const RtHeader *header = &kernel->header;
@@ -247,6 +292,22 @@ static ts_status launch_failed(const ts_kernel *kernel, CUresult result, RtGrid 
                                        "launching %ux%ux%u blocks of %d threads of the kernel %s", grid.x,
                                        grid.y, grid.z, header->block_threads, header->config);
     return status == TS_ERROR_DRIVER ? TS_ERROR_LAUNCH : status;
+}
+
+/* Programmatic dependent launch: blocks may start while the kernel before this one still runs, set up their barriers,
+ * and wait before they touch memory (griddepcontrol.wait). */
+static bool starts_early(const ts_kernel *kernel)
+{
+    return kernel->header.cluster_m && kernel->context->driver.cuLaunchKernelEx;
+}
+
+static CUresult launch_early(const ts_kernel *kernel, RtGrid grid, ts_stream stream, void **param)
+{
+    CUlaunchAttribute early = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+                               .value = {.programmaticStreamSerializationAllowed = 1}};
+    CUlaunchConfig config = {grid.x, grid.y, grid.z, (unsigned int)kernel->header.block_threads, 1, 1,
+                             (unsigned int)kernel->header.smem_bytes, stream, &early, 1};
+    return kernel->context->driver.cuLaunchKernelEx(&config, kernel->function, param, NULL);
 }
 
 static ts_status launch_grid(const ts_kernel *kernel, RtValues *values, RtGrid grid, ts_stream stream)
@@ -259,8 +320,10 @@ static ts_status launch_grid(const ts_kernel *kernel, RtValues *values, RtGrid g
     ts_status status = rt_enter(kernel->context, &pushed);
     if (status) return status;
     CUresult result =
-        driver->cuLaunchKernel(kernel->function, grid.x, grid.y, grid.z, (unsigned int)header->block_threads,
-                               1, 1, (unsigned int)header->smem_bytes, stream, param, NULL);
+        starts_early(kernel)
+            ? launch_early(kernel, grid, stream, param)
+            : driver->cuLaunchKernel(kernel->function, grid.x, grid.y, grid.z, (unsigned int)header->block_threads,
+                                     1, 1, (unsigned int)header->smem_bytes, stream, param, NULL);
     rt_leave(kernel->context, pushed);
     return result ? launch_failed(kernel, result, grid) : TS_OK;
 }
@@ -277,7 +340,8 @@ ts_status rt_launch_checked(const ts_kernel *kernel, const ts_linear_args *args,
                             ts_stream stream)
 {
     RtValues values = fill_values(kernel, args);
-    return launch_grid(kernel, &values, grid, stream);
+    ts_status status = fill_maps(kernel, args, &values);
+    return status ? status : launch_grid(kernel, &values, grid, stream);
 }
 
 ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream)

@@ -48,8 +48,9 @@ const char *ptx_slot(const char *text, PtxSlot *slot)
         slot->access = PTX_WRITE;
         text++;
     }
-    if (*text == '+') {
+    if (*text == '+' || *text == '~') {
         slot->access = PTX_READ_WRITE;
+        slot->perhaps = *text == '~';
         text++;
     }
     switch (*text) {

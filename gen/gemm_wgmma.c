@@ -1,0 +1,661 @@
+/* gemm_wgmma.c: the back end for wgmma and TMA (sm_90a), persistent and warp-specialised. A block is one producer
+ * warpgroup, of which one thread copies, and one to three consumer warpgroups, which multiply and store:
+ *
+ *     producer                         ring of stages                      consumer
+ *     for each tile, each k-block:                                         for each tile, each k-block:
+ *       wait empty[slot]     <---------- arrive, one a consumer ------------ (wgmma has read the slot)
+ *       expect_tx full[slot]
+ *       TMA x, W into slot   ---------- bytes complete full[slot] ------->   wait full[slot]
+ *                                                                            wgmma, asynchronous
+ *                                                                          epilogue, y (store_wgmma.c)
+ *
+ * full[] counts one arrival and the bytes of a k-block; empty[] counts one arrival a consumer, of each block that the
+ * slot's data went to: in a cluster, x or W is loaded in shares and sent to both blocks, so that both must be done
+ * with a slot. Tiles are dealt out in a fixed order; the producer runs ahead into the next tile while the consumers
+ * store this one.
+ *
+ * Cooperating consumers have parts of one tile. So that the tensor cores do not wait for the epilogue, with
+ * head_blocks they begin the next tile chunk by chunk of columns: as soon as a chunk of the accumulators is stored,
+ * the first k-blocks of the next tile are multiplied into it, while the next chunk is stored.
+ *
+ * In pingpong each consumer has whole tiles, the two take turns in the main loop, and one stores while the other
+ * multiplies.
+ */
+#include "gen/wgmma.h"
+
+#include <stdio.h>
+
+enum {
+    WG_THREADS = 128,
+    BAR_ALL = 0,      /* named barriers: all threads; one a consumer; one a turn in pingpong */
+    BAR_CONSUMER = 1,
+    BAR_TURN = 4,
+    BOX_COLS = 64,
+};
+
+static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
+static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
+static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
+static int stages(const Wgmma *g) { return g->plan->config.stages; }
+
+PtxArg gen_wgmma_label(Wgmma *g, const char *name)
+{
+    char text[48];
+    snprintf(text, sizeof text, "%s_%d", name, g->n_labels++);
+    return ptx_label(g->k, text);
+}
+
+/* ---- barriers ---- */
+
+/* full[0]; empty[0] stands behind all full ones. */
+static int full_offset(const Wgmma *g) { return g->h->barrier_offset; }
+static int empty_offset(const Wgmma *g) { return g->h->barrier_offset + 8 * stages(g); }
+
+/* Waits until the phase of this parity is over. */
+static void wait_barrier(Wgmma *g, const char *name, PtxArg barrier, PtxArg parity)
+{
+    PtxArg again = gen_wgmma_label(g, name);
+    emit(g->k, LABEL, again);
+    emit(g->k, MBARRIER_TRY_WAIT, g->p, barrier, parity);
+    emit_unless(g->k, g->p, BRA, again);
+}
+
+/* One of the named barriers base, base + 1, ... by the consumer: their numbers are constants. */
+static void named_barrier(Wgmma *g, PtxArg which, int base, int count, int threads, bool arrive)
+{
+    PtxArg done = gen_wgmma_label(g, "met");
+    for (int i = 0; i < count; i++) {
+        PtxArg next = gen_wgmma_label(g, "other");
+        bool last = i == count - 1;
+        if (!last) emit(g->k, SETP_NE_U32, g->p, which, imm(i));
+        if (!last) emit_if(g->k, g->p, BRA, next);
+        if (arrive) emit(g->k, BAR_ARRIVE, imm(base + i), imm(threads));
+        else emit(g->k, BAR_SYNC_SOME, imm(base + i), imm(threads));
+        if (!last) emit(g->k, BRA, done);
+        if (!last) emit(g->k, LABEL, next);
+    }
+    emit(g->k, LABEL, done);
+}
+
+void gen_wgmma_meet(Wgmma *g)
+{
+    named_barrier(g, g->consumer, BAR_CONSUMER, g->h->consumers, WG_THREADS, false);
+}
+
+static void cluster_sync(Wgmma *g)
+{
+    emit(g->k, CLUSTER_ARRIVE);
+    emit(g->k, CLUSTER_WAIT);
+}
+
+static void init_barriers(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg ready = ptx_label(k, "barriers_ready");
+    ptx_section(k, "one thread sets up the barriers; nobody goes on before");
+    emit(k, SETP_NE_U32, g->p, g->gemm->tid, imm(0));
+    emit_if(k, g->p, BRA, ready);
+    for (int i = 0; i < stages(g); i++) {
+        emit(k, MBARRIER_INIT, mem(g->smem, full_offset(g) + 8 * i), imm(1));
+        emit(k, MBARRIER_INIT, mem(g->smem, empty_offset(g) + 8 * i), imm(g->h->cluster * (g->plan->config.pingpong ? 1 : g->h->consumers)));
+    }
+    emit(k, FENCE_MBARRIER_INIT);
+    emit(k, PREFETCH_MAP, mem(g->x_map, 0));
+    emit(k, PREFETCH_MAP, mem(g->w_map, 0));
+    if (g->h->tma_store) emit(k, PREFETCH_MAP, mem(g->y_map, 0));
+    emit(k, LABEL, ready);
+    if (clusters(g)) cluster_sync(g);
+    else emit(k, BAR_SYNC, imm(BAR_ALL));
+}
+
+/* ---- the ring ---- */
+
+static GenRing new_ring(Wgmma *g, const char *slot, const char *phase)
+{
+    return (GenRing){word(g, slot), word(g, phase)};
+}
+
+static void advance(Wgmma *g, GenRing r)
+{
+    PtxKernel *k = g->k;
+    PtxArg flip = at(g->gemm->word_scratch, 0);
+    emit(k, ADD_S32, r.slot, r.slot, imm(1));
+    emit(k, SETP_EQ_U32, g->p, r.slot, imm(stages(g)));
+    emit(k, SELP_B32, r.slot, imm(0), r.slot, g->p);
+    emit(k, SELP_B32, flip, imm(1), imm(0), g->p);
+    emit(k, XOR_B32, r.phase, r.phase, flip);
+}
+
+/* word_scratch[1] = smem + 8 slot */
+static PtxArg slot_barrier(Wgmma *g, GenRing r, int offset)
+{
+    PtxArg to = at(g->gemm->word_scratch, 1);
+    emit(g->k, MAD_LO_S32, to, r.slot, imm(8), g->smem);
+    return mem(to, offset);
+}
+
+/* ---- tiles ---- */
+
+static void tile_walk(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    const GenConfig *c = &g->plan->config;
+    int tile_m = c->tile_m * c->cluster_m, tile_n = c->tile_n * c->cluster_n;
+    ptx_section(k, "tiles, of a cluster each, and k-blocks");
+    g->k_blocks = word(g, "k_blocks");
+    g->tiles = word(g, "tiles");
+    g->tiles_m = word(g, "tiles_m");
+    g->group_tiles = word(g, "group_tiles");
+    emit(k, ADD_S32, g->k_blocks, g->gemm->depth, imm(c->tile_k - 1));
+    emit(k, DIV_U32, g->k_blocks, g->k_blocks, imm(c->tile_k));
+    emit(k, MAX_S32, g->k_blocks, g->k_blocks, imm(1)); /* without k: one of zeros, from behind its end */
+    emit(k, ADD_S32, g->tiles_m, g->gemm->m, imm(tile_m - 1));
+    emit(k, DIV_U32, g->tiles_m, g->tiles_m, imm(tile_m));
+    emit(k, ADD_S32, g->tiles, g->gemm->n, imm(tile_n - 1));
+    emit(k, DIV_U32, g->tiles, g->tiles, imm(tile_n));
+    emit(k, MUL_LO_S32, g->group_tiles, g->tiles, imm(c->group_m));
+    emit(k, MUL_LO_S32, g->tiles, g->tiles, g->tiles_m);
+    emit(k, MOV_SPECIAL, g->tile_step = word(g, "tile_step"), special(clusters(g) ? PTX_NCLUSTERID_X : PTX_NCTAID_X));
+    g->tile = word(g, "tile");
+    g->row0 = word(g, "row0");
+    g->col0 = word(g, "col0");
+}
+
+static void first_tile(Wgmma *g)
+{
+    emit(g->k, MOV_SPECIAL, g->tile, special(clusters(g) ? PTX_CLUSTERID_X : PTX_CTAID_X));
+}
+
+/* row0, col0 of the tile: down the columns of a group of group_m rows of tiles, then the next column; tiles that are
+ * multiplied at one time share rows of x and W in L2. */
+static void tile_place(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    const GenConfig *c = &g->plan->config;
+    PtxArg group = at(g->gemm->word_scratch, 0), height = at(g->gemm->word_scratch, 1),
+           rest = at(g->gemm->word_scratch, 2);
+    emit(k, DIV_U32, group, g->tile, g->group_tiles);
+    emit(k, MUL_LO_S32, rest, group, g->group_tiles);
+    emit(k, SUB_S32, rest, g->tile, rest);
+    emit(k, MUL_LO_S32, group, group, imm(c->group_m)); /* its first row of tiles */
+    emit(k, SUB_S32, height, g->tiles_m, group);
+    emit(k, MIN_U32, height, height, imm(c->group_m));
+    emit(k, DIV_U32, g->col0, rest, height);
+    emit(k, MUL_LO_S32, height, g->col0, height);
+    emit(k, SUB_S32, rest, rest, height);
+    emit(k, ADD_S32, g->row0, group, rest);
+    if (c->cluster_m > 1) emit(k, MAD_LO_S32, g->row0, g->row0, imm(c->cluster_m), g->rank);
+    if (c->cluster_n > 1) emit(k, MAD_LO_S32, g->col0, g->col0, imm(c->cluster_n), g->rank);
+    emit(k, MUL_LO_S32, g->row0, g->row0, imm(c->tile_m));
+    emit(k, MUL_LO_S32, g->col0, g->col0, imm(c->tile_n));
+}
+
+/* ---- the producer ---- */
+
+typedef struct Source {
+    const GenBoxPlan *plan;
+    const char *name;
+    PtxArg map, first;  /* b64: tensor map; b32: row0 or col0 */
+    bool shared;        /* the blocks of the cluster have it in common, and load shares of it */
+    PtxArg share;       /* b32: bytes in a slot to this block's share */
+    PtxArg origin;      /* b32: of this block's share along m or n */
+} Source;
+
+static void source_setup(Wgmma *g, Source *s)
+{
+    char name[32];
+    s->origin = s->first;
+    if (!s->shared) return;
+    snprintf(name, sizeof name, "%s_share", s->name);
+    s->share = word(g, name);
+    snprintf(name, sizeof name, "%s_origin", s->name);
+    s->origin = word(g, name);
+    emit(g->k, MUL_LO_S32, s->share, g->rank, imm(s->plan->share_bytes));
+}
+
+static void source_place(Wgmma *g, const Source *s)
+{
+    if (s->shared) emit(g->k, MAD_LO_S32, s->origin, g->rank, imm(s->plan->share_step), s->first);
+}
+
+/* All boxes of a k-block, whose first k is `along`, to the slot at `slot_at`. */
+static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, PtxArg full, PtxArg mask)
+{
+    PtxKernel *k = g->k;
+    const GenBoxPlan *o = s->plan;
+    PtxArg to = slot_at, corner = span(g->gemm->word_scratch, 2, 2);
+    if (s->shared) emit(k, ADD_S32, to = at(g->gemm->word_scratch, 0), slot_at, s->share);
+    for (int i = 0; i < o->boxes; i++) {
+        PtxArg fast = o->col ? s->origin : along, slow = o->col ? along : s->origin;
+        emit(k, ADD_S32, at(corner, 0), fast, imm(i * o->box_step));
+        emit(k, MOV_B32, at(corner, 1), slow);
+        PtxArg box = mem(to, o->smem_offset + i * o->box_stride);
+        if (s->shared) emit(k, TMA_LOAD_MULTICAST, box, s->map, corner, full, mask);
+        else emit(k, TMA_LOAD, box, s->map, corner, full);
+    }
+}
+
+static void produce_block(Wgmma *g, Source source[2], PtxArg along, PtxArg mask)
+{
+    PtxKernel *k = g->k;
+    PtxArg slot_at = word(g, "slot_at");
+    PtxArg barriers = slot_barrier(g, g->ring, 0);
+    wait_barrier(g, "wait_empty", mem(barriers, empty_offset(g)), g->ring.phase);
+    PtxArg full = mem(barriers, full_offset(g));
+    emit(k, MBARRIER_EXPECT_TX, full, imm(g->plan->stage_bytes));
+    emit(k, MAD_LO_S32, slot_at, g->ring.slot, imm(g->plan->stage_bytes), g->smem);
+    for (int i = 0; i < 2; i++) load_boxes(g, &source[i], slot_at, along, full, mask);
+    advance(g, g->ring);
+}
+
+/* One thread copies all k-blocks of all tiles. */
+static void producer(Wgmma *g, PtxArg end)
+{
+    PtxKernel *k = g->k;
+    const GenConfig *c = &g->plan->config;
+    PtxArg next = ptx_label(k, "produce_tile"), fill = ptx_label(k, "produce_block");
+    PtxArg along = word(g, "k_first"), left = word(g, "k_blocks_left"), mask = ptx_reg(k, PTX_B16, "cluster_mask");
+    Source source[2] = {
+        {.plan = &g->h->x, .name = "x", .map = g->x_map, .first = g->row0, .shared = c->cluster_n > 1},
+        {.plan = &g->h->w, .name = "w", .map = g->w_map, .first = g->col0, .shared = c->cluster_m > 1}};
+    ptx_section(k, "the producer: one thread of one warp");
+    emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
+    emit(k, SETP_GE_U32, g->p, g->gemm->tid, imm(32));
+    emit_if(k, g->p, BRA, end);
+    emit(k, ELECT, g->p);
+    emit_unless(k, g->p, BRA, end);
+    for (int i = 0; i < 2; i++) source_setup(g, &source[i]);
+    if (clusters(g)) emit(k, MOV_B16, mask, imm((1 << g->h->cluster) - 1));
+    emit(k, MOV_B32, g->ring.slot, imm(0));
+    emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
+    first_tile(g);
+    emit(k, LABEL, next);
+    emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
+    emit_if(k, g->p, BRA, end);
+    tile_place(g);
+    for (int i = 0; i < 2; i++) source_place(g, &source[i]);
+    emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
+    emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
+    emit(k, SELP_B32, along, imm(c->tile_k), imm(0), g->p);
+    emit(k, MOV_B32, left, g->k_blocks);
+    emit(k, LABEL, fill);
+    produce_block(g, source, along, mask);
+    emit(k, ADD_S32, along, along, imm(c->tile_k));
+    emit(k, SUB_S32, left, left, imm(1));
+    emit(k, SETP_NE_U32, g->p, left, imm(0));
+    emit_if(k, g->p, BRA, fill);
+    emit(k, BRA, next);
+}
+
+/* ---- the consumers: operands ---- */
+
+/* Descriptor of a tile at shared address `at` (PTX ISA 9.7.15.5.1.2): bits 0-13 address, 16-29 leading and 32-45
+ * stride byte offset, all in 16 bytes; 62-63 = 1: swizzled by 128 bytes. Eight rows are 1024 bytes. */
+static PtxArg descriptor(Wgmma *g, const char *name, const GenBoxPlan *o, PtxArg address)
+{
+    PtxArg desc = wide(g, name);
+    int64_t fixed = 1LL << 62 | (int64_t)(1024 / 16) << 32 | (int64_t)(o->lbo_bytes / 16) << 16;
+    emit(g->k, SHR_U32, address, address, imm(4));
+    emit(g->k, CVT_U64_U32, desc, address);
+    emit(g->k, ADD_S64, desc, desc, imm(fixed));
+    return desc;
+}
+
+/* Bytes from the start of a tile to row `first` (of m or n) of it. */
+static int row_bytes(const GenBoxPlan *o, int first) { return o->col ? first / 64 * o->atom_bytes : first * 128; }
+
+static void operand_descriptors(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    const GenWgmmaPlan *h = g->h;
+    PtxArg m = word(g, "part_m"), n = word(g, "part_n");
+    int parts_n = g->plan->config.pingpong ? 1 : g->plan->config.warps_n;
+    emit(k, DIV_U32, m, g->consumer, imm(parts_n));
+    emit(k, REM_U32, n, g->consumer, imm(parts_n));
+    if (g->plan->config.pingpong) emit(k, MOV_B32, m, imm(0));
+    emit(k, MAD_LO_S32, m, m, imm(row_bytes(&h->x, h->wg_m)), g->smem);
+    emit(k, MAD_LO_S32, n, n, imm(row_bytes(&h->w, h->wg_n)), g->smem);
+    emit(k, ADD_S32, n, n, imm(h->w.smem_offset));
+    g->x_desc = descriptor(g, "x_desc", &h->x, m);
+    g->w_desc = descriptor(g, "w_desc", &h->w, n);
+}
+
+/* Bytes to k-step `step`. */
+static int step_bytes(const GenBoxPlan *o, int step)
+{
+    if (o->col) return step * o->step_bytes;
+    return step / 4 * o->atom_bytes + step % 4 * o->step_bytes;
+}
+
+/* ---- the consumers: products ---- */
+
+/* The row of the table for 64 x n. */
+static PtxOp wgmma_op(GenType type, int n)
+{
+    return (PtxOp)((type == GEN_F16 ? PTX_WGMMA_F16_N8 : PTX_WGMMA_BF16_N8) + (n / 8 - 1));
+}
+
+/* Registers of a k-block's products. */
+typedef struct Product {
+    PtxArg x_at, w_at; /* b64: descriptors in the slot */
+    PtxArg x, w;       /* b64: at a k-step */
+    PtxArg add;        /* predicate: the first k-step adds to what is there */
+    PtxArg yes;        /* predicate, true: the others always do */
+} Product;
+
+/* All k-steps of the k-block in slot r.slot, for columns col .. col + n - 1 of this consumer's tile. */
+static void multiply(Wgmma *g, Product *m, GenRing r, int col, int n)
+{
+    PtxKernel *k = g->k;
+    const GenWgmmaPlan *h = g->h;
+    emit(k, MUL_WIDE_U32, m->w_at, r.slot, imm(g->plan->stage_bytes / 16));
+    emit(k, ADD_S64, m->x_at, m->w_at, g->x_desc);
+    emit(k, ADD_S64, m->w_at, m->w_at, g->w_desc);
+    for (int step = 0; step < g->plan->k_steps; step++)
+        for (int i = 0; i < h->blocks_m; i++) {
+            int x = step_bytes(&h->x, step) + row_bytes(&h->x, 64 * i);
+            int w = step_bytes(&h->w, step) + row_bytes(&h->w, col);
+            PtxArg x_desc = m->x_at, w_desc = m->w_at;
+            if (x) emit(k, ADD_S64, x_desc = m->x, m->x_at, imm(x / 16));
+            if (w) emit(k, ADD_S64, w_desc = m->w, m->w_at, imm(w / 16));
+            PtxArg acc = span(g->acc, i * h->acc_regs + col / 2, n / 2);
+            PtxArg args[] = {PTX_NONE, acc, x_desc, w_desc, step ? m->yes : m->add, imm(h->x.col), imm(h->w.col)};
+            ptx_emit(k, __FILE__, __LINE__, wgmma_op(g->plan->config.w, n), PTX_NONE, false, 6, args);
+        }
+}
+
+/* This consumer has read a slot: each block whose producer filled it is told so, by a thread of its own. */
+typedef struct Release {
+    PtxArg barrier; /* b32: empty[0], in this thread's block of the cluster */
+    PtxArg p;       /* predicate: this thread tells one */
+} Release;
+
+static Release release_setup(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    Release r = {word(g, "empty_at"), ptx_reg(k, PTX_PRED, "p_release")};
+    emit(k, ADD_S32, r.barrier, g->smem, imm(empty_offset(g)));
+    emit(k, SETP_LT_U32, r.p, g->thread, imm(g->h->cluster));
+    if (clusters(g)) {
+        PtxArg block = at(g->gemm->word_scratch, 0);
+        emit(k, AND_B32, block, g->thread, imm(g->h->cluster - 1));
+        emit(k, MAPA, r.barrier, r.barrier, block);
+    }
+    return r;
+}
+
+static void release(Wgmma *g, const Release *r, PtxArg slot, PtxArg p)
+{
+    PtxArg to = at(g->gemm->word_scratch, 1);
+    emit(g->k, MAD_LO_S32, to, slot, imm(8), r->barrier);
+    if (clusters(g)) emit_if(g->k, p, MBARRIER_ARRIVE_CLUSTER, mem(to, 0));
+    else emit_if(g->k, p, MBARRIER_ARRIVE, mem(to, 0));
+}
+
+/* ---- the consumers: main loop ---- */
+
+typedef struct Consumer {
+    Wgmma *g;
+    Product product;
+    Release release;
+    PtxArg block;        /* b32: k-blocks of this tile that are multiplied */
+    PtxArg before;       /* b32: the slot before this one */
+    PtxArg p_before;     /* predicate: it is to be released by this thread */
+    PtxArg p_head;       /* predicate: the next tile begins under this one's epilogue */
+} Consumer;
+
+/* One turn: waits for a k-block, multiplies it, and releases the slot whose products are done. */
+static void consume_block(Consumer *c)
+{
+    Wgmma *g = c->g;
+    PtxKernel *k = g->k;
+    bool late = g->h->loop_waits > 0;
+    wait_barrier(g, "wait_full", slot_barrier(g, g->ring, full_offset(g)), g->ring.phase);
+    emit(k, SETP_NE_U32, c->product.add, c->block, imm(0));
+    emit(k, WGMMA_FENCE);
+    multiply(g, &c->product, g->ring, 0, g->h->wg_n);
+    emit(k, WGMMA_COMMIT);
+    emit(k, WGMMA_WAIT, imm(g->h->loop_waits));
+    if (late) {
+        emit(k, AND_PRED, c->p_before, c->release.p, c->product.add);
+        release(g, &c->release, c->before, c->p_before);
+        emit(k, MOV_B32, c->before, g->ring.slot);
+    } else {
+        release(g, &c->release, g->ring.slot, c->release.p);
+    }
+    advance(g, g->ring);
+    emit(k, ADD_S32, c->block, c->block, imm(1));
+}
+
+/* The k-blocks from `block` on. */
+static void main_loop(Consumer *c)
+{
+    Wgmma *g = c->g;
+    PtxKernel *k = g->k;
+    PtxArg loop = ptx_label(k, "main_loop");
+    if (g->h->loop_waits) emit(k, MOV_B32, c->before, imm(0));
+    emit(k, LABEL, loop);
+    consume_block(c);
+    emit(k, SETP_LT_U32, g->p, c->block, g->k_blocks);
+    emit_if(k, g->p, BRA, loop);
+    if (g->plan->config.pingpong) { /* the other's turn; if it has no tile, it does not come */
+        PtxArg alone = gen_wgmma_label(g, "alone");
+        PtxArg other = at(g->gemm->word_scratch, 0);
+        emit(k, ADD_S32, other, g->tile, g->tile_step);
+        emit(k, SETP_GE_U32, g->p, other, g->tiles);
+        emit_if(k, g->p, BRA, alone);
+        emit(k, SUB_S32, other, imm(1), g->consumer);
+        named_barrier(g, other, BAR_TURN, 2, 2 * WG_THREADS, true);
+        emit(k, LABEL, alone);
+    }
+    if (g->h->loop_waits) {
+        emit(k, WGMMA_WAIT, imm(0));
+        release(g, &c->release, c->before, c->release.p);
+    }
+}
+
+/* ---- the consumers: from tile to tile ---- */
+
+/* Chunk `chunk` of the next tile's first k-blocks, if there is a next tile and it has more than those; when the last
+ * chunk is through with a slot, it is released. */
+static void head_chunk(Consumer *c, int chunk, GenRing ahead)
+{
+    Wgmma *g = c->g;
+    PtxKernel *k = g->k;
+    int heads = g->plan->config.head_blocks, cols = g->h->chunk_cols;
+    bool last = chunk == g->h->chunks - 1;
+    emit(k, MOV_B32, ahead.slot, g->ring.slot);
+    emit(k, MOV_B32, ahead.phase, g->ring.phase);
+    for (int i = 0; i < heads; i++) {
+        if (chunk == 0) wait_barrier(g, "wait_head", slot_barrier(g, ahead, full_offset(g)), ahead.phase);
+        emit(k, SETP_NE_U32, c->product.add, ahead.slot, i ? imm(-1) : ahead.slot); /* i > 0 */
+        if (i == 0) emit(k, WGMMA_FENCE);
+        multiply(g, &c->product, ahead, chunk * cols, cols);
+        if (last || i == heads - 1) emit(k, WGMMA_COMMIT);
+        advance(g, ahead);
+    }
+    for (int i = 0; last && i < heads; i++) {
+        emit(k, WGMMA_WAIT, imm(heads - 1 - i));
+        release(g, &c->release, g->ring.slot, c->release.p);
+        advance(g, g->ring);
+    }
+    if (last) emit(k, MOV_B32, c->block, imm(heads));
+}
+
+static void store_tile(Consumer *c)
+{
+    Wgmma *g = c->g;
+    PtxKernel *k = g->k;
+    int heads = g->plan->config.head_blocks;
+    GenRing ahead = {PTX_NONE, PTX_NONE};
+    ptx_section(k, "z = acc + bias; y = the epilogue of z; one store an output");
+    gen_wgmma_store_bias(g);
+    if (heads) {
+        ahead = new_ring(g, "head_slot", "head_phase");
+        PtxArg next = at(g->gemm->word_scratch, 0);
+        emit(k, ADD_S32, next, g->tile, g->tile_step);
+        emit(k, SETP_GT_S32, c->p_head, g->k_blocks, imm(heads));
+        emit(k, SETP_LT_U32, g->p, next, g->tiles);
+        emit(k, AND_PRED, c->p_head, c->p_head, g->p);
+    }
+    PtxArg none = gen_wgmma_label(g, "no_head"), done = gen_wgmma_label(g, "stored");
+    if (heads) {
+        emit_unless(k, c->p_head, BRA, none);
+        for (int i = 0; i < g->h->chunks; i++) {
+            gen_wgmma_store_chunk(g, i);
+            head_chunk(c, i, ahead);
+        }
+        emit(k, BRA, done);
+        emit(k, LABEL, none);
+    }
+    emit(k, MOV_B32, c->block, imm(0));
+    for (int i = 0; i < g->h->chunks; i++) gen_wgmma_store_chunk(g, i);
+    emit(k, LABEL, done);
+}
+
+/* In pingpong a consumer skips the k-blocks of the other's tile. */
+static void skip_blocks(Wgmma *g, PtxArg blocks)
+{
+    PtxKernel *k = g->k;
+    PtxArg turns = at(g->gemm->word_scratch, 0);
+    emit(k, ADD_S32, g->ring.slot, g->ring.slot, blocks);
+    emit(k, DIV_U32, turns, g->ring.slot, imm(stages(g)));
+    emit(k, REM_U32, g->ring.slot, g->ring.slot, imm(stages(g)));
+    emit(k, AND_B32, turns, turns, imm(1));
+    emit(k, XOR_B32, g->ring.phase, g->ring.phase, turns);
+}
+
+/* The second consumer begins with the second tile; the first one has the first turn. */
+static void pingpong_begin(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg skipped = word(g, "skipped"), first = gen_wgmma_label(g, "first");
+    emit(k, MUL_LO_S32, skipped, g->k_blocks, g->consumer);
+    skip_blocks(g, skipped);
+    emit(k, MAD_LO_S32, g->tile, g->consumer, g->tile_step, g->tile);
+    emit(k, SETP_EQ_U32, g->p, g->consumer, imm(0));
+    emit_if(k, g->p, BRA, first);
+    emit(k, BAR_ARRIVE, imm(BAR_TURN), imm(2 * WG_THREADS));
+    emit(k, LABEL, first);
+}
+
+static void next_tile(Wgmma *g)
+{
+    emit(g->k, ADD_S32, g->tile, g->tile, g->tile_step);
+    if (!g->plan->config.pingpong) return;
+    emit(g->k, ADD_S32, g->tile, g->tile, g->tile_step);
+    skip_blocks(g, g->k_blocks);
+}
+
+static void consumer_place(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    ptx_section(k, "a consumer: its number, its thread, its operands");
+    emit(k, SETMAXNREG_INC, imm(g->h->regs_consumer));
+    g->consumer = word(g, "consumer");
+    g->thread = word(g, "consumer_thread");
+    g->lead = ptx_reg(k, PTX_PRED, "p_lead");
+    emit(k, SUB_S32, g->consumer, g->warpgroup, imm(1));
+    emit(k, AND_B32, g->thread, g->gemm->tid, imm(WG_THREADS - 1));
+    emit(k, SETP_EQ_U32, g->lead, g->thread, imm(0));
+    operand_descriptors(g);
+    g->acc = ptx_regs(k, PTX_F32, "acc", g->plan->regs_acc);
+}
+
+static Consumer consumer_setup(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    Consumer c = {.g = g, .release = release_setup(g), .block = word(g, "k_block")};
+    c.product = (Product){wide(g, "x_slot"), wide(g, "w_slot"), wide(g, "x_step"), wide(g, "w_step"),
+                          ptx_reg(k, PTX_PRED, "p_add"), ptx_reg(k, PTX_PRED, "p_yes")};
+    emit(k, SETP_EQ_U32, c.product.yes, g->consumer, g->consumer);
+    if (g->h->loop_waits) {
+        c.before = word(g, "slot_before");
+        c.p_before = ptx_reg(k, PTX_PRED, "p_before");
+    }
+    if (g->plan->config.head_blocks) c.p_head = ptx_reg(k, PTX_PRED, "p_head");
+    return c;
+}
+
+static void consume(Wgmma *g, PtxArg end)
+{
+    PtxKernel *k = g->k;
+    PtxArg next = ptx_label(k, "consume_tile");
+    consumer_place(g);
+    Consumer c = consumer_setup(g);
+    gen_wgmma_store_setup(g);
+    emit(k, MOV_B32, g->ring.slot, imm(0));
+    emit(k, MOV_B32, g->ring.phase, imm(0));
+    emit(k, MOV_B32, c.block, imm(0));
+    first_tile(g);
+    if (g->plan->config.pingpong) pingpong_begin(g);
+    emit(k, LABEL, next);
+    emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
+    emit_if(k, g->p, BRA, end);
+    tile_place(g);
+    gen_wgmma_store_begin(g);
+    ptx_section(k, "main loop: one k-block a turn");
+    if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
+    main_loop(&c);
+    store_tile(&c);
+    next_tile(g);
+    emit(k, BRA, next);
+}
+
+/* ---- the kernel ---- */
+
+static PtxArg map_address(Wgmma *g, const char *name, PtxArg param)
+{
+    PtxArg address = wide(g, name);
+    emit(g->k, PARAM_ADDRESS, address, param);
+    emit(g->k, CVTA_PARAM, address, address);
+    return address;
+}
+
+static void place(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    ptx_section(k, "this thread, its warpgroup, its block in the cluster");
+    g->gemm->tid = word(g, "thread");
+    g->gemm->lane = word(g, "lane");
+    g->warpgroup = word(g, "warpgroup");
+    g->smem = word(g, "smem_base");
+    g->p = ptx_reg(k, PTX_PRED, "p");
+    emit(k, MOV_SPECIAL, g->gemm->tid, special(PTX_TID_X));
+    emit(k, AND_B32, g->gemm->lane, g->gemm->tid, imm(31));
+    emit(k, SHR_U32, g->warpgroup, g->gemm->tid, imm(7));
+    emit(k, SHFL_IDX, g->warpgroup, g->warpgroup, imm(0)); /* the same in all lanes, as ptxas now knows */
+    if (clusters(g)) emit(k, MOV_SPECIAL, g->rank = word(g, "cluster_rank"), special(PTX_CLUSTER_RANK));
+    emit(k, MOV_SHARED, g->smem, shared_array());
+    g->x_map = map_address(g, "x_map_at", g->gemm->x_map_param);
+    g->w_map = map_address(g, "w_map_at", g->gemm->w_map_param);
+    if (g->h->tma_store) g->y_map = map_address(g, "y_map_at", g->gemm->y_map_param);
+}
+
+void gen_gemm_wgmma(Gemm *gemm)
+{
+    Wgmma g = {.gemm = gemm, .k = gemm->k, .plan = gemm->p, .h = &gemm->p->g};
+    const GenConfig *c = &gemm->p->config;
+    PtxArg producer_label = ptx_label(g.k, "producer"), end = ptx_label(g.k, "end");
+    if (g.h->cluster > 1) g.k->cluster = g.h->cluster;
+    ptx_comment(g.k, "block tile %dx%dx%d, %d consumers of %dx%d, %d stages of %d B", c->tile_m, c->tile_n, c->tile_k,
+                g.h->consumers, g.h->wg_m, g.h->wg_n, c->stages, g.plan->stage_bytes);
+    place(&g);
+    init_barriers(&g);
+    ptx_section(g.k, "the kernel before this one may still run: nothing of memory was touched up to here");
+    emit(g.k, GRID_LAUNCH);
+    emit(g.k, GRID_WAIT);
+    gen_problem_size(gemm);
+    tile_walk(&g);
+    g.ring = new_ring(&g, "slot", "phase");
+    emit(g.k, SETP_EQ_U32, g.p, g.warpgroup, imm(0));
+    emit_if(g.k, g.p, BRA, producer_label);
+    consume(&g, end);
+    emit(g.k, LABEL, producer_label);
+    producer(&g, end);
+    ptx_section(g.k, "shared memory lives until all of the cluster are done with it");
+    emit(g.k, LABEL, end);
+    if (!clusters(&g)) return;
+    emit(g.k, BAR_WARP_SYNC);
+    cluster_sync(&g);
+}

@@ -1,0 +1,160 @@
+/* plan_wgmma.c: from choices to numbers for the wgmma back end, told in order: fields, warpgroups, operands,
+ * the way of y, shared memory, registers. What cannot work is refused where its number appears. */
+#include "gen/internal.h"
+#include "gen/plan.h"
+
+enum {
+    ATOM = 64,        /* elements of 16 bits in a row of shared memory: 128 bytes, the swizzle's span */
+    ROW_BYTES = 128,
+    WG_THREADS = 128, /* a warpgroup */
+    MAX_BOX_ROWS = 256,
+    REGS_REST = 28,   /* of a consumer, beside its accumulators */
+};
+
+static bool check_fields(const GenConfig *c, GenError *error)
+{
+    if (c->arch->sm != 90 || c->arch->suffix != 'a')
+        return gen_fail(error, "wgmma is an instruction of sm_90a alone; for %s use the mma back end", c->arch->name);
+    if (c->tile_k != 64 && c->tile_k != 128) return gen_fail(error, "tile_k=%d is not 64 or 128", c->tile_k);
+    if (c->tile_m % 64 || c->tile_m > 256)
+        return gen_fail(error, "tile_m=%d is not a multiple of 64 up to 256", c->tile_m);
+    if (c->stages < 2 || c->stages > 8) return gen_fail(error, "stages=%d is not from 2 to 8", c->stages);
+    if (c->x != c->w)
+        return gen_fail(error, "TMA copies without converting: x must have W's type (%s), or take the mma back end",
+                        gen_type_name(c->w));
+    if (c->x_copy_bytes != 16 || c->w_copy_bytes != 16)
+        return gen_fail(error, "TMA reads rows aligned to 16 bytes, x has %d and W %d: take the mma back end",
+                        c->x_copy_bytes, c->w_copy_bytes);
+    if (c->x_layout == GEN_LAYOUT_ANY || c->w_layout == GEN_LAYOUT_ANY)
+        return gen_fail(error, "TMA reads matrices with one stride of 1: take the mma back end for two strides");
+    if (c->cluster_m * c->cluster_n > 2 || c->cluster_m < 1 || c->cluster_n < 1)
+        return gen_fail(error, "a cluster of %dx%d is not 1x1, 2x1 or 1x2", c->cluster_m, c->cluster_n);
+    return true;
+}
+
+static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
+{
+    bool apart = c->pingpong;
+    g->consumers = c->warps_m * c->warps_n;
+    g->cluster = c->cluster_m * c->cluster_n;
+    if (apart && g->consumers != 2)
+        return gen_fail(error, "pingpong is a game of 2 warpgroups, not of %dx%d", c->warps_m, c->warps_n);
+    if (g->consumers < 1 || g->consumers > 3)
+        return gen_fail(error, "%dx%d warpgroups multiply: 1 to 3 have enough registers", c->warps_m, c->warps_n);
+    g->wg_m = apart ? c->tile_m : c->tile_m / c->warps_m;
+    g->wg_n = apart ? c->tile_n : c->tile_n / c->warps_n;
+    if (g->wg_m % 64)
+        return gen_fail(error, "tile_m=%d does not split over %d warpgroups of 64 rows each", c->tile_m, c->warps_m);
+    if (g->wg_n % 8 || (!apart && c->tile_n % c->warps_n))
+        return gen_fail(error, "tile_n=%d does not split over %d warpgroups of 8 columns each", c->tile_n, c->warps_n);
+    g->blocks_m = g->wg_m / 64;
+    g->acc_regs = g->wg_n / 2;
+    g->loop_waits = apart ? 1 : 0; /* two that work at once cover each other's gaps */
+    return true;
+}
+
+/* `tile` elements along m or n, of which each of `sharers` blocks loads an equal part. */
+static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, int tile, int wg_tile, int sharers,
+                         GenError *error)
+{
+    o->tile_bytes = 2 * tile * c->tile_k;
+    if (o->col) {
+        if (tile % (ATOM * sharers) || wg_tile % ATOM)
+            return gen_fail(error, "a column-major %s is loaded by 64 along its columns; its tile has %d for %d blocks",
+                            name, tile, sharers);
+        o->box_rows = c->tile_k;
+        o->boxes = tile / ATOM / sharers;
+        o->box_step = ATOM;
+        o->share_step = tile / sharers;
+        o->lbo_bytes = o->atom_bytes = c->tile_k * ROW_BYTES;
+        o->step_bytes = 16 * ROW_BYTES;
+        o->share_bytes = o->boxes * o->atom_bytes;
+    } else {
+        if (tile % (8 * sharers))
+            return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share by eights", name, tile, sharers);
+        o->box_rows = tile / sharers;
+        o->boxes = c->tile_k / ATOM;
+        o->box_step = ATOM;
+        o->share_step = o->box_rows;
+        o->lbo_bytes = 16; /* not used */
+        o->atom_bytes = tile * ROW_BYTES;
+        o->step_bytes = 32;
+        o->share_bytes = o->box_rows * ROW_BYTES;
+    }
+    o->box_stride = o->atom_bytes;
+    return o->box_rows <= MAX_BOX_ROWS ||
+           gen_fail(error, "a box of %s has %d rows; TMA takes %d", name, o->box_rows, MAX_BOX_ROWS);
+}
+
+static bool plan_store(const GenConfig *c, GenPlan *p, GenError *error)
+{
+    GenWgmmaPlan *g = &p->g;
+    g->chunk_cols = ROW_BYTES / p->y_bytes;
+    g->chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
+    g->chunk_bytes = g->wg_m * ROW_BYTES;
+    g->tma_store = c->y_store_bytes == 16 && c->y_layout == GEN_LAYOUT_ROW && g->wg_n % g->chunk_cols == 0;
+    p->y_piece_bytes = c->y_store_bytes;
+    p->y_piece_elems = p->y_piece_bytes / p->y_bytes;
+    if (!c->head_blocks) return true;
+    if (c->pingpong || g->blocks_m != 1 || p->y_bytes != 2 || g->wg_n % g->chunk_cols || g->chunks < 2)
+        return gen_fail(error, "head blocks go with cooperating warpgroups of 64 rows, and with y of 16 bits in two or "
+                               "more chunks of %d columns",
+                        g->chunk_cols);
+    return c->head_blocks < c->stages ||
+           gen_fail(error, "head_blocks=%d of %d stages leave none to go on with", c->head_blocks, c->stages);
+}
+
+static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
+{
+    GenWgmmaPlan *g = &p->g;
+    g->x.col = c->x_layout == GEN_LAYOUT_COL;
+    g->w.col = c->w_layout == GEN_LAYOUT_COL;
+    if (!plan_operand(c, &g->x, "x", c->tile_m, g->wg_m, c->cluster_n, error) ||
+        !plan_operand(c, &g->w, "W", c->tile_n, g->wg_n, c->cluster_m, error))
+        return false;
+    g->w.smem_offset = g->x.tile_bytes;
+    p->stage_bytes = g->x.tile_bytes + g->w.tile_bytes;
+    p->ring_bytes = c->stages * p->stage_bytes;
+    g->store_offset = p->ring_bytes;
+    g->bias_offset = g->store_offset + g->consumers * 2 * g->chunk_bytes;
+    g->barrier_offset = g->bias_offset + g->consumers * g->wg_n * 4;
+    p->smem_bytes = g->barrier_offset + 2 * c->stages * 8;
+    if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
+    return gen_fail(error, "stages=%d of %dx%dx%d and the way of y need %d B of shared memory; %s allows %d", c->stages,
+                    c->tile_m, c->tile_n, c->tile_k, p->smem_bytes, c->arch->name, c->arch->block_smem_bytes);
+}
+
+/* The registers of an SM belong to its warpgroups: few to the producer, an equal share of the rest to the others. */
+static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
+{
+    enum { MAX_CONSUMER = 240, MOST = 255 };
+    GenWgmmaPlan *g = &p->g;
+    p->blocks_per_sm = c->min_blocks ? c->min_blocks : 1;
+    int all = c->arch->sm_regs / WG_THREADS / p->blocks_per_sm, entry = all / (g->consumers + 1) / 8 * 8;
+    g->regs_producer = g->consumers == 3 ? 32 : 40;
+    g->regs_consumer = (all - g->regs_producer) / g->consumers / 8 * 8;
+    if (g->regs_consumer > MAX_CONSUMER) g->regs_consumer = MAX_CONSUMER;
+    p->regs_acc = g->blocks_m * g->acc_regs;
+    p->regs_estimate = entry < MOST ? entry : MOST;
+    if (p->regs_acc + REGS_REST > g->regs_consumer)
+        return gen_fail(error, "a tile of %dx%d a warpgroup needs about %d registers a thread; it can have %d", g->wg_m,
+                        g->wg_n, p->regs_acc + REGS_REST, g->regs_consumer);
+    if (g->acc_regs + 26 > entry) /* ptxas C7602 */
+        return gen_fail(error, "wgmma of 64x%d needs %d registers at the kernel's entry; %d threads leave %d", g->wg_n,
+                        g->acc_regs + 26, p->threads * p->blocks_per_sm, entry);
+    int by_smem = c->arch->sm_smem_bytes / (p->smem_bytes + c->arch->smem_reserved_bytes);
+    return p->blocks_per_sm <= by_smem ||
+           gen_fail(error, "min_blocks=%d do not fit on an SM of %s: shared memory allows %d", c->min_blocks,
+                    c->arch->name, by_smem);
+}
+
+bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
+{
+    if (!check_fields(c, error) || !plan_warpgroups(c, &p->g, error)) return false;
+    p->threads = WG_THREADS * (p->g.consumers + 1);
+    p->warps = p->threads / 32;
+    p->warp_m = p->g.wg_m;
+    p->warp_n = p->g.wg_n;
+    p->k_steps = c->tile_k / 16;
+    return plan_store(c, p, error) && plan_smem(c, p, error) && plan_registers(c, p, error);
+}

@@ -1,0 +1,405 @@
+/* store_wgmma.c: from the accumulators of a consumer warpgroup to y, in chunks of columns whose rows are 128 bytes.
+ *
+ * Warp w of the warpgroup holds rows 16w .. 16w+15 of each wgmma's 64 (PTX ISA 9.7.15.5.1.1), lane l
+ *
+ *                    columns 8j + 2(l%4), +1
+ *     row l/4        acc[4j]    acc[4j+1]
+ *     row l/4 + 8    acc[4j+2]  acc[4j+3]
+ *
+ * so that a chunk goes, by all 128 threads,
+ *
+ *     z = acc + bias, y = epilogue, rounded, to a buffer: 128-byte rows, swizzled as TMA wants it
+ *     by TMA:     fence; the thread that stores waits until the last store has read the other buffer; meet; it
+ *                 stores the box, of which TMA leaves out what is behind the edge
+ *     without:    each warp copies its own rows to y, lanes along the rows
+ *
+ * with two buffers in turn, so that one meeting a chunk is enough: behind it the other buffer is free. The bias of a tile is loaded before its main loop and put into shared memory behind it.
+ */
+#include "gen/wgmma.h"
+
+enum { WG_THREADS = 128, ROW_BYTES = 128, CHUNKS_A_ROW = 8 };
+
+static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
+static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
+static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
+static bool pairs_of_tiles(const Wgmma *g) { return g->plan->y_bytes == 2; }
+/* Column tiles of 8 in a chunk. */
+static int chunk_tiles(const Wgmma *g, int chunk)
+{
+    int tiles = g->h->chunk_cols / 8, left = g->h->wg_n / 8 - chunk * tiles;
+    return left < tiles ? left : tiles;
+}
+
+/* ---- what stays the same for all tiles ---- */
+
+static void declare(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    g->bias = ptx_regs(k, PTX_F32, "bias", g->h->chunk_cols / 4);
+    g->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
+    g->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
+    if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
+    g->elem = ptx_reg(k, PTX_B16, "elem");
+    g->p_row = ptx_reg(k, PTX_PRED, "p_row");
+    g->p_col = ptx_reg(k, PTX_PRED, "p_col");
+    g->row = word(g, "row");
+    g->col = word(g, "col");
+    g->rows_left = word(g, "rows_left");
+    g->cols_left = word(g, "cols_left");
+}
+
+static int bias_loads(const Wgmma *g) { return (g->h->wg_n + WG_THREADS - 1) / WG_THREADS; }
+
+static void bias_setup(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg lane_cols = at(g->gemm->word_scratch, 0);
+    g->bias_raw = ptx_regs(k, PTX_F32, "bias_raw", bias_loads(g));
+    g->bias_base = wide(g, "bias_base");
+    g->p_bias = ptx_reg(k, PTX_PRED, "p_bias");
+    g->bias_at = word(g, "bias_at");
+    g->bias_pair = word(g, "bias_pair");
+    emit(k, LD_PARAM_B64, g->bias_base, mem(g->gemm->bias_param, 0));
+    emit(k, SETP_NE_B64, g->p_bias, g->bias_base, imm(0));
+    emit(k, MAD_LO_S32, g->bias_pair, g->consumer, imm(4 * g->h->wg_n), g->smem);
+    emit(k, ADD_S32, g->bias_pair, g->bias_pair, imm(g->h->bias_offset));
+    emit(k, MAD_LO_S32, g->bias_at, g->thread, imm(4), g->bias_pair);
+    emit(k, AND_B32, lane_cols, g->gemm->lane, imm(3));
+    emit(k, MAD_LO_S32, g->bias_pair, lane_cols, imm(8), g->bias_pair);
+}
+
+/* Where this lane writes to a buffer. 16-bit y, by stmatrix: lane l gives row l%16 and 16-byte column l/16 of the
+ * 16x16 elements that four matrices are; f32: its own two elements. */
+static void stage_setup(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg row = at(g->gemm->word_scratch, 0), column = at(g->gemm->word_scratch, 1), warp = at(g->gemm->word_scratch, 2),
+           rest = at(g->gemm->word_scratch, 3);
+    int parts = CHUNKS_A_ROW / 2;
+    g->store_at = word(g, "store_at");
+    g->stage_at = ptx_regs(k, PTX_B32, "stage_at", parts);
+    emit(k, MAD_LO_S32, g->store_at, g->consumer, imm(2 * g->h->chunk_bytes), g->smem);
+    emit(k, ADD_S32, g->store_at, g->store_at, imm(g->h->store_offset));
+    emit(k, SHR_U32, warp, g->thread, imm(5));
+    if (pairs_of_tiles(g)) {
+        emit(k, AND_B32, row, g->gemm->lane, imm(15));
+        emit(k, SHR_U32, column, g->gemm->lane, imm(4));
+    } else {
+        emit(k, SHR_U32, row, g->gemm->lane, imm(2));
+        emit(k, AND_B32, column, g->gemm->lane, imm(3));
+        emit(k, SHR_U32, column, column, imm(1));
+    }
+    emit(k, MAD_LO_S32, row, warp, imm(16), row);
+    gen_swizzled_offset(g->gemm, ROW_BYTES, rest, row, column);
+    emit(k, ADD_S32, rest, rest, g->store_at);
+    if (!pairs_of_tiles(g)) {
+        emit(k, AND_B32, column, g->gemm->lane, imm(1));
+        emit(k, MAD_LO_S32, rest, column, imm(8), rest);
+    }
+    for (int i = 0; i < parts; i++) emit(k, XOR_B32, at(g->stage_at, i), rest, imm(32 * i)); /* below the swizzle's carry */
+}
+
+/* Bytes between elements of two strides, from parameters. */
+static PtxArg stride_bytes(Wgmma *g, const char *name, PtxArg param)
+{
+    PtxArg bytes = wide(g, name);
+    emit(g->k, LD_PARAM_B64, bytes, mem(param, 0));
+    emit(g->k, MUL_LO_S64, bytes, bytes, imm(g->plan->y_bytes));
+    return bytes;
+}
+
+static int row_lanes(const Wgmma *g)
+{
+    int pieces = ROW_BYTES / g->plan->y_piece_bytes;
+    return pieces < 32 ? pieces : 32;
+}
+
+static void piece_setup(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    g->y_at = wide(g, "y_at");
+    g->piece_row = word(g, "piece_row");
+    g->piece_col = word(g, "piece_col");
+    g->y_pitch = stride_bytes(g, "y_pitch", g->gemm->ldy_param);
+    if (g->plan->config.y_layout == GEN_LAYOUT_ANY) g->y_col_step = stride_bytes(g, "y_col_step", g->gemm->csy_param);
+    emit(k, DIV_U32, g->piece_row, g->gemm->lane, imm(row_lanes(g)));
+    emit(k, REM_U32, g->piece_col, g->gemm->lane, imm(row_lanes(g)));
+    emit(k, MUL_LO_S32, g->piece_col, g->piece_col, imm(g->plan->y_piece_elems));
+}
+
+void gen_wgmma_store_setup(Wgmma *g)
+{
+    ptx_section(g->k, "the way of y: bias, buffers");
+    declare(g);
+    bias_setup(g);
+    stage_setup(g);
+    g->coordinate = ptx_regs(g->k, PTX_B32, "corner", 2);
+    if (!g->h->tma_store) piece_setup(g);
+    if (uses_r(g)) g->r_pitch = stride_bytes(g, "r_pitch", g->gemm->ldr_param);
+    if (uses_r(g)) g->r_at = wide(g, "r_at");
+    gen_epilogue_begin(&g->epilogue, g->gemm);
+}
+
+/* ---- a tile begins ---- */
+
+/* value = the element at [address] as fp32, under guard p; 0 where p is false. */
+static void load_element(Wgmma *g, GenType type, PtxArg value, PtxArg address, PtxArg p)
+{
+    PtxKernel *k = g->k;
+    if (type == GEN_F32) {
+        emit(k, MOV_F32, value, immf(0));
+        emit_if(k, p, LD_GLOBAL_F32, value, address);
+        return;
+    }
+    emit(k, MOV_B16, g->elem, imm(0));
+    emit_if(k, p, LD_GLOBAL_B16, g->elem, address);
+    gen_widen(g->gemm, type, value, g->elem);
+}
+
+/* row, col = origin of this consumer's part of the tile */
+static void consumer_origin(Wgmma *g, PtxArg row, PtxArg col)
+{
+    PtxKernel *k = g->k;
+    int parts_n = g->plan->config.warps_n;
+    if (g->plan->config.pingpong) {
+        emit(k, MOV_B32, row, g->row0);
+        emit(k, MOV_B32, col, g->col0);
+        return;
+    }
+    emit(k, DIV_U32, row, g->consumer, imm(parts_n));
+    emit(k, MAD_LO_S32, row, row, imm(g->h->wg_m), g->row0);
+    emit(k, REM_U32, col, g->consumer, imm(parts_n));
+    emit(k, MAD_LO_S32, col, col, imm(g->h->wg_n), g->col0);
+}
+
+static void load_bias(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg col = at(g->gemm->word_scratch, 0), left = at(g->gemm->word_scratch, 1), from = g->gemm->wide_scratch;
+    emit(k, ADD_S32, col, g->col, g->thread);
+    emit(k, MAD_WIDE_U32, from, col, imm(g->plan->bias_bytes), g->bias_base);
+    emit(k, SUB_S32, left, g->gemm->n, col);
+    for (int i = 0; i < bias_loads(g); i++) {
+        emit(k, SETP_GT_AND_S32, g->p_col, left, imm(WG_THREADS * i), g->p_bias);
+        load_element(g, g->plan->config.bias, at(g->bias_raw, i), mem(from, WG_THREADS * i * g->plan->bias_bytes), g->p_col);
+    }
+}
+
+void gen_wgmma_store_begin(Wgmma *g)
+{
+    consumer_origin(g, g->row, g->col);
+    load_bias(g);
+}
+
+void gen_wgmma_store_bias(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    for (int i = 0; i < bias_loads(g); i++) {
+        bool all = WG_THREADS * (i + 1) <= g->h->wg_n;
+        PtxArg to = mem(g->bias_at, 4 * WG_THREADS * i);
+        if (!all) emit(k, SETP_LT_U32, g->p, g->thread, imm(g->h->wg_n - WG_THREADS * i));
+        if (all) emit(k, ST_SHARED_F32, to, at(g->bias_raw, i));
+        else emit_if(k, g->p, ST_SHARED_F32, to, at(g->bias_raw, i));
+    }
+    /* an odd number of chunks: the tile before ended with the buffer that this one begins with */
+    if (g->h->tma_store && g->h->chunks % 2) emit_if(k, g->lead, BULK_WAIT_READ, imm(0));
+    gen_wgmma_meet(g);
+}
+
+/* ---- a chunk: to shared memory ---- */
+
+/* Four elements of rows half * 8 + l/4 of the wgmma i: columns of tiles j and j + 1, or of one and then two. */
+static void load_residual(Wgmma *g, int i, int half, int j, int n)
+{
+    PtxKernel *k = g->k;
+    PtxArg row = at(g->gemm->word_scratch, 2), col = at(g->gemm->word_scratch, 3), from = g->gemm->wide_scratch;
+    emit(k, SHR_U32, row, g->thread, imm(5));
+    emit(k, SHL_B32, row, row, imm(4));
+    emit(k, ADD_S32, row, row, g->row);
+    emit(k, SHR_U32, col, g->gemm->lane, imm(2));
+    emit(k, ADD_S32, row, row, col);
+    emit(k, ADD_S32, row, row, imm(64 * i + 8 * half));
+    emit(k, AND_B32, col, g->gemm->lane, imm(3));
+    emit(k, MAD_LO_S32, col, col, imm(2), g->col);
+    emit(k, LD_PARAM_B64, g->r_at, mem(g->gemm->r_param, 0));
+    emit(k, CVT_U64_U32, from, row);
+    emit(k, MAD_LO_S64, g->r_at, from, g->r_pitch, g->r_at);
+    emit(k, MAD_WIDE_U32, g->r_at, col, imm(g->plan->y_bytes), g->r_at);
+    emit(k, SUB_S32, g->rows_left, g->gemm->m, row);
+    emit(k, SUB_S32, g->cols_left, g->gemm->n, col);
+    emit(k, SETP_GT_S32, g->p_row, g->rows_left, imm(0));
+    for (int e = 0; e < n; e++) {
+        int at_col = 8 * (j + e / 2) + e % 2;
+        emit(k, SETP_GT_AND_S32, g->p_col, g->cols_left, imm(at_col), g->p_row);
+        load_element(g, g->plan->config.y, at(g->r, e), mem(g->r_at, at_col * g->plan->y_bytes), g->p_col);
+    }
+}
+
+/* y of tiles j .. j + n/2 - 1 in row half `half` of wgmma i. */
+static void finish(Wgmma *g, int i, int half, int j, int n)
+{
+    EpilogueElements x = {.n = n, .y = g->y, .z = g->z, .r = g->r};
+    if (uses_r(g)) load_residual(g, i, half, j, n);
+    for (int e = 0; e < n; e++) {
+        x.acc[e] = at(g->acc, i * g->h->acc_regs + (j + e / 2) * 4 + 2 * half + e % 2);
+        x.bias[e] = at(g->bias, 2 * ((j + e / 2) % (g->h->chunk_cols / 8)) + e % 2);
+        emit(g->k, ADD_F32, at(g->z, e), x.acc[e], x.bias[e]);
+    }
+    gen_epilogue(&g->epilogue, &x);
+}
+
+/* Tiles j and, if `both`, j + 1, of 16-bit y: one stmatrix. */
+static void stage_pair(Wgmma *g, int i, int j, bool both, PtxArg base, int offset)
+{
+    PtxKernel *k = g->k;
+    PtxArg packed = g->gemm->word_scratch;
+    for (int half = 0; half < 2; half++) {
+        finish(g, i, half, j, both ? 4 : 2);
+        for (int t = 0; t < 1 + both; t++)
+            gen_round_pair(g->gemm, g->plan->config.y, at(packed, 2 * t + half), at(g->y, 2 * t), at(g->y, 2 * t + 1));
+    }
+    if (both) emit(k, STMATRIX_X4, mem(base, offset), span(packed, 0, 4));
+    else emit(k, STMATRIX_X2, mem(base, offset), span(packed, 0, 2));
+}
+
+static void stage_f32(Wgmma *g, int i, int j, PtxArg base, int offset)
+{
+    for (int half = 0; half < 2; half++) {
+        finish(g, i, half, j, 2);
+        emit(g->k, ST_SHARED_V2_F32, mem(base, offset + half * 8 * ROW_BYTES), span(g->y, 0, 2));
+    }
+}
+
+static void stage_chunk(Wgmma *g, int chunk, int buffer)
+{
+    int first = chunk * g->h->chunk_cols / 8, tiles = chunk_tiles(g, chunk), step = pairs_of_tiles(g) ? 2 : 1;
+    /* all loads come before all stores, so that ptxas may mix the rest */
+    for (int j = 0; j < tiles; j++)
+        emit(g->k, LD_SHARED_V2_F32, span(g->bias, 2 * j, 2), mem(g->bias_pair, 4 * 8 * (first + j)));
+    for (int j = 0; j < tiles; j += step) {
+        bool both = step == 2 && j + 1 < tiles;
+        for (int i = 0; i < g->h->blocks_m; i++) {
+            int offset = buffer * g->h->chunk_bytes + i * 64 * ROW_BYTES;
+            PtxArg base = at(g->stage_at, j / step);
+            if (pairs_of_tiles(g)) stage_pair(g, i, first + j, both, base, offset);
+            else stage_f32(g, i, first + j, base, offset);
+        }
+    }
+}
+
+/* ---- a chunk: to y ---- */
+
+static void store_box(Wgmma *g, int chunk, int buffer)
+{
+    PtxKernel *k = g->k;
+    PtxArg from = at(g->gemm->word_scratch, 0);
+    emit(k, FENCE_PROXY_ASYNC);
+    emit_if(k, g->lead, BULK_WAIT_READ, imm(0));
+    gen_wgmma_meet(g);
+    emit(k, ADD_S32, at(g->coordinate, 0), g->col, imm(chunk * g->h->chunk_cols));
+    emit(k, MOV_B32, at(g->coordinate, 1), g->row);
+    emit(k, ADD_S32, from, g->store_at, imm(buffer * g->h->chunk_bytes));
+    emit_if(k, g->lead, TMA_STORE, g->y_map, g->coordinate, mem(from, 0));
+    emit_if(k, g->lead, BULK_COMMIT);
+}
+
+/* One piece of y, or the elements of it that lie before the last column. */
+static void store_piece(Wgmma *g, PtxArg to, PtxArg from, PtxArg left)
+{
+    PtxKernel *k = g->k;
+    PtxArg words = g->gemm->word_scratch; /* `from` is behind its second one */
+    int elems = g->plan->y_piece_elems;
+    emit(k, SETP_GT_AND_S32, g->p_col, left, imm(elems - 1), g->p_row);
+    switch (g->plan->y_piece_bytes) {
+    case 16:
+        emit_if(k, g->p_col, LD_SHARED_V4_B32, span(words, 0, 4), from);
+        emit_if(k, g->p_col, ST_GLOBAL_V4_B32, to, span(words, 0, 4));
+        break;
+    case 8:
+        emit_if(k, g->p_col, LD_SHARED_V2_B32, span(words, 0, 2), from);
+        emit_if(k, g->p_col, ST_GLOBAL_V2_B32, to, span(words, 0, 2));
+        break;
+    case 4:
+        emit_if(k, g->p_col, LD_SHARED_B32, at(words, 0), from);
+        emit_if(k, g->p_col, ST_GLOBAL_B32, to, at(words, 0));
+        break;
+    case 2:
+        emit_if(k, g->p_col, LD_SHARED_B16, g->elem, from);
+        emit_if(k, g->p_col, ST_GLOBAL_B16, to, g->elem);
+        break;
+    }
+    if (elems == 1) return;
+    PtxArg whole = gen_wgmma_label(g, "whole");
+    emit(k, SETP_GE_S32, g->p, left, imm(elems));
+    emit_if(k, g->p, BRA, whole);
+    for (int e = 0; e < elems - 1; e++) {
+        int bytes = g->plan->y_bytes;
+        PtxArg element = mem(from, from.imm + e * bytes), place = mem(to, to.imm + e * bytes);
+        emit(k, SETP_GT_AND_S32, g->p_col, left, imm(e), g->p_row);
+        if (bytes == 4) emit_if(k, g->p_col, LD_SHARED_B32, at(words, 0), element);
+        else emit_if(k, g->p_col, LD_SHARED_B16, g->elem, element);
+        if (bytes == 4) emit_if(k, g->p_col, ST_GLOBAL_B32, place, at(words, 0));
+        else emit_if(k, g->p_col, ST_GLOBAL_B16, place, g->elem);
+    }
+    emit(k, LABEL, whole);
+}
+
+/* Rows first .. of this warp's 16 in wgmma i, one turn of 32 lanes; part: of a row that 32 lanes do not cover. */
+static void store_turn(Wgmma *g, int chunk, int buffer, int i, int first, int part)
+{
+    PtxKernel *k = g->k;
+    const GenPlan *p = g->plan;
+    PtxArg row = g->rows_left, col = g->cols_left;
+    PtxArg place = at(g->coordinate, 0), wide_row = g->gemm->wide_scratch, chunk16 = at(g->coordinate, 1);
+    int cols = chunk_tiles(g, chunk) * 8, part_cols = part * 32 * p->y_piece_elems;
+    /* in shared memory */
+    emit(k, SHR_U32, row, g->thread, imm(5));
+    emit(k, MAD_LO_S32, row, row, imm(16), g->piece_row);
+    emit(k, ADD_S32, row, row, imm(first));
+    emit(k, ADD_S32, col, g->piece_col, imm(part_cols));
+    emit(k, MUL_LO_S32, chunk16, col, imm(p->y_bytes));
+    emit(k, SHR_U32, chunk16, chunk16, imm(4));
+    gen_swizzled_offset(g->gemm, ROW_BYTES, place, row, chunk16);
+    emit(k, MUL_LO_S32, chunk16, col, imm(p->y_bytes));
+    emit(k, AND_B32, chunk16, chunk16, imm(15));
+    emit(k, ADD_S32, place, place, chunk16);
+    emit(k, ADD_S32, place, place, g->store_at);
+    /* in y */
+    emit(k, SUB_S32, chunk16, imm(cols), col); /* columns of the chunk from here on */
+    emit(k, ADD_S32, row, row, g->row);
+    emit(k, ADD_S32, row, row, imm(64 * i));
+    emit(k, ADD_S32, col, col, g->col);
+    emit(k, ADD_S32, col, col, imm(chunk * g->h->chunk_cols));
+    emit(k, LD_PARAM_B64, g->y_at, mem(g->gemm->y_param, 0));
+    emit(k, CVT_U64_U32, wide_row, row);
+    emit(k, MAD_LO_S64, g->y_at, wide_row, g->y_pitch, g->y_at);
+    if (g->y_col_step.kind == PTX_ARG_NONE) {
+        emit(k, MAD_WIDE_U32, g->y_at, col, imm(p->y_bytes), g->y_at);
+    } else {
+        emit(k, CVT_U64_U32, wide_row, col);
+        emit(k, MAD_LO_S64, g->y_at, wide_row, g->y_col_step, g->y_at);
+    }
+    emit(k, SETP_LT_U32, g->p_row, row, g->gemm->m);
+    emit(k, SUB_S32, col, g->gemm->n, col);
+    emit(k, MIN_S32, col, col, chunk16);
+    store_piece(g, mem(g->y_at, 0), mem(place, buffer * g->h->chunk_bytes + i * 64 * ROW_BYTES), col);
+}
+
+static void store_rows(Wgmma *g, int chunk, int buffer)
+{
+    int lanes = row_lanes(g), parts = ROW_BYTES / g->plan->y_piece_bytes / lanes;
+    emit(g->k, BAR_WARP_SYNC);
+    for (int i = 0; i < g->h->blocks_m; i++)
+        for (int row = 0; row < 16; row += 32 / lanes)
+            for (int part = 0; part < parts; part++) store_turn(g, chunk, buffer, i, row, part);
+}
+
+void gen_wgmma_store_chunk(Wgmma *g, int chunk)
+{
+    PtxKernel *k = g->k;
+    int buffer = chunk % 2;
+    ptx_comment(k, "columns from %d on", chunk * g->h->chunk_cols);
+    stage_chunk(g, chunk, buffer);
+    if (g->h->tma_store) store_box(g, chunk, buffer);
+    else store_rows(g, chunk, buffer);
+}

@@ -1,0 +1,67 @@
+/* wgmma.h: what the two files of the wgmma back end share.
+ *
+ *     gemm_wgmma.c    barriers, tile walk, producer, main loop of the consumers
+ *     store_wgmma.c   from accumulators to y
+ */
+#ifndef GEN_WGMMA_H
+#define GEN_WGMMA_H
+
+#include "gen/gemm.h"
+
+/* A place in the ring of stages: the slot, and the parity of the turn round the ring. */
+typedef struct GenRing {
+    PtxArg slot, phase; /* b32 */
+} GenRing;
+
+typedef struct Wgmma {
+    Gemm *gemm;
+    PtxKernel *k;
+    const GenPlan *plan;
+    const GenWgmmaPlan *h;
+    int n_labels;
+    /* of all threads */
+    PtxArg smem;              /* b32: the ring, which shared memory begins with */
+    PtxArg rank;              /* b32: of this block in its cluster; PTX_NONE without clusters */
+    PtxArg warpgroup;         /* b32: 0 copies */
+    PtxArg x_map, w_map, y_map; /* b64: addresses of the tensor maps */
+    PtxArg k_blocks;          /* b32 */
+    PtxArg tiles, tiles_m, group_tiles; /* b32: tiles of a cluster: all, along m, in a group of rows */
+    PtxArg tile, tile_step;   /* b32: this cluster's tile, and how far its next one is */
+    PtxArg row0, col0;        /* b32: origin of this block's tile */
+    GenRing ring;
+    PtxArg p;                 /* predicate, scratch */
+    /* of consumers */
+    PtxArg consumer, thread;  /* b32: which of the consumers; thread in it, 0 to 127 */
+    PtxArg lead;              /* predicate: thread 0 of a consumer */
+    PtxArg x_desc, w_desc;    /* b64: descriptors of this consumer's operands in slot 0 */
+    PtxArg acc;               /* f32[regs_acc] */
+    /* of store_wgmma.c */
+    Epilogue epilogue;
+    PtxArg bias_at, bias_raw; /* b32: this consumer's bias in shared memory; f32[]: on its way there */
+    PtxArg bias_base, p_bias; /* b64: address of the bias; predicate: there is one */
+    PtxArg bias_pair;         /* b32: of this lane's first column */
+    PtxArg stage_at;          /* b32[4]: where this lane writes each 16 columns of a chunk, in buffer 0 */
+    PtxArg store_at;          /* b32: buffer 0 of this consumer */
+    PtxArg coordinate;        /* b32[2]: column and row of a box of y */
+    PtxArg row, col;          /* b32: of y, of this lane's first element in the tile */
+    PtxArg rows_left, cols_left; /* b32, signed: from there to the end of y */
+    PtxArg r_at, r_pitch;     /* b64: its place in r; a row of r in bytes */
+    PtxArg y_at, y_pitch, y_col_step; /* b64: where TMA does not store: this lane's piece in y, strides in bytes */
+    PtxArg piece_row, piece_col;      /* b32: of that piece in a warp's 16 rows of a chunk */
+    PtxArg bias, z, r, y;     /* f32[4] */
+    PtxArg p_row, p_col, elem;
+} Wgmma;
+
+/* A label nobody else has: "name_7". */
+PtxArg gen_wgmma_label(Wgmma *g, const char *name);
+/* All 128 threads of this consumer meet; what they wrote to shared memory is seen by all of them. */
+void gen_wgmma_meet(Wgmma *g);
+
+/* store_wgmma.c: what stays the same for all tiles; what begins a tile (its bias is loaded); what ends its main
+ * loop (the bias is put into shared memory); and chunk `chunk` of columns: z, epilogue, y. */
+void gen_wgmma_store_setup(Wgmma *g);
+void gen_wgmma_store_begin(Wgmma *g);
+void gen_wgmma_store_bias(Wgmma *g);
+void gen_wgmma_store_chunk(Wgmma *g, int chunk);
+
+#endif
