@@ -33,7 +33,7 @@ static const char *const backend_name[GEN_N_BACKENDS] = {GEN_BACKENDS(X)};
     X("o", min_blocks, 0)                                                                                    \
     X("cm", cluster_m, 1)                                                                                    \
     X("cn", cluster_n, 1)                                                                                    \
-    X("h", head_blocks, 0)
+    X("k", skew_blocks, 0)
 /* Flags: token, member. */
 #define FLAG_FIELDS(X) X("pingpong", pingpong)
 

@@ -76,7 +76,7 @@ static void box_header(Gemm *g)
 {
     const GenWgmmaPlan *h = &g->p->g;
     char y[32] = "";
-    if (h->tma_store) snprintf(y, sizeof y, " y=%dx%d", h->chunk_cols, h->wg_m);
+    if (h->tma_store) snprintf(y, sizeof y, " y=%dx%d", h->chunk_cols, 64);
     ptx_header(g->k, "boxes: x=%dx%d w=%dx%d%s", h->x.box_step, h->x.box_rows, h->w.box_step, h->w.box_rows, y);
 }
 

@@ -15,8 +15,13 @@
  * store this one.
  *
  * Cooperating consumers have parts of one tile. So that the tensor cores do not wait for the epilogue, with
- * head_blocks they begin the next tile chunk by chunk of columns: as soon as a chunk of the accumulators is stored,
- * the first k-blocks of the next tile are multiplied into it, while the next chunk is stored.
+ * skew_blocks = b a consumer's two halves of 64 rows, A and B, are out of step where one tile meets the next:
+ *
+ *     tensor cores   ... A and B    A: last b   B: last b     A: first b    B: first b   A and B ...
+ *     this thread                               store A       store B
+ *
+ * Then the k-blocks of a tile's end and of the next one's beginning are held in the ring twice as long, and no more
+ * of them are held than there are stages. Behind its last tile the producer loads b k-blocks of zeros.
  *
  * In pingpong each consumer has whole tiles, the two take turns in the main loop, and one stores while the other
  * multiplies.
@@ -148,7 +153,8 @@ static void tile_walk(Wgmma *g)
     g->group_tiles = word(g, "group_tiles");
     emit(k, ADD_S32, g->k_blocks, g->gemm->depth, imm(c->tile_k - 1));
     emit(k, DIV_U32, g->k_blocks, g->k_blocks, imm(c->tile_k));
-    emit(k, MAX_S32, g->k_blocks, g->k_blocks, imm(1)); /* without k: one of zeros, from behind its end */
+    /* behind the end of k come zeros: without k one block of them, and enough for both ends of a tile */
+    emit(k, MAX_S32, g->k_blocks, g->k_blocks, imm(c->skew_blocks ? 2 * c->skew_blocks : 1));
     emit(k, ADD_S32, g->tiles_m, g->gemm->m, imm(tile_m - 1));
     emit(k, DIV_U32, g->tiles_m, g->tiles_m, imm(tile_m));
     emit(k, ADD_S32, g->tiles, g->gemm->n, imm(tile_n - 1));
@@ -235,56 +241,88 @@ static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, 
     }
 }
 
-static void produce_block(Wgmma *g, Source source[2], PtxArg along, PtxArg mask)
+typedef struct Producer {
+    Wgmma *g;
+    Source source[2];
+    PtxArg along, left; /* b32: first k of the next k-block; k-blocks left of the tile */
+    PtxArg slot_at;     /* b32: shared address of the slot */
+    PtxArg mask;        /* b16: all blocks of the cluster */
+} Producer;
+
+static void produce_block(Producer *p)
 {
+    Wgmma *g = p->g;
     PtxKernel *k = g->k;
-    PtxArg slot_at = word(g, "slot_at");
     PtxArg barriers = slot_barrier(g, g->ring, 0);
     wait_barrier(g, "wait_empty", mem(barriers, empty_offset(g)), g->ring.phase);
     PtxArg full = mem(barriers, full_offset(g));
     emit(k, MBARRIER_EXPECT_TX, full, imm(g->plan->stage_bytes));
-    emit(k, MAD_LO_S32, slot_at, g->ring.slot, imm(g->plan->stage_bytes), g->smem);
-    for (int i = 0; i < 2; i++) load_boxes(g, &source[i], slot_at, along, full, mask);
+    emit(k, MAD_LO_S32, p->slot_at, g->ring.slot, imm(g->plan->stage_bytes), g->smem);
+    for (int i = 0; i < 2; i++) load_boxes(g, &p->source[i], p->slot_at, p->along, full, p->mask);
+    emit(k, ADD_S32, p->along, p->along, imm(g->plan->config.tile_k));
     advance(g, g->ring);
 }
 
-/* One thread copies all k-blocks of all tiles. */
-static void producer(Wgmma *g, PtxArg end)
+static Producer producer_setup(Wgmma *g)
 {
     PtxKernel *k = g->k;
     const GenConfig *c = &g->plan->config;
-    PtxArg next = ptx_label(k, "produce_tile"), fill = ptx_label(k, "produce_block");
-    PtxArg along = word(g, "k_first"), left = word(g, "k_blocks_left"), mask = ptx_reg(k, PTX_B16, "cluster_mask");
-    Source source[2] = {
-        {.plan = &g->h->x, .name = "x", .map = g->x_map, .first = g->row0, .shared = c->cluster_n > 1},
-        {.plan = &g->h->w, .name = "w", .map = g->w_map, .first = g->col0, .shared = c->cluster_m > 1}};
+    Producer p = {
+        g,
+        {{.plan = &g->h->x, .name = "x", .map = g->x_map, .first = g->row0, .shared = c->cluster_n > 1},
+         {.plan = &g->h->w, .name = "w", .map = g->w_map, .first = g->col0, .shared = c->cluster_m > 1}},
+        .along = word(g, "k_first"),
+        .left = word(g, "k_blocks_left"),
+        .slot_at = word(g, "slot_at"),
+    };
+    for (int i = 0; i < 2; i++) source_setup(g, &p.source[i]);
+    if (clusters(g)) emit(k, MOV_B16, p.mask = ptx_reg(k, PTX_B16, "cluster_mask"), imm((1 << g->h->cluster) - 1));
+    emit(k, MOV_B32, g->ring.slot, imm(0));
+    emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
+    return p;
+}
+
+/* The k-blocks of a tile. Without k the first one comes from behind its end. */
+static void produce_tile(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxKernel *k = g->k;
+    PtxArg fill = ptx_label(k, "produce_block");
+    tile_place(g);
+    for (int i = 0; i < 2; i++) source_place(g, &p->source[i]);
+    emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
+    emit(k, SELP_B32, p->along, imm(g->plan->config.tile_k), imm(0), g->p);
+    emit(k, MOV_B32, p->left, g->k_blocks);
+    emit(k, LABEL, fill);
+    produce_block(p);
+    emit(k, SUB_S32, p->left, p->left, imm(1));
+    emit(k, SETP_NE_U32, g->p, p->left, imm(0));
+    emit_if(k, g->p, BRA, fill);
+}
+
+/* One thread copies all k-blocks of all tiles. */
+static void produce(Wgmma *g, PtxArg end)
+{
+    PtxKernel *k = g->k;
+    PtxArg next = ptx_label(k, "produce_tile"), zeros = ptx_label(k, "produce_zeros");
+    int skew = g->plan->config.skew_blocks;
     ptx_section(k, "the producer: one thread of one warp");
     emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
     emit(k, SETP_GE_U32, g->p, g->gemm->tid, imm(32));
     emit_if(k, g->p, BRA, end);
     emit(k, ELECT, g->p);
     emit_unless(k, g->p, BRA, end);
-    for (int i = 0; i < 2; i++) source_setup(g, &source[i]);
-    if (clusters(g)) emit(k, MOV_B16, mask, imm((1 << g->h->cluster) - 1));
-    emit(k, MOV_B32, g->ring.slot, imm(0));
-    emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
+    Producer p = producer_setup(g);
     first_tile(g);
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, end);
-    tile_place(g);
-    for (int i = 0; i < 2; i++) source_place(g, &source[i]);
+    emit_if(k, g->p, BRA, skew ? zeros : end);
+    produce_tile(&p);
     emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
-    emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
-    emit(k, SELP_B32, along, imm(c->tile_k), imm(0), g->p);
-    emit(k, MOV_B32, left, g->k_blocks);
-    emit(k, LABEL, fill);
-    produce_block(g, source, along, mask);
-    emit(k, ADD_S32, along, along, imm(c->tile_k));
-    emit(k, SUB_S32, left, left, imm(1));
-    emit(k, SETP_NE_U32, g->p, left, imm(0));
-    emit_if(k, g->p, BRA, fill);
     emit(k, BRA, next);
+    if (!skew) return;
+    emit(k, LABEL, zeros); /* `along` stands behind the end of k */
+    for (int i = 0; i < skew; i++) produce_block(&p);
 }
 
 /* ---- the consumers: operands ---- */
@@ -343,8 +381,8 @@ typedef struct Product {
     PtxArg yes;        /* predicate, true: the others always do */
 } Product;
 
-/* All k-steps of the k-block in slot r.slot, for columns col .. col + n - 1 of this consumer's tile. */
-static void multiply(Wgmma *g, Product *m, GenRing r, int col, int n)
+/* All k-steps of the k-block in slot r.slot, for the wgmmas first .. last - 1 of this consumer's rows. */
+static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
 {
     PtxKernel *k = g->k;
     const GenWgmmaPlan *h = g->h;
@@ -352,15 +390,14 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int col, int n)
     emit(k, ADD_S64, m->x_at, m->w_at, g->x_desc);
     emit(k, ADD_S64, m->w_at, m->w_at, g->w_desc);
     for (int step = 0; step < g->plan->k_steps; step++)
-        for (int i = 0; i < h->blocks_m; i++) {
-            int x = step_bytes(&h->x, step) + row_bytes(&h->x, 64 * i);
-            int w = step_bytes(&h->w, step) + row_bytes(&h->w, col);
+        for (int i = first; i < last; i++) {
+            int x = step_bytes(&h->x, step) + row_bytes(&h->x, 64 * i), w = step_bytes(&h->w, step);
             PtxArg x_desc = m->x_at, w_desc = m->w_at;
             if (x) emit(k, ADD_S64, x_desc = m->x, m->x_at, imm(x / 16));
             if (w) emit(k, ADD_S64, w_desc = m->w, m->w_at, imm(w / 16));
-            PtxArg acc = span(g->acc, i * h->acc_regs + col / 2, n / 2);
+            PtxArg acc = span(g->acc, i * h->acc_regs, h->acc_regs);
             PtxArg args[] = {PTX_NONE, acc, x_desc, w_desc, step ? m->yes : m->add, imm(h->x.col), imm(h->w.col)};
-            ptx_emit(k, __FILE__, __LINE__, wgmma_op(g->plan->config.w, n), PTX_NONE, false, 6, args);
+            ptx_emit(k, __FILE__, __LINE__, wgmma_op(g->plan->config.w, h->wg_n), PTX_NONE, false, 6, args);
         }
 }
 
@@ -401,7 +438,8 @@ typedef struct Consumer {
     PtxArg block;        /* b32: k-blocks of this tile that are multiplied */
     PtxArg before;       /* b32: the slot before this one */
     PtxArg p_before;     /* predicate: it is to be released by this thread */
-    PtxArg p_head;       /* predicate: the next tile begins under this one's epilogue */
+    PtxArg in_step;      /* b32: k-blocks before the last ones, in which the halves are out of step */
+    GenRing ahead;       /* of a half that is ahead of the other */
 } Consumer;
 
 /* One turn: waits for a k-block, multiplies it, and releases the slot whose products are done. */
@@ -413,7 +451,7 @@ static void consume_block(Consumer *c)
     wait_barrier(g, "wait_full", slot_barrier(g, g->ring, full_offset(g)), g->ring.phase);
     emit(k, SETP_NE_U32, c->product.add, c->block, imm(0));
     emit(k, WGMMA_FENCE);
-    multiply(g, &c->product, g->ring, 0, g->h->wg_n);
+    multiply(g, &c->product, g->ring, 0, g->h->blocks_m);
     emit(k, WGMMA_COMMIT);
     emit(k, WGMMA_WAIT, imm(g->h->loop_waits));
     if (late) {
@@ -427,17 +465,22 @@ static void consume_block(Consumer *c)
     emit(k, ADD_S32, c->block, c->block, imm(1));
 }
 
-/* The k-blocks from `block` on. */
+/* The k-blocks from `block` on, in step. */
 static void main_loop(Consumer *c)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    PtxArg loop = ptx_label(k, "main_loop");
+    bool skewed = g->plan->config.skew_blocks > 0;
+    PtxArg loop = ptx_label(k, "main_loop"), done = ptx_label(k, "main_loop_done");
+    PtxArg last = skewed ? c->in_step : g->k_blocks;
     if (g->h->loop_waits) emit(k, MOV_B32, c->before, imm(0));
+    if (skewed) emit(k, SETP_GE_U32, g->p, c->block, last);
+    if (skewed) emit_if(k, g->p, BRA, done);
     emit(k, LABEL, loop);
     consume_block(c);
-    emit(k, SETP_LT_U32, g->p, c->block, g->k_blocks);
+    emit(k, SETP_LT_U32, g->p, c->block, last);
     emit_if(k, g->p, BRA, loop);
+    if (skewed) emit(k, LABEL, done);
     if (g->plan->config.pingpong) { /* the other's turn; if it has no tile, it does not come */
         PtxArg alone = gen_wgmma_label(g, "alone");
         PtxArg other = at(g->gemm->word_scratch, 0);
@@ -456,61 +499,76 @@ static void main_loop(Consumer *c)
 
 /* ---- the consumers: from tile to tile ---- */
 
-/* Chunk `chunk` of the next tile's first k-blocks, if there is a next tile and it has more than those; when the last
- * chunk is through with a slot, it is released. */
-static void head_chunk(Consumer *c, int chunk, GenRing ahead)
+/* ---- the consumers: halves out of step ---- */
+
+enum { HALF_A, HALF_B };
+
+/* Half `half` of the next skew_blocks k-blocks, a group each, or one for all; `first`: of a tile. */
+static void multiply_half(Consumer *c, int half, bool first, bool group_each)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    int heads = g->plan->config.head_blocks, cols = g->h->chunk_cols;
-    bool last = chunk == g->h->chunks - 1;
-    emit(k, MOV_B32, ahead.slot, g->ring.slot);
-    emit(k, MOV_B32, ahead.phase, g->ring.phase);
-    for (int i = 0; i < heads; i++) {
-        if (chunk == 0) wait_barrier(g, "wait_head", slot_barrier(g, ahead, full_offset(g)), ahead.phase);
-        emit(k, SETP_NE_U32, c->product.add, ahead.slot, i ? imm(-1) : ahead.slot); /* i > 0 */
-        if (i == 0) emit(k, WGMMA_FENCE);
-        multiply(g, &c->product, ahead, chunk * cols, cols);
-        if (last || i == heads - 1) emit(k, WGMMA_COMMIT);
-        advance(g, ahead);
+    int blocks = g->plan->config.skew_blocks;
+    emit(k, MOV_B32, c->ahead.slot, g->ring.slot);
+    emit(k, MOV_B32, c->ahead.phase, g->ring.phase);
+    for (int i = 0; half == HALF_A && i < blocks; i++) { /* for B they have come */
+        wait_barrier(g, "wait_full", slot_barrier(g, c->ahead, full_offset(g)), c->ahead.phase);
+        advance(g, c->ahead);
     }
-    for (int i = 0; last && i < heads; i++) {
-        emit(k, WGMMA_WAIT, imm(heads - 1 - i));
-        release(g, &c->release, g->ring.slot, c->release.p);
-        advance(g, g->ring);
+    if (half == HALF_A) emit(k, MOV_B32, c->ahead.slot, g->ring.slot);
+    emit(k, WGMMA_FENCE);
+    for (int i = 0; i < blocks; i++) {
+        emit(k, SETP_NE_U32, c->product.add, g->consumer, first && i == 0 ? g->consumer : imm(-1));
+        multiply(g, &c->product, c->ahead, half, half + 1);
+        if (group_each || i == blocks - 1) emit(k, WGMMA_COMMIT);
+        advance(g, c->ahead);
     }
-    if (last) emit(k, MOV_B32, c->block, imm(heads));
 }
 
-static void store_tile(Consumer *c)
+/* The oldest of `left` groups is done: its slot is free. */
+static void finish_group(Consumer *c, int left)
+{
+    emit(c->g->k, WGMMA_WAIT, imm(left - 1));
+    release(c->g, &c->release, c->g->ring.slot, c->release.p);
+    advance(c->g, c->g->ring);
+}
+
+static void finish_groups(Consumer *c)
+{
+    for (int left = c->g->plan->config.skew_blocks; left > 0; left--) finish_group(c, left);
+    emit(c->g->k, MOV_B32, c->block, imm(c->g->plan->config.skew_blocks));
+}
+
+static void store_half(Consumer *c, int half)
+{
+    Wgmma *g = c->g;
+    for (int i = 0; i < g->h->row_chunks; i++) gen_wgmma_store_chunk(g, half * g->h->row_chunks + i);
+}
+
+static void turn_out_of_step(Consumer *c)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    int heads = g->plan->config.head_blocks;
-    GenRing ahead = {PTX_NONE, PTX_NONE};
-    ptx_section(k, "z = acc + bias; y = the epilogue of z; one store an output");
+    int blocks = g->plan->config.skew_blocks;
+    ptx_section(k, "the tile's end: half A, then B under the store of A");
+    multiply_half(c, HALF_A, false, false);
+    multiply_half(c, HALF_B, false, true);
     gen_wgmma_store_bias(g);
-    if (heads) {
-        ahead = new_ring(g, "head_slot", "head_phase");
-        PtxArg next = at(g->gemm->word_scratch, 0);
-        emit(k, ADD_S32, next, g->tile, g->tile_step);
-        emit(k, SETP_GT_S32, c->p_head, g->k_blocks, imm(heads));
-        emit(k, SETP_LT_U32, g->p, next, g->tiles);
-        emit(k, AND_PRED, c->p_head, c->p_head, g->p);
-    }
-    PtxArg none = gen_wgmma_label(g, "no_head"), done = gen_wgmma_label(g, "stored");
-    if (heads) {
-        emit_unless(k, c->p_head, BRA, none);
-        for (int i = 0; i < g->h->chunks; i++) {
-            gen_wgmma_store_chunk(g, i);
-            head_chunk(c, i, ahead);
-        }
-        emit(k, BRA, done);
-        emit(k, LABEL, none);
-    }
-    emit(k, MOV_B32, c->block, imm(0));
+    emit(k, WGMMA_WAIT, imm(blocks));
+    store_half(c, HALF_A);
+    finish_groups(c);
+    ptx_section(k, "the next tile's beginning: half A under the store of B, then B");
+    multiply_half(c, HALF_A, true, false);
+    store_half(c, HALF_B);
+}
+
+/* ---- the consumers: from tile to tile ---- */
+
+static void store_tile(Wgmma *g)
+{
+    ptx_section(g->k, "z = acc + bias; y = the epilogue of z; one store an output");
+    gen_wgmma_store_bias(g);
     for (int i = 0; i < g->h->chunks; i++) gen_wgmma_store_chunk(g, i);
-    emit(k, LABEL, done);
 }
 
 /* In pingpong a consumer skips the k-blocks of the other's tile. */
@@ -573,33 +631,55 @@ static Consumer consumer_setup(Wgmma *g)
         c.before = word(g, "slot_before");
         c.p_before = ptx_reg(k, PTX_PRED, "p_before");
     }
-    if (g->plan->config.head_blocks) c.p_head = ptx_reg(k, PTX_PRED, "p_head");
+    if (g->plan->config.skew_blocks) {
+        c.ahead = new_ring(g, "slot_ahead", "phase_ahead");
+        c.in_step = word(g, "k_blocks_in_step");
+        emit(k, SUB_S32, c.in_step, g->k_blocks, imm(g->plan->config.skew_blocks));
+    }
     return c;
+}
+
+static void consume_tile(Consumer *c)
+{
+    Wgmma *g = c->g;
+    tile_place(g);
+    gen_wgmma_store_begin(g);
+    if (g->plan->config.skew_blocks) {
+        multiply_half(c, HALF_B, true, true);
+        finish_groups(c);
+    } else {
+        emit(g->k, MOV_B32, c->block, imm(0));
+    }
+    ptx_section(g->k, "main loop: one k-block a turn");
+    if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
+    main_loop(c);
+    if (g->plan->config.skew_blocks) turn_out_of_step(c);
+    else store_tile(g);
+    next_tile(g);
 }
 
 static void consume(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
-    PtxArg next = ptx_label(k, "consume_tile");
+    PtxArg next = ptx_label(k, "consume_tile"), done = ptx_label(k, "consumed");
+    bool skewed = g->plan->config.skew_blocks > 0;
     consumer_place(g);
     Consumer c = consumer_setup(g);
     gen_wgmma_store_setup(g);
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(0));
-    emit(k, MOV_B32, c.block, imm(0));
     first_tile(g);
     if (g->plan->config.pingpong) pingpong_begin(g);
+    if (skewed) multiply_half(&c, HALF_A, true, false);
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, end);
-    tile_place(g);
-    gen_wgmma_store_begin(g);
-    ptx_section(k, "main loop: one k-block a turn");
-    if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
-    main_loop(&c);
-    store_tile(&c);
-    next_tile(g);
+    emit_if(k, g->p, BRA, skewed ? done : end);
+    consume_tile(&c);
     emit(k, BRA, next);
+    if (!skewed) return;
+    emit(k, LABEL, done);
+    emit(k, WGMMA_WAIT, imm(0)); /* half A of the zeros behind the last tile */
+    emit(k, BRA, end);
 }
 
 /* ---- the kernel ---- */
@@ -652,7 +732,7 @@ void gen_gemm_wgmma(Gemm *gemm)
     emit_if(g.k, g.p, BRA, producer_label);
     consume(&g, end);
     emit(g.k, LABEL, producer_label);
-    producer(&g, end);
+    produce(&g, end);
     ptx_section(g.k, "shared memory lives until all of the cluster are done with it");
     emit(g.k, LABEL, end);
     if (!clusters(&g)) return;

@@ -86,7 +86,7 @@ typedef struct GenConfig {
     int min_blocks;                 /* resident blocks per SM to compile for; 0: as many as fit */
     /* wgmma only */
     int cluster_m, cluster_n;       /* blocks of a cluster along m (they share W) and n (they share x) */
-    int head_blocks;                /* k-blocks of the next tile that are multiplied under a tile's epilogue */
+    int skew_blocks;                /* k-blocks by which the halves of a warpgroup's tile are out of step at its ends */
     bool pingpong;                  /* each warpgroup has tiles of its own, and they take turns */
     char epilogue[GEN_MAX_EPILOGUE]; /* canonical infix text: "z + s * sigmoid(z)" */
 } GenConfig;

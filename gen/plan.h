@@ -53,7 +53,8 @@ typedef struct GenWgmmaPlan {
     int cluster;        /* blocks of a cluster */
     GenBoxPlan x, w;
     int regs_producer, regs_consumer; /* setmaxnreg */
-    int chunk_cols;     /* y leaves in chunks of so many columns: rows of 128 bytes in shared memory */
+    int chunk_cols;     /* y leaves in chunks of 64 rows by so many columns: rows of 128 bytes in shared memory */
+    int row_chunks;     /* in 64 rows of a consumer's tile */
     int chunks;
     int chunk_bytes;    /* of the buffer for one; a consumer has two */
     bool tma_store;     /* y by TMA, or by the lanes of a warp, row after row */

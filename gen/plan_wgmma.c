@@ -86,22 +86,27 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
            gen_fail(error, "a box of %s has %d rows; TMA takes %d", name, o->box_rows, MAX_BOX_ROWS);
 }
 
-static bool plan_store(const GenConfig *c, GenPlan *p, GenError *error)
+static void plan_store(const GenConfig *c, GenPlan *p)
 {
     GenWgmmaPlan *g = &p->g;
     g->chunk_cols = ROW_BYTES / p->y_bytes;
-    g->chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
-    g->chunk_bytes = g->wg_m * ROW_BYTES;
+    g->row_chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
+    g->chunks = g->blocks_m * g->row_chunks;
+    g->chunk_bytes = 64 * ROW_BYTES;
     g->tma_store = c->y_store_bytes == 16 && c->y_layout == GEN_LAYOUT_ROW && g->wg_n % g->chunk_cols == 0;
     p->y_piece_bytes = c->y_store_bytes;
     p->y_piece_elems = p->y_piece_bytes / p->y_bytes;
-    if (!c->head_blocks) return true;
-    if (c->pingpong || g->blocks_m != 1 || p->y_bytes != 2 || g->wg_n % g->chunk_cols || g->chunks < 2)
-        return gen_fail(error, "head blocks go with cooperating warpgroups of 64 rows, and with y of 16 bits in two or "
-                               "more chunks of %d columns",
-                        g->chunk_cols);
-    return c->head_blocks < c->stages ||
-           gen_fail(error, "head_blocks=%d of %d stages leave none to go on with", c->head_blocks, c->stages);
+}
+
+static bool check_skew(const GenConfig *c, const GenWgmmaPlan *g, GenError *error)
+{
+    if (!c->skew_blocks) return true;
+    if (c->pingpong || g->blocks_m != 2)
+        return gen_fail(error, "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64; these have %d",
+                        c->skew_blocks, g->wg_m);
+    return 2 * c->skew_blocks <= c->stages ||
+           gen_fail(error, "skew_blocks=%d hold that many slots at a tile's end and at the next one's beginning; there are %d stages",
+                    c->skew_blocks, c->stages);
 }
 
 static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
@@ -156,5 +161,6 @@ bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
     p->warp_m = p->g.wg_m;
     p->warp_n = p->g.wg_n;
     p->k_steps = c->tile_k / 16;
-    return plan_store(c, p, error) && plan_smem(c, p, error) && plan_registers(c, p, error);
+    plan_store(c, p);
+    return check_skew(c, &p->g, error) && plan_smem(c, p, error) && plan_registers(c, p, error);
 }

@@ -23,11 +23,15 @@ static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, n
 static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
 static bool pairs_of_tiles(const Wgmma *g) { return g->plan->y_bytes == 2; }
-/* Column tiles of 8 in a chunk. */
-static int chunk_tiles(const Wgmma *g, int chunk)
+/* A chunk: of wgmma i of this consumer's tile, so many column tiles of 8 from the first on. */
+typedef struct Chunk {
+    int block, first, tiles, buffer;
+} Chunk;
+
+static Chunk chunk_at(const Wgmma *g, int chunk)
 {
-    int tiles = g->h->chunk_cols / 8, left = g->h->wg_n / 8 - chunk * tiles;
-    return left < tiles ? left : tiles;
+    int tiles = g->h->chunk_cols / 8, first = chunk % g->h->row_chunks * tiles, left = g->h->wg_n / 8 - first;
+    return (Chunk){chunk / g->h->row_chunks, first, left < tiles ? left : tiles, chunk % 2};
 }
 
 /* ---- what stays the same for all tiles ---- */
@@ -270,35 +274,31 @@ static void stage_f32(Wgmma *g, int i, int j, PtxArg base, int offset)
     }
 }
 
-static void stage_chunk(Wgmma *g, int chunk, int buffer)
+static void stage_chunk(Wgmma *g, Chunk c)
 {
-    int first = chunk * g->h->chunk_cols / 8, tiles = chunk_tiles(g, chunk), step = pairs_of_tiles(g) ? 2 : 1;
+    int step = pairs_of_tiles(g) ? 2 : 1, offset = c.buffer * g->h->chunk_bytes;
     /* all loads come before all stores, so that ptxas may mix the rest */
-    for (int j = 0; j < tiles; j++)
-        emit(g->k, LD_SHARED_V2_F32, span(g->bias, 2 * j, 2), mem(g->bias_pair, 4 * 8 * (first + j)));
-    for (int j = 0; j < tiles; j += step) {
-        bool both = step == 2 && j + 1 < tiles;
-        for (int i = 0; i < g->h->blocks_m; i++) {
-            int offset = buffer * g->h->chunk_bytes + i * 64 * ROW_BYTES;
-            PtxArg base = at(g->stage_at, j / step);
-            if (pairs_of_tiles(g)) stage_pair(g, i, first + j, both, base, offset);
-            else stage_f32(g, i, first + j, base, offset);
-        }
+    for (int j = 0; j < c.tiles; j++)
+        emit(g->k, LD_SHARED_V2_F32, span(g->bias, 2 * j, 2), mem(g->bias_pair, 4 * 8 * (c.first + j)));
+    for (int j = 0; j < c.tiles; j += step) {
+        PtxArg base = at(g->stage_at, j / step);
+        if (pairs_of_tiles(g)) stage_pair(g, c.block, c.first + j, j + 1 < c.tiles, base, offset);
+        else stage_f32(g, c.block, c.first + j, base, offset);
     }
 }
 
 /* ---- a chunk: to y ---- */
 
-static void store_box(Wgmma *g, int chunk, int buffer)
+static void store_box(Wgmma *g, Chunk c)
 {
     PtxKernel *k = g->k;
     PtxArg from = at(g->gemm->word_scratch, 0);
     emit(k, FENCE_PROXY_ASYNC);
     emit_if(k, g->lead, BULK_WAIT_READ, imm(0));
     gen_wgmma_meet(g);
-    emit(k, ADD_S32, at(g->coordinate, 0), g->col, imm(chunk * g->h->chunk_cols));
-    emit(k, MOV_B32, at(g->coordinate, 1), g->row);
-    emit(k, ADD_S32, from, g->store_at, imm(buffer * g->h->chunk_bytes));
+    emit(k, ADD_S32, at(g->coordinate, 0), g->col, imm(8 * c.first));
+    emit(k, ADD_S32, at(g->coordinate, 1), g->row, imm(64 * c.block));
+    emit(k, ADD_S32, from, g->store_at, imm(c.buffer * g->h->chunk_bytes));
     emit_if(k, g->lead, TMA_STORE, g->y_map, g->coordinate, mem(from, 0));
     emit_if(k, g->lead, BULK_COMMIT);
 }
@@ -344,14 +344,14 @@ static void store_piece(Wgmma *g, PtxArg to, PtxArg from, PtxArg left)
     emit(k, LABEL, whole);
 }
 
-/* Rows first .. of this warp's 16 in wgmma i, one turn of 32 lanes; part: of a row that 32 lanes do not cover. */
-static void store_turn(Wgmma *g, int chunk, int buffer, int i, int first, int part)
+/* Rows first .. of this warp's 16, one turn of 32 lanes; part: of a row that 32 lanes do not cover. */
+static void store_turn(Wgmma *g, Chunk c, int first, int part)
 {
     PtxKernel *k = g->k;
     const GenPlan *p = g->plan;
     PtxArg row = g->rows_left, col = g->cols_left;
     PtxArg place = at(g->coordinate, 0), wide_row = g->gemm->wide_scratch, chunk16 = at(g->coordinate, 1);
-    int cols = chunk_tiles(g, chunk) * 8, part_cols = part * 32 * p->y_piece_elems;
+    int cols = c.tiles * 8, part_cols = part * 32 * p->y_piece_elems;
     /* in shared memory */
     emit(k, SHR_U32, row, g->thread, imm(5));
     emit(k, MAD_LO_S32, row, row, imm(16), g->piece_row);
@@ -367,9 +367,9 @@ static void store_turn(Wgmma *g, int chunk, int buffer, int i, int first, int pa
     /* in y */
     emit(k, SUB_S32, chunk16, imm(cols), col); /* columns of the chunk from here on */
     emit(k, ADD_S32, row, row, g->row);
-    emit(k, ADD_S32, row, row, imm(64 * i));
+    emit(k, ADD_S32, row, row, imm(64 * c.block));
     emit(k, ADD_S32, col, col, g->col);
-    emit(k, ADD_S32, col, col, imm(chunk * g->h->chunk_cols));
+    emit(k, ADD_S32, col, col, imm(8 * c.first));
     emit(k, LD_PARAM_B64, g->y_at, mem(g->gemm->y_param, 0));
     emit(k, CVT_U64_U32, wide_row, row);
     emit(k, MAD_LO_S64, g->y_at, wide_row, g->y_pitch, g->y_at);
@@ -382,24 +382,22 @@ static void store_turn(Wgmma *g, int chunk, int buffer, int i, int first, int pa
     emit(k, SETP_LT_U32, g->p_row, row, g->gemm->m);
     emit(k, SUB_S32, col, g->gemm->n, col);
     emit(k, MIN_S32, col, col, chunk16);
-    store_piece(g, mem(g->y_at, 0), mem(place, buffer * g->h->chunk_bytes + i * 64 * ROW_BYTES), col);
+    store_piece(g, mem(g->y_at, 0), mem(place, c.buffer * g->h->chunk_bytes), col);
 }
 
-static void store_rows(Wgmma *g, int chunk, int buffer)
+static void store_rows(Wgmma *g, Chunk c)
 {
     int lanes = row_lanes(g), parts = ROW_BYTES / g->plan->y_piece_bytes / lanes;
     emit(g->k, BAR_WARP_SYNC);
-    for (int i = 0; i < g->h->blocks_m; i++)
-        for (int row = 0; row < 16; row += 32 / lanes)
-            for (int part = 0; part < parts; part++) store_turn(g, chunk, buffer, i, row, part);
+    for (int row = 0; row < 16; row += 32 / lanes)
+        for (int part = 0; part < parts; part++) store_turn(g, c, row, part);
 }
 
 void gen_wgmma_store_chunk(Wgmma *g, int chunk)
 {
-    PtxKernel *k = g->k;
-    int buffer = chunk % 2;
-    ptx_comment(k, "columns from %d on", chunk * g->h->chunk_cols);
-    stage_chunk(g, chunk, buffer);
-    if (g->h->tma_store) store_box(g, chunk, buffer);
-    else store_rows(g, chunk, buffer);
+    Chunk c = chunk_at(g, chunk);
+    ptx_comment(g->k, "rows from %d, columns from %d on", 64 * c.block, 8 * c.first);
+    stage_chunk(g, c);
+    if (g->h->tma_store) store_box(g, c);
+    else store_rows(g, c);
 }
