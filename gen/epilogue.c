@@ -176,10 +176,10 @@ static void emit_element(Epilogue *e, int op, PtxArg y, PtxArg a, PtxArg b, PtxA
 
 /* ---- sigmoids in groups: the special function unit is what limits an epilogue ----
  *
- * a_i = 1 + exp(-x_i); with r = 1 / (a0 a1 a2 a3), 1/a0 = r a1 (a2 a3) and so on: one reciprocal for four
- * elements, 1.25 special functions an element instead of 2. The exponent is cut so that the product stays
- * finite: an error of 2^-31, absolute, and only where sigmoid(x) is smaller than that. */
-static void emit_sigmoids(Epilogue *e, int n, const Value *y, const Value *x)
+ * y_i = x_i + c / a_i, a_i = 1 + exp(-x_i); with r = c / (a0 a1 a2 a3), c / a0 = r a1 (a2 a3) and so on: one
+ * reciprocal for four elements, 1.25 special functions an element instead of 2. The exponent is cut so that the
+ * product stays finite: an error of 2^-31, absolute, and only where sigmoid(x) is smaller than that. */
+static void emit_added_sigmoids(Epilogue *e, int n, const Value *y, const Value *x, PtxArg factor)
 {
     PtxKernel *k = e->k;
     const PtxArg a[] = {at(e->group, 0), at(e->group, 1), at(e->group, 2), at(e->group, 3)};
@@ -193,14 +193,12 @@ static void emit_sigmoids(Epilogue *e, int n, const Value *y, const Value *x)
     if (n == 4) emit(k, MUL_F32, e->v, a[2], a[3]);
     if (n == 4) emit(k, MUL_F32, e->w, e->u, e->v);
     emit(k, RCP_APPROX, e->w, n == 4 ? e->w : e->u);
-    if (n == 4) { /* u = 1 / (a2 a3), w = 1 / (a0 a1) */
+    emit(k, MUL_F32, e->w, e->w, factor);
+    if (n == 4) { /* u = c / (a2 a3), w = c / (a0 a1) */
         emit(k, MUL_F32, e->u, e->u, e->w);
         emit(k, MUL_F32, e->w, e->v, e->w);
     }
-    emit(k, MUL_F32, y->of[0], a[1], e->w);
-    emit(k, MUL_F32, y->of[1], a[0], e->w);
-    if (n == 4) emit(k, MUL_F32, y->of[2], a[3], e->u);
-    if (n == 4) emit(k, MUL_F32, y->of[3], a[2], e->u);
+    for (int i = 0; i < n; i++) emit(k, FMA_F32, y->of[i], a[i ^ 1], i < 2 ? e->w : e->u, x->of[i]);
 }
 
 /* ---- the tree ---- */
@@ -224,10 +222,6 @@ static void release(Epilogue *e, const Value *v)
 
 static void emit_node(Epilogue *e, int n, const GenExprNode *node, const Value *y, const Value a[3])
 {
-    if (node->op == EXPR_SIGMOID && e->group_sigmoids && n > 1) {
-        emit_sigmoids(e, n, y, &a[0]);
-        return;
-    }
     for (int i = 0; i < n; i++) {
         if (node->op == EXPR_CONST) emit(e->k, MOV_F32, y->of[i], immf(node->value));
         else emit_element(e, node->op, y->of[i], a[0].of[i], a[1].of[i], a[2].of[i]);
@@ -271,6 +265,16 @@ static Value repeated(PtxArg reg)
     return v;
 }
 
+/* The c of z + c * sigmoid(z), in a register. */
+static PtxArg factor_of_sigmoid(Epilogue *e)
+{
+    const GenExpr *expr = e->expr;
+    const GenExprNode *product = &expr->node[expr->node[expr->n - 1].arg[1]], *factor = &expr->node[product->arg[0]];
+    if (factor->op == EXPR_S) return e->s;
+    if (factor->op == EXPR_T) return e->t;
+    return immf(factor->value);
+}
+
 void gen_epilogue(Epilogue *e, const EpilogueElements *x)
 {
     Value out = spread(x->y, x->n), leaf[EXPR_CONST];
@@ -281,6 +285,10 @@ void gen_epilogue(Epilogue *e, const EpilogueElements *x)
     for (int i = 0; i < x->n; i++) {
         leaf[EXPR_ACC].of[i] = x->acc[i];
         leaf[EXPR_BIAS].of[i] = x->bias[i];
+    }
+    if (e->group_sigmoids && x->n > 1) {
+        emit_added_sigmoids(e, x->n, &out, &leaf[EXPR_Z], factor_of_sigmoid(e));
+        return;
     }
     Value value = emit_tree(e, x->n, e->expr->n - 1, &out, leaf);
     for (int i = 0; i < x->n; i++)

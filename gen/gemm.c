@@ -71,12 +71,12 @@ static void scratch(Gemm *g)
 /* ---- the header: enough to launch the kernel from its text alone ---- */
 
 /* What the tensor maps must say: 64 elements that are neighbours in memory (of y, 128 bytes) by so many rows,
- * swizzled by 128 bytes. */
+ * swizzled by 128 bytes, or plain. */
 static void box_header(Gemm *g)
 {
     const GenWgmmaPlan *h = &g->p->g;
-    char y[32] = "";
-    if (h->tma_store) snprintf(y, sizeof y, " y=%dx%d", h->chunk_cols, 64);
+    char y[40] = "";
+    if (h->tma_store) snprintf(y, sizeof y, " y=%dx%d%s", h->chunk_cols, 64, h->chunk_swizzled ? "" : " plain=y");
     ptx_header(g->k, "boxes: x=%dx%d w=%dx%d%s", h->x.box_step, h->x.box_rows, h->w.box_step, h->w.box_rows, y);
 }
 

@@ -41,6 +41,9 @@ enum {
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
+/* skew_blocks: halves of a consumer's tile, or the two consumers themselves, are out of step. */
+static int skew_of_halves(const Wgmma *g) { return g->h->blocks_m == 2 ? g->plan->config.skew_blocks : 0; }
+static int lag(const Wgmma *g) { return g->h->blocks_m == 1 ? g->plan->config.skew_blocks : 0; }
 static int stages(const Wgmma *g) { return g->plan->config.stages; }
 
 PtxArg gen_wgmma_label(Wgmma *g, const char *name)
@@ -150,17 +153,18 @@ static void tile_walk(Wgmma *g)
     g->k_blocks = word(g, "k_blocks");
     g->tiles = word(g, "tiles");
     g->tiles_m = word(g, "tiles_m");
+    g->tiles_n = word(g, "tiles_n");
     g->group_tiles = word(g, "group_tiles");
     emit(k, ADD_S32, g->k_blocks, g->gemm->depth, imm(c->tile_k - 1));
     emit(k, DIV_U32, g->k_blocks, g->k_blocks, imm(c->tile_k));
     /* behind the end of k come zeros: without k one block of them, and enough for both ends of a tile */
-    emit(k, MAX_S32, g->k_blocks, g->k_blocks, imm(c->skew_blocks ? 2 * c->skew_blocks : 1));
+    emit(k, MAX_S32, g->k_blocks, g->k_blocks, imm(skew_of_halves(g) ? 2 * skew_of_halves(g) : lag(g) ? lag(g) : 1));
     emit(k, ADD_S32, g->tiles_m, g->gemm->m, imm(tile_m - 1));
     emit(k, DIV_U32, g->tiles_m, g->tiles_m, imm(tile_m));
-    emit(k, ADD_S32, g->tiles, g->gemm->n, imm(tile_n - 1));
-    emit(k, DIV_U32, g->tiles, g->tiles, imm(tile_n));
-    emit(k, MUL_LO_S32, g->group_tiles, g->tiles, imm(c->group_m));
-    emit(k, MUL_LO_S32, g->tiles, g->tiles, g->tiles_m);
+    emit(k, ADD_S32, g->tiles_n, g->gemm->n, imm(tile_n - 1));
+    emit(k, DIV_U32, g->tiles_n, g->tiles_n, imm(tile_n));
+    emit(k, MUL_LO_S32, g->group_tiles, g->tiles_n, imm(c->group_m));
+    emit(k, MUL_LO_S32, g->tiles, g->tiles_n, g->tiles_m);
     emit(k, MOV_SPECIAL, g->tile_step = word(g, "tile_step"), special(clusters(g) ? PTX_NCLUSTERID_X : PTX_NCTAID_X));
     g->tile = word(g, "tile");
     g->row0 = word(g, "row0");
@@ -172,17 +176,19 @@ static void first_tile(Wgmma *g)
     emit(g->k, MOV_SPECIAL, g->tile, special(clusters(g) ? PTX_CLUSTERID_X : PTX_CTAID_X));
 }
 
-/* row0, col0 of the tile: down the columns of a group of group_m rows of tiles, then the next column; tiles that are
- * multiplied at one time share rows of x and W in L2. */
+/* row0, col0 of the tile: down the columns of a group of group_m rows of tiles, then the next column; every other
+ * group from right to left. Tiles that are multiplied at one time, or one after the other, share rows of x or W in L2.
+ */
 static void tile_place(Wgmma *g)
 {
     PtxKernel *k = g->k;
     const GenConfig *c = &g->plan->config;
     PtxArg group = at(g->gemm->word_scratch, 0), height = at(g->gemm->word_scratch, 1),
-           rest = at(g->gemm->word_scratch, 2);
+           rest = at(g->gemm->word_scratch, 2), odd = at(g->gemm->word_scratch, 3);
     emit(k, DIV_U32, group, g->tile, g->group_tiles);
     emit(k, MUL_LO_S32, rest, group, g->group_tiles);
     emit(k, SUB_S32, rest, g->tile, rest);
+    emit(k, AND_B32, odd, group, imm(1));
     emit(k, MUL_LO_S32, group, group, imm(c->group_m)); /* its first row of tiles */
     emit(k, SUB_S32, height, g->tiles_m, group);
     emit(k, MIN_U32, height, height, imm(c->group_m));
@@ -190,6 +196,10 @@ static void tile_place(Wgmma *g)
     emit(k, MUL_LO_S32, height, g->col0, height);
     emit(k, SUB_S32, rest, rest, height);
     emit(k, ADD_S32, g->row0, group, rest);
+    emit(k, SETP_NE_U32, g->p, odd, imm(0));
+    emit(k, SUB_S32, height, g->tiles_n, g->col0);
+    emit(k, SUB_S32, height, height, imm(1));
+    emit(k, SELP_B32, g->col0, height, g->col0, g->p);
     if (c->cluster_m > 1) emit(k, MAD_LO_S32, g->row0, g->row0, imm(c->cluster_m), g->rank);
     if (c->cluster_n > 1) emit(k, MAD_LO_S32, g->col0, g->col0, imm(c->cluster_n), g->rank);
     emit(k, MUL_LO_S32, g->row0, g->row0, imm(c->tile_m));
@@ -305,7 +315,7 @@ static void produce(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
     PtxArg next = ptx_label(k, "produce_tile"), zeros = ptx_label(k, "produce_zeros");
-    int skew = g->plan->config.skew_blocks;
+    int skew = skew_of_halves(g);
     ptx_section(k, "the producer: one thread of one warp");
     emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
     emit(k, SETP_GE_U32, g->p, g->gemm->tid, imm(32));
@@ -440,7 +450,30 @@ typedef struct Consumer {
     PtxArg p_before;     /* predicate: it is to be released by this thread */
     PtxArg in_step;      /* b32: k-blocks before the last ones, in which the halves are out of step */
     GenRing ahead;       /* of a half that is ahead of the other */
+    PtxArg p_first;      /* predicate: consumer 0 has not let consumer 1 go yet */
 } Consumer;
+
+/* Consumer 1 starts when consumer 0 has multiplied its first k-blocks, and stays behind it. */
+static void let_other_go(Consumer *c)
+{
+    Wgmma *g = c->g;
+    PtxArg on = gen_wgmma_label(g, "not_first");
+    emit(g->k, SETP_EQ_AND_U32, g->p, c->block, imm(lag(g)), c->p_first);
+    emit_unless(g->k, g->p, BRA, on);
+    emit(g->k, BAR_ARRIVE, imm(BAR_TURN), imm(2 * WG_THREADS));
+    emit(g->k, SETP_NE_U32, c->p_first, g->consumer, g->consumer);
+    emit(g->k, LABEL, on);
+}
+
+static void wait_to_go(Consumer *c)
+{
+    Wgmma *g = c->g;
+    PtxArg on = gen_wgmma_label(g, "goes_first");
+    emit(g->k, SETP_EQ_U32, c->p_first, g->consumer, imm(0));
+    emit_if(g->k, c->p_first, BRA, on);
+    emit(g->k, BAR_SYNC_SOME, imm(BAR_TURN), imm(2 * WG_THREADS));
+    emit(g->k, LABEL, on);
+}
 
 /* One turn: waits for a k-block, multiplies it, and releases the slot whose products are done. */
 static void consume_block(Consumer *c)
@@ -463,6 +496,7 @@ static void consume_block(Consumer *c)
     }
     advance(g, g->ring);
     emit(k, ADD_S32, c->block, c->block, imm(1));
+    if (lag(g)) let_other_go(c);
 }
 
 /* The k-blocks from `block` on, in step. */
@@ -470,7 +504,7 @@ static void main_loop(Consumer *c)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    bool skewed = g->plan->config.skew_blocks > 0;
+    bool skewed = skew_of_halves(g) > 0;
     PtxArg loop = ptx_label(k, "main_loop"), done = ptx_label(k, "main_loop_done");
     PtxArg last = skewed ? c->in_step : g->k_blocks;
     if (g->h->loop_waits) emit(k, MOV_B32, c->before, imm(0));
@@ -508,7 +542,7 @@ static void multiply_half(Consumer *c, int half, bool first, bool group_each)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    int blocks = g->plan->config.skew_blocks;
+    int blocks = skew_of_halves(g);
     emit(k, MOV_B32, c->ahead.slot, g->ring.slot);
     emit(k, MOV_B32, c->ahead.phase, g->ring.phase);
     for (int i = 0; half == HALF_A && i < blocks; i++) { /* for B they have come */
@@ -535,8 +569,8 @@ static void finish_group(Consumer *c, int left)
 
 static void finish_groups(Consumer *c)
 {
-    for (int left = c->g->plan->config.skew_blocks; left > 0; left--) finish_group(c, left);
-    emit(c->g->k, MOV_B32, c->block, imm(c->g->plan->config.skew_blocks));
+    for (int left = skew_of_halves(c->g); left > 0; left--) finish_group(c, left);
+    emit(c->g->k, MOV_B32, c->block, imm(skew_of_halves(c->g)));
 }
 
 static void store_half(Consumer *c, int half)
@@ -549,7 +583,7 @@ static void turn_out_of_step(Consumer *c)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    int blocks = g->plan->config.skew_blocks;
+    int blocks = skew_of_halves(g);
     ptx_section(k, "the tile's end: half A, then B under the store of A");
     multiply_half(c, HALF_A, false, false);
     multiply_half(c, HALF_B, false, true);
@@ -631,11 +665,12 @@ static Consumer consumer_setup(Wgmma *g)
         c.before = word(g, "slot_before");
         c.p_before = ptx_reg(k, PTX_PRED, "p_before");
     }
-    if (g->plan->config.skew_blocks) {
+    if (skew_of_halves(g)) {
         c.ahead = new_ring(g, "slot_ahead", "phase_ahead");
         c.in_step = word(g, "k_blocks_in_step");
-        emit(k, SUB_S32, c.in_step, g->k_blocks, imm(g->plan->config.skew_blocks));
+        emit(k, SUB_S32, c.in_step, g->k_blocks, imm(skew_of_halves(g)));
     }
+    if (lag(g)) c.p_first = ptx_reg(k, PTX_PRED, "p_first");
     return c;
 }
 
@@ -644,7 +679,7 @@ static void consume_tile(Consumer *c)
     Wgmma *g = c->g;
     tile_place(g);
     gen_wgmma_store_begin(g);
-    if (g->plan->config.skew_blocks) {
+    if (skew_of_halves(g)) {
         multiply_half(c, HALF_B, true, true);
         finish_groups(c);
     } else {
@@ -653,7 +688,7 @@ static void consume_tile(Consumer *c)
     ptx_section(g->k, "main loop: one k-block a turn");
     if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
     main_loop(c);
-    if (g->plan->config.skew_blocks) turn_out_of_step(c);
+    if (skew_of_halves(g)) turn_out_of_step(c);
     else store_tile(g);
     next_tile(g);
 }
@@ -662,7 +697,7 @@ static void consume(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
     PtxArg next = ptx_label(k, "consume_tile"), done = ptx_label(k, "consumed");
-    bool skewed = g->plan->config.skew_blocks > 0;
+    bool skewed = skew_of_halves(g) > 0;
     consumer_place(g);
     Consumer c = consumer_setup(g);
     gen_wgmma_store_setup(g);
@@ -671,6 +706,7 @@ static void consume(Wgmma *g, PtxArg end)
     first_tile(g);
     if (g->plan->config.pingpong) pingpong_begin(g);
     if (skewed) multiply_half(&c, HALF_A, true, false);
+    if (lag(g)) wait_to_go(&c);
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
     emit_if(k, g->p, BRA, skewed ? done : end);

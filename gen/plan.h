@@ -53,7 +53,9 @@ typedef struct GenWgmmaPlan {
     int cluster;        /* blocks of a cluster */
     GenBoxPlan x, w;
     int regs_producer, regs_consumer; /* setmaxnreg */
-    int chunk_cols;     /* y leaves in chunks of 64 rows by so many columns: rows of 128 bytes in shared memory */
+    int chunk_cols;     /* y leaves in chunks of 64 rows by so many columns */
+    int chunk_row_bytes; /* of its buffer: 128, swizzled, or an odd multiple of 16 */
+    bool chunk_swizzled;
     int row_chunks;     /* in 64 rows of a consumer's tile */
     int chunks;
     int chunk_bytes;    /* of the buffer for one; a consumer has two */

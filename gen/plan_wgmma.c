@@ -86,14 +86,28 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
            gen_fail(error, "a box of %s has %d rows; TMA takes %d", name, o->box_rows, MAX_BOX_ROWS);
 }
 
+/* A chunk of y has rows of 128 bytes, swizzled. Where those do not divide the tile, TMA would store too much: then, for
+ * 16-bit y, the longest rows that divide it and are free of bank conflicts without a swizzle, odd multiples of 16
+ * bytes; for f32 the last chunk is narrower, and TMA does not store. */
+static void plan_chunks(GenWgmmaPlan *g, int y_bytes, bool tma)
+{
+    int row_pieces = g->wg_n * y_bytes / 16;
+    g->chunk_swizzled = !tma || y_bytes == 4 || g->wg_n * y_bytes % ROW_BYTES == 0;
+    while (row_pieces % 2 == 0) row_pieces /= 2;
+    if (g->chunk_swizzled) row_pieces = ROW_BYTES / 16;
+    g->chunk_row_bytes = 16 * row_pieces;
+    g->chunk_cols = g->chunk_row_bytes / y_bytes;
+    g->row_chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
+    g->chunks = g->blocks_m * g->row_chunks;
+    g->chunk_bytes = 64 * g->chunk_row_bytes;
+}
+
 static void plan_store(const GenConfig *c, GenPlan *p)
 {
     GenWgmmaPlan *g = &p->g;
-    g->chunk_cols = ROW_BYTES / p->y_bytes;
-    g->row_chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
-    g->chunks = g->blocks_m * g->row_chunks;
-    g->chunk_bytes = 64 * ROW_BYTES;
-    g->tma_store = c->y_store_bytes == 16 && c->y_layout == GEN_LAYOUT_ROW && g->wg_n % g->chunk_cols == 0;
+    bool aligned = c->y_store_bytes == 16 && c->y_layout == GEN_LAYOUT_ROW;
+    plan_chunks(g, p->y_bytes, aligned);
+    g->tma_store = aligned && g->wg_n % g->chunk_cols == 0;
     p->y_piece_bytes = c->y_store_bytes;
     p->y_piece_elems = p->y_piece_bytes / p->y_bytes;
 }
@@ -101,9 +115,12 @@ static void plan_store(const GenConfig *c, GenPlan *p)
 static bool check_skew(const GenConfig *c, const GenWgmmaPlan *g, GenError *error)
 {
     if (!c->skew_blocks) return true;
-    if (c->pingpong || g->blocks_m != 2)
-        return gen_fail(error, "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64; these have %d",
-                        c->skew_blocks, g->wg_m);
+    if (c->pingpong || g->blocks_m > 2 || (g->blocks_m == 1 && g->consumers != 2))
+        return gen_fail(error, "skew_blocks=%d needs cooperating warpgroups of 128 rows, or two of them; here are %d of %d",
+                        c->skew_blocks, g->consumers, g->wg_m);
+    if (g->blocks_m == 1)
+        return c->skew_blocks < c->stages ||
+               gen_fail(error, "skew_blocks=%d of %d stages leave none to load", c->skew_blocks, c->stages);
     return 2 * c->skew_blocks <= c->stages ||
            gen_fail(error, "skew_blocks=%d hold that many slots at a tile's end and at the next one's beginning; there are %d stages",
                     c->skew_blocks, c->stages);

@@ -1,4 +1,4 @@
-/* store_wgmma.c: from the accumulators of a consumer warpgroup to y, in chunks of columns whose rows are 128 bytes.
+/* store_wgmma.c: from the accumulators of a consumer warpgroup to y, in chunks of 64 rows by some columns.
  *
  * Warp w of the warpgroup holds rows 16w .. 16w+15 of each wgmma's 64 (PTX ISA 9.7.15.5.1.1), lane l
  *
@@ -8,30 +8,34 @@
  *
  * so that a chunk goes, by all 128 threads,
  *
- *     z = acc + bias, y = epilogue, rounded, to a buffer: 128-byte rows, swizzled as TMA wants it
- *     by TMA:     fence; the thread that stores waits until the last store has read the other buffer; meet; it
- *                 stores the box, of which TMA leaves out what is behind the edge
+ *     z = acc + bias, y = epilogue, rounded, in registers
+ *     when the store that last read this buffer is through, meet
+ *     to the buffer: rows as TMA wants them, free of bank conflicts (plan_wgmma.c)
+ *     by TMA:     fence; meet; one thread stores the box, of which TMA leaves out what is behind the edge
  *     without:    each warp copies its own rows to y, lanes along the rows
  *
- * with two buffers in turn, so that one meeting a chunk is enough: behind it the other buffer is free. The bias of a tile is loaded before its main loop and put into shared memory behind it.
+ * with two buffers in turn. The bias of a tile is loaded before its main loop and put into shared memory behind it.
  */
 #include "gen/wgmma.h"
 
-enum { WG_THREADS = 128, ROW_BYTES = 128, CHUNKS_A_ROW = 8 };
+enum { WG_THREADS = 128, ROW_BYTES = 128 };
 
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
 static bool pairs_of_tiles(const Wgmma *g) { return g->plan->y_bytes == 2; }
+/* Addresses for the 32 bytes from 0, 32, ... on of a row: one will do where they are not swizzled. */
+static int stage_places(const Wgmma *g) { return g->h->chunk_swizzled ? ROW_BYTES / 32 : 1; }
+
 /* A chunk: of wgmma i of this consumer's tile, so many column tiles of 8 from the first on. */
 typedef struct Chunk {
-    int block, first, tiles, buffer;
+    int index, block, first, tiles, buffer;
 } Chunk;
 
 static Chunk chunk_at(const Wgmma *g, int chunk)
 {
     int tiles = g->h->chunk_cols / 8, first = chunk % g->h->row_chunks * tiles, left = g->h->wg_n / 8 - first;
-    return (Chunk){chunk / g->h->row_chunks, first, left < tiles ? left : tiles, chunk % 2};
+    return (Chunk){chunk, chunk / g->h->row_chunks, first, left < tiles ? left : tiles, chunk % 2};
 }
 
 /* ---- what stays the same for all tiles ---- */
@@ -43,6 +47,7 @@ static void declare(Wgmma *g)
     g->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
     g->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
     if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
+    if (pairs_of_tiles(g)) g->packed = ptx_regs(k, PTX_B32, "packed", (g->h->chunk_cols + 15) / 16 * 4);
     g->elem = ptx_reg(k, PTX_B16, "elem");
     g->p_row = ptx_reg(k, PTX_PRED, "p_row");
     g->p_col = ptx_reg(k, PTX_PRED, "p_col");
@@ -78,10 +83,9 @@ static void stage_setup(Wgmma *g)
 {
     PtxKernel *k = g->k;
     PtxArg row = at(g->gemm->word_scratch, 0), column = at(g->gemm->word_scratch, 1), warp = at(g->gemm->word_scratch, 2),
-           rest = at(g->gemm->word_scratch, 3);
-    int parts = CHUNKS_A_ROW / 2;
+           first = at(g->gemm->word_scratch, 3);
     g->store_at = word(g, "store_at");
-    g->stage_at = ptx_regs(k, PTX_B32, "stage_at", parts);
+    g->stage_at = ptx_regs(k, PTX_B32, "stage_at", stage_places(g));
     emit(k, MAD_LO_S32, g->store_at, g->consumer, imm(2 * g->h->chunk_bytes), g->smem);
     emit(k, ADD_S32, g->store_at, g->store_at, imm(g->h->store_offset));
     emit(k, SHR_U32, warp, g->thread, imm(5));
@@ -94,13 +98,27 @@ static void stage_setup(Wgmma *g)
         emit(k, SHR_U32, column, column, imm(1));
     }
     emit(k, MAD_LO_S32, row, warp, imm(16), row);
-    gen_swizzled_offset(g->gemm, ROW_BYTES, rest, row, column);
-    emit(k, ADD_S32, rest, rest, g->store_at);
+    if (g->h->chunk_swizzled) {
+        gen_swizzled_offset(g->gemm, ROW_BYTES, first, row, column);
+    } else {
+        emit(k, SHL_B32, first, column, imm(4));
+        emit(k, MAD_LO_S32, first, row, imm(g->h->chunk_row_bytes), first);
+    }
+    emit(k, ADD_S32, first, first, g->store_at);
     if (!pairs_of_tiles(g)) {
         emit(k, AND_B32, column, g->gemm->lane, imm(1));
-        emit(k, MAD_LO_S32, rest, column, imm(8), rest);
+        emit(k, MAD_LO_S32, first, column, imm(8), first);
     }
-    for (int i = 0; i < parts; i++) emit(k, XOR_B32, at(g->stage_at, i), rest, imm(32 * i)); /* below the swizzle's carry */
+    /* 32 bytes further along the row: below the swizzle's carry an XOR */
+    for (int i = 0; i < stage_places(g); i++) emit(k, XOR_B32, at(g->stage_at, i), first, imm(32 * i));
+}
+
+/* Where it writes the 32 bytes `place` of the rows of a chunk. */
+static PtxArg stage_place(const Wgmma *g, Chunk c, int place)
+{
+    int buffer = c.buffer * g->h->chunk_bytes;
+    if (g->h->chunk_swizzled) return mem(at(g->stage_at, place), buffer);
+    return mem(at(g->stage_at, 0), buffer + 32 * place);
 }
 
 /* Bytes between elements of two strides, from parameters. */
@@ -205,8 +223,6 @@ void gen_wgmma_store_bias(Wgmma *g)
         if (all) emit(k, ST_SHARED_F32, to, at(g->bias_raw, i));
         else emit_if(k, g->p, ST_SHARED_F32, to, at(g->bias_raw, i));
     }
-    /* an odd number of chunks: the tile before ended with the buffer that this one begins with */
-    if (g->h->tma_store && g->h->chunks % 2) emit_if(k, g->lead, BULK_WAIT_READ, imm(0));
     gen_wgmma_meet(g);
 }
 
@@ -252,39 +268,55 @@ static void finish(Wgmma *g, int i, int half, int j, int n)
     gen_epilogue(&g->epilogue, &x);
 }
 
-/* Tiles j and, if `both`, j + 1, of 16-bit y: one stmatrix. */
-static void stage_pair(Wgmma *g, int i, int j, bool both, PtxArg base, int offset)
+/* Tiles j and, if `both`, j + 1, of 16-bit y, packed as stmatrix takes them: four words, or two. */
+static void pack_pair(Wgmma *g, int i, int j, bool both, PtxArg packed)
 {
-    PtxKernel *k = g->k;
-    PtxArg packed = g->gemm->word_scratch;
     for (int half = 0; half < 2; half++) {
         finish(g, i, half, j, both ? 4 : 2);
         for (int t = 0; t < 1 + both; t++)
             gen_round_pair(g->gemm, g->plan->config.y, at(packed, 2 * t + half), at(g->y, 2 * t), at(g->y, 2 * t + 1));
     }
-    if (both) emit(k, STMATRIX_X4, mem(base, offset), span(packed, 0, 4));
-    else emit(k, STMATRIX_X2, mem(base, offset), span(packed, 0, 2));
 }
 
-static void stage_f32(Wgmma *g, int i, int j, PtxArg base, int offset)
+/* The buffer is free when the store before the last one has read it; where a tile has an odd number of chunks, its
+ * first one follows on a chunk in the same buffer. */
+static void wait_for_buffer(Wgmma *g, int chunk)
 {
-    for (int half = 0; half < 2; half++) {
-        finish(g, i, half, j, 2);
-        emit(g->k, ST_SHARED_V2_F32, mem(base, offset + half * 8 * ROW_BYTES), span(g->y, 0, 2));
+    bool same = chunk == 0 && g->h->chunks % 2;
+    if (g->h->tma_store) emit_if(g->k, g->lead, BULK_WAIT_READ, imm(same ? 0 : 1));
+    gen_wgmma_meet(g);
+}
+
+/* All is made ready in registers before the buffer is waited for. */
+static void stage_pairs(Wgmma *g, Chunk c)
+{
+    PtxKernel *k = g->k;
+    for (int j = 0; j < c.tiles; j += 2)
+        pack_pair(g, c.block, c.first + j, j + 1 < c.tiles, span(g->packed, 2 * j, 4));
+    wait_for_buffer(g, c.index);
+    for (int j = 0; j < c.tiles; j += 2) {
+        if (j + 1 < c.tiles) emit(k, STMATRIX_X4, stage_place(g, c, j / 2), span(g->packed, 2 * j, 4));
+        else emit(k, STMATRIX_X2, stage_place(g, c, j / 2), span(g->packed, 2 * j, 2));
     }
+}
+
+static void stage_f32(Wgmma *g, Chunk c)
+{
+    wait_for_buffer(g, c.index);
+    for (int j = 0; j < c.tiles; j++)
+        for (int half = 0; half < 2; half++) {
+            PtxArg to = stage_place(g, c, j);
+            finish(g, c.block, half, c.first + j, 2);
+            emit(g->k, ST_SHARED_V2_F32, mem(to, to.imm + half * 8 * g->h->chunk_row_bytes), span(g->y, 0, 2));
+        }
 }
 
 static void stage_chunk(Wgmma *g, Chunk c)
 {
-    int step = pairs_of_tiles(g) ? 2 : 1, offset = c.buffer * g->h->chunk_bytes;
-    /* all loads come before all stores, so that ptxas may mix the rest */
     for (int j = 0; j < c.tiles; j++)
         emit(g->k, LD_SHARED_V2_F32, span(g->bias, 2 * j, 2), mem(g->bias_pair, 4 * 8 * (c.first + j)));
-    for (int j = 0; j < c.tiles; j += step) {
-        PtxArg base = at(g->stage_at, j / step);
-        if (pairs_of_tiles(g)) stage_pair(g, c.block, c.first + j, j + 1 < c.tiles, base, offset);
-        else stage_f32(g, c.block, c.first + j, base, offset);
-    }
+    if (pairs_of_tiles(g)) stage_pairs(g, c);
+    else stage_f32(g, c);
 }
 
 /* ---- a chunk: to y ---- */
@@ -294,7 +326,6 @@ static void store_box(Wgmma *g, Chunk c)
     PtxKernel *k = g->k;
     PtxArg from = at(g->gemm->word_scratch, 0);
     emit(k, FENCE_PROXY_ASYNC);
-    emit_if(k, g->lead, BULK_WAIT_READ, imm(0));
     gen_wgmma_meet(g);
     emit(k, ADD_S32, at(g->coordinate, 0), g->col, imm(8 * c.first));
     emit(k, ADD_S32, at(g->coordinate, 1), g->row, imm(64 * c.block));

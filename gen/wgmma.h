@@ -25,7 +25,7 @@ typedef struct Wgmma {
     PtxArg warpgroup;         /* b32: 0 copies */
     PtxArg x_map, w_map, y_map; /* b64: addresses of the tensor maps */
     PtxArg k_blocks;          /* b32 */
-    PtxArg tiles, tiles_m, group_tiles; /* b32: tiles of a cluster: all, along m, in a group of rows */
+    PtxArg tiles, tiles_m, tiles_n, group_tiles; /* b32: tiles of a cluster: all, along m, n, in a group of rows */
     PtxArg tile, tile_step;   /* b32: this cluster's tile, and how far its next one is */
     PtxArg row0, col0;        /* b32: origin of this block's tile */
     GenRing ring;
@@ -40,7 +40,8 @@ typedef struct Wgmma {
     PtxArg bias_at, bias_raw; /* b32: this consumer's bias in shared memory; f32[]: on its way there */
     PtxArg bias_base, p_bias; /* b64: address of the bias; predicate: there is one */
     PtxArg bias_pair;         /* b32: of this lane's first column */
-    PtxArg stage_at;          /* b32[4]: where this lane writes each 16 columns of a chunk, in buffer 0 */
+    PtxArg stage_at;          /* b32[]: where this lane writes 32 bytes of a row, in buffer 0 */
+    PtxArg packed;            /* b32[]: y of a chunk, by pairs, where it has 16 bits */
     PtxArg store_at;          /* b32: buffer 0 of this consumer */
     PtxArg coordinate;        /* b32[2]: column and row of a box of y */
     PtxArg row, col;          /* b32: of y, of this lane's first element in the tile */

@@ -340,6 +340,12 @@ static ts_status read_boxes(RtHeader *h, Span v)
     Span rest = v, word;
     while (next_word(&rest, &word)) {
         RtTensor tensor;
+        bool equals;
+        Span value = word, key = cut(&value, '=', &equals);
+        if (span_is(key, "plain") && find_tensor(value, &tensor)) {
+            h->box[tensor].plain = true;
+            continue;
+        }
         if (!take_tensor(&word, &tensor) || !span_pair(word, 1, 256, &h->box[tensor].cols, &h->box[tensor].rows))
             return bad("boxes", v, "it must read like x=64x128 w=64x256");
     }

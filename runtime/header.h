@@ -31,6 +31,7 @@ typedef enum RtTensor { RT_TENSORS(X) RT_N_TENSORS } RtTensor;
 /* What a tensor map is cut into: `cols` elements that are neighbours in memory by `rows`. 0: there is none. */
 typedef struct RtBox {
     int cols, rows;
+    bool plain; /* not swizzled; others are, by 128 bytes */
 } RtBox;
 
 typedef struct RtHeader {
