@@ -576,7 +576,7 @@ static void finish_groups(Consumer *c)
 static void store_half(Consumer *c, int half)
 {
     Wgmma *g = c->g;
-    for (int i = 0; i < g->h->row_chunks; i++) gen_wgmma_store_chunk(g, half * g->h->row_chunks + i);
+    gen_wgmma_store_chunks(g, half * g->h->row_chunks, (half + 1) * g->h->row_chunks);
 }
 
 static void turn_out_of_step(Consumer *c)
@@ -602,7 +602,7 @@ static void store_tile(Wgmma *g)
 {
     ptx_section(g->k, "z = acc + bias; y = the epilogue of z; one store an output");
     gen_wgmma_store_bias(g);
-    for (int i = 0; i < g->h->chunks; i++) gen_wgmma_store_chunk(g, i);
+    gen_wgmma_store_chunks(g, 0, g->h->chunks);
 }
 
 /* In pingpong a consumer skips the k-blocks of the other's tile. */

@@ -6,15 +6,15 @@
  *     row l/4        acc[4j]    acc[4j+1]
  *     row l/4 + 8    acc[4j+2]  acc[4j+3]
  *
- * so that a chunk goes, by all 128 threads,
+ * so that two chunks at a time go, by all 128 threads,
  *
  *     z = acc + bias, y = epilogue, rounded, in registers
- *     when the store that last read this buffer is through, meet
- *     to the buffer: rows as TMA wants them, free of bank conflicts (plan_wgmma.c)
- *     by TMA:     fence; meet; one thread stores the box, of which TMA leaves out what is behind the edge
+ *     when the last stores have read the two buffers, meet
+ *     to the buffers: rows as TMA wants them, free of bank conflicts (plan_wgmma.c)
+ *     by TMA:     fence; meet; one thread stores the boxes, of which TMA leaves out what is behind the edge
  *     without:    each warp copies its own rows to y, lanes along the rows
  *
- * with two buffers in turn. The bias of a tile is loaded before its main loop and put into shared memory behind it.
+ * The bias of a tile is loaded before its main loop and put into shared memory behind it.
  */
 #include "gen/wgmma.h"
 
@@ -27,15 +27,18 @@ static bool pairs_of_tiles(const Wgmma *g) { return g->plan->y_bytes == 2; }
 /* Addresses for the 32 bytes from 0, 32, ... on of a row: one will do where they are not swizzled. */
 static int stage_places(const Wgmma *g) { return g->h->chunk_swizzled ? ROW_BYTES / 32 : 1; }
 
+/* Words of packed y of a chunk that a lane holds. */
+static int chunk_words(const Wgmma *g) { return (g->h->chunk_cols + 15) / 16 * 4; }
+
 /* A chunk: of wgmma i of this consumer's tile, so many column tiles of 8 from the first on. */
 typedef struct Chunk {
-    int index, block, first, tiles, buffer;
+    int block, first, tiles, buffer;
 } Chunk;
 
 static Chunk chunk_at(const Wgmma *g, int chunk)
 {
     int tiles = g->h->chunk_cols / 8, first = chunk % g->h->row_chunks * tiles, left = g->h->wg_n / 8 - first;
-    return (Chunk){chunk, chunk / g->h->row_chunks, first, left < tiles ? left : tiles, chunk % 2};
+    return (Chunk){chunk / g->h->row_chunks, first, left < tiles ? left : tiles, chunk % 2};
 }
 
 /* ---- what stays the same for all tiles ---- */
@@ -47,7 +50,7 @@ static void declare(Wgmma *g)
     g->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
     g->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
     if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
-    if (pairs_of_tiles(g)) g->packed = ptx_regs(k, PTX_B32, "packed", (g->h->chunk_cols + 15) / 16 * 4);
+    if (pairs_of_tiles(g)) g->packed = ptx_regs(k, PTX_B32, "packed", 2 * chunk_words(g));
     g->elem = ptx_reg(k, PTX_B16, "elem");
     g->p_row = ptx_reg(k, PTX_PRED, "p_row");
     g->p_col = ptx_reg(k, PTX_PRED, "p_col");
@@ -278,31 +281,37 @@ static void pack_pair(Wgmma *g, int i, int j, bool both, PtxArg packed)
     }
 }
 
-/* The buffer is free when the store before the last one has read it; where a tile has an odd number of chunks, its
- * first one follows on a chunk in the same buffer. */
-static void wait_for_buffer(Wgmma *g, int chunk)
+static void wait_for_buffers(Wgmma *g)
 {
-    bool same = chunk == 0 && g->h->chunks % 2;
-    if (g->h->tma_store) emit_if(g->k, g->lead, BULK_WAIT_READ, imm(same ? 0 : 1));
+    if (g->h->tma_store) emit_if(g->k, g->lead, BULK_WAIT_READ, imm(0));
     gen_wgmma_meet(g);
 }
 
-/* All is made ready in registers before the buffer is waited for. */
-static void stage_pairs(Wgmma *g, Chunk c)
+static void load_chunk_bias(Wgmma *g, Chunk c)
 {
-    PtxKernel *k = g->k;
+    for (int j = 0; j < c.tiles; j++)
+        emit(g->k, LD_SHARED_V2_F32, span(g->bias, 2 * j, 2), mem(g->bias_pair, 4 * 8 * (c.first + j)));
+}
+
+static void pack_chunk(Wgmma *g, Chunk c, PtxArg packed)
+{
+    load_chunk_bias(g, c);
     for (int j = 0; j < c.tiles; j += 2)
-        pack_pair(g, c.block, c.first + j, j + 1 < c.tiles, span(g->packed, 2 * j, 4));
-    wait_for_buffer(g, c.index);
+        pack_pair(g, c.block, c.first + j, j + 1 < c.tiles, span(packed, 2 * j, 4));
+}
+
+static void stage_packed(Wgmma *g, Chunk c, PtxArg packed)
+{
     for (int j = 0; j < c.tiles; j += 2) {
-        if (j + 1 < c.tiles) emit(k, STMATRIX_X4, stage_place(g, c, j / 2), span(g->packed, 2 * j, 4));
-        else emit(k, STMATRIX_X2, stage_place(g, c, j / 2), span(g->packed, 2 * j, 2));
+        PtxArg to = stage_place(g, c, j / 2);
+        if (j + 1 < c.tiles) emit(g->k, STMATRIX_X4, to, span(packed, 2 * j, 4));
+        else emit(g->k, STMATRIX_X2, to, span(packed, 2 * j, 2));
     }
 }
 
 static void stage_f32(Wgmma *g, Chunk c)
 {
-    wait_for_buffer(g, c.index);
+    load_chunk_bias(g, c);
     for (int j = 0; j < c.tiles; j++)
         for (int half = 0; half < 2; half++) {
             PtxArg to = stage_place(g, c, j);
@@ -311,12 +320,16 @@ static void stage_f32(Wgmma *g, Chunk c)
         }
 }
 
-static void stage_chunk(Wgmma *g, Chunk c)
+/* One or two chunks, to one or both buffers. What is packed is made ready before the buffers are waited for. */
+static void stage(Wgmma *g, const Chunk *c, int n)
 {
-    for (int j = 0; j < c.tiles; j++)
-        emit(g->k, LD_SHARED_V2_F32, span(g->bias, 2 * j, 2), mem(g->bias_pair, 4 * 8 * (c.first + j)));
-    if (pairs_of_tiles(g)) stage_pairs(g, c);
-    else stage_f32(g, c);
+    bool packs = pairs_of_tiles(g);
+    for (int i = 0; packs && i < n; i++) pack_chunk(g, c[i], span(g->packed, i * chunk_words(g), chunk_words(g)));
+    wait_for_buffers(g);
+    for (int i = 0; i < n; i++) {
+        if (packs) stage_packed(g, c[i], span(g->packed, i * chunk_words(g), chunk_words(g)));
+        else stage_f32(g, c[i]);
+    }
 }
 
 /* ---- a chunk: to y ---- */
@@ -325,13 +338,19 @@ static void store_box(Wgmma *g, Chunk c)
 {
     PtxKernel *k = g->k;
     PtxArg from = at(g->gemm->word_scratch, 0);
-    emit(k, FENCE_PROXY_ASYNC);
-    gen_wgmma_meet(g);
     emit(k, ADD_S32, at(g->coordinate, 0), g->col, imm(8 * c.first));
     emit(k, ADD_S32, at(g->coordinate, 1), g->row, imm(64 * c.block));
     emit(k, ADD_S32, from, g->store_at, imm(c.buffer * g->h->chunk_bytes));
     emit_if(k, g->lead, TMA_STORE, g->y_map, g->coordinate, mem(from, 0));
-    emit_if(k, g->lead, BULK_COMMIT);
+}
+
+/* The lead thread's stores read what all threads wrote, and read it through another proxy. */
+static void store_boxes(Wgmma *g, const Chunk *c, int n)
+{
+    emit(g->k, FENCE_PROXY_ASYNC);
+    gen_wgmma_meet(g);
+    for (int i = 0; i < n; i++) store_box(g, c[i]);
+    emit_if(g->k, g->lead, BULK_COMMIT);
 }
 
 /* One piece of y, or the elements of it that lie before the last column. */
@@ -416,19 +435,23 @@ static void store_turn(Wgmma *g, Chunk c, int first, int part)
     store_piece(g, mem(g->y_at, 0), mem(place, c.buffer * g->h->chunk_bytes), col);
 }
 
-static void store_rows(Wgmma *g, Chunk c)
+static void store_rows(Wgmma *g, const Chunk *c, int n)
 {
     int lanes = row_lanes(g), parts = ROW_BYTES / g->plan->y_piece_bytes / lanes;
     emit(g->k, BAR_WARP_SYNC);
-    for (int row = 0; row < 16; row += 32 / lanes)
-        for (int part = 0; part < parts; part++) store_turn(g, c, row, part);
+    for (int i = 0; i < n; i++)
+        for (int row = 0; row < 16; row += 32 / lanes)
+            for (int part = 0; part < parts; part++) store_turn(g, c[i], row, part);
 }
 
-void gen_wgmma_store_chunk(Wgmma *g, int chunk)
+void gen_wgmma_store_chunks(Wgmma *g, int first, int last)
 {
-    Chunk c = chunk_at(g, chunk);
-    ptx_comment(g->k, "rows from %d, columns from %d on", 64 * c.block, 8 * c.first);
-    stage_chunk(g, c);
-    if (g->h->tma_store) store_box(g, c);
-    else store_rows(g, c);
+    for (int i = first; i < last; i += 2) {
+        Chunk c[2] = {chunk_at(g, i), chunk_at(g, i + 1)};
+        int n = i + 1 < last ? 2 : 1;
+        ptx_comment(g->k, "rows from %d, columns from %d on", 64 * c[0].block, 8 * c[0].first);
+        stage(g, c, n);
+        if (g->h->tma_store) store_boxes(g, c, n);
+        else store_rows(g, c, n);
+    }
 }

@@ -59,10 +59,10 @@ PtxArg gen_wgmma_label(Wgmma *g, const char *name);
 void gen_wgmma_meet(Wgmma *g);
 
 /* store_wgmma.c: what stays the same for all tiles; what begins a tile (its bias is loaded); what ends its main
- * loop (the bias is put into shared memory); and chunk `chunk` of columns: z, epilogue, y. */
+ * loop (the bias is put into shared memory); and the chunks first .. last - 1 of its tile: z, epilogue, y. */
 void gen_wgmma_store_setup(Wgmma *g);
 void gen_wgmma_store_begin(Wgmma *g);
 void gen_wgmma_store_bias(Wgmma *g);
-void gen_wgmma_store_chunk(Wgmma *g, int chunk);
+void gen_wgmma_store_chunks(Wgmma *g, int first, int last);
 
 #endif
