@@ -1,5 +1,5 @@
-/* gemm_wgmma.c: the back end for wgmma and TMA (sm_90a), persistent and warp-specialised. A block is one producer
- * warpgroup, of which one thread copies, and one to three consumer warpgroups, which multiply and store:
+/* gemm_wgmma.c: the back end for wgmma and TMA (sm_90a), persistent and warp-specialised. A block is one warpgroup that
+ * copies, of which one thread is the producer, and one to three consumer warpgroups, which multiply:
  *
  *     producer                         ring of stages                      consumer
  *     for each tile, each k-block:                                         for each tile, each k-block:
@@ -7,7 +7,8 @@
  *       expect_tx full[slot]
  *       TMA x, W into slot   ---------- bytes complete full[slot] ------->   wait full[slot]
  *                                                                            wgmma, asynchronous
- *                                                                          epilogue, y (store_wgmma.c)
+ *                                                                          epilogue, y: to other threads of the
+ *                                                                          warpgroup that copies (store_wgmma.c)
  *
  * full[] counts one arrival and the bytes of a k-block; empty[] counts one arrival a consumer, of each block that the
  * slot's data went to: in a cluster, x or W is loaded in shares and sent to both blocks, so that both must be done
@@ -59,8 +60,7 @@ PtxArg gen_wgmma_label(Wgmma *g, const char *name)
 static int full_offset(const Wgmma *g) { return g->h->barrier_offset; }
 static int empty_offset(const Wgmma *g) { return g->h->barrier_offset + 8 * stages(g); }
 
-/* Waits until the phase of this parity is over. */
-static void wait_barrier(Wgmma *g, const char *name, PtxArg barrier, PtxArg parity)
+void gen_wgmma_wait(Wgmma *g, const char *name, PtxArg barrier, PtxArg parity)
 {
     PtxArg again = gen_wgmma_label(g, name);
     emit(g->k, LABEL, again);
@@ -107,6 +107,7 @@ static void init_barriers(Wgmma *g)
         emit(k, MBARRIER_INIT, mem(g->smem, full_offset(g) + 8 * i), imm(1));
         emit(k, MBARRIER_INIT, mem(g->smem, empty_offset(g) + 8 * i), imm(g->h->cluster * (g->plan->config.pingpong ? 1 : g->h->consumers)));
     }
+    if (g->h->tma_store) gen_wgmma_store_barriers(g);
     emit(k, FENCE_MBARRIER_INIT);
     emit(k, PREFETCH_MAP, mem(g->x_map, 0));
     emit(k, PREFETCH_MAP, mem(g->w_map, 0));
@@ -118,17 +119,17 @@ static void init_barriers(Wgmma *g)
 
 /* ---- the ring ---- */
 
-static GenRing new_ring(Wgmma *g, const char *slot, const char *phase)
+GenRing gen_wgmma_ring(Wgmma *g, const char *slot, const char *phase)
 {
     return (GenRing){word(g, slot), word(g, phase)};
 }
 
-static void advance(Wgmma *g, GenRing r)
+void gen_wgmma_advance(Wgmma *g, GenRing r, int slots)
 {
     PtxKernel *k = g->k;
     PtxArg flip = at(g->gemm->word_scratch, 0);
     emit(k, ADD_S32, r.slot, r.slot, imm(1));
-    emit(k, SETP_EQ_U32, g->p, r.slot, imm(stages(g)));
+    emit(k, SETP_EQ_U32, g->p, r.slot, imm(slots));
     emit(k, SELP_B32, r.slot, imm(0), r.slot, g->p);
     emit(k, SELP_B32, flip, imm(1), imm(0), g->p);
     emit(k, XOR_B32, r.phase, r.phase, flip);
@@ -171,15 +172,28 @@ static void tile_walk(Wgmma *g)
     g->col0 = word(g, "col0");
 }
 
-static void first_tile(Wgmma *g)
+static void cluster_tile(Wgmma *g)
 {
     emit(g->k, MOV_SPECIAL, g->tile, special(clusters(g) ? PTX_CLUSTERID_X : PTX_CTAID_X));
+}
+
+/* In pingpong consumers take tiles by turns. */
+void gen_wgmma_first_tile(Wgmma *g)
+{
+    cluster_tile(g);
+    if (g->plan->config.pingpong) emit(g->k, MAD_LO_S32, g->tile, g->consumer, g->tile_step, g->tile);
+}
+
+void gen_wgmma_next_tile(Wgmma *g)
+{
+    emit(g->k, ADD_S32, g->tile, g->tile, g->tile_step);
+    if (g->plan->config.pingpong) emit(g->k, ADD_S32, g->tile, g->tile, g->tile_step);
 }
 
 /* row0, col0 of the tile: down the columns of a group of group_m rows of tiles, then the next column; every other
  * group from right to left. Tiles that are multiplied at one time, or one after the other, share rows of x or W in L2.
  */
-static void tile_place(Wgmma *g)
+void gen_wgmma_tile_place(Wgmma *g)
 {
     PtxKernel *k = g->k;
     const GenConfig *c = &g->plan->config;
@@ -264,13 +278,13 @@ static void produce_block(Producer *p)
     Wgmma *g = p->g;
     PtxKernel *k = g->k;
     PtxArg barriers = slot_barrier(g, g->ring, 0);
-    wait_barrier(g, "wait_empty", mem(barriers, empty_offset(g)), g->ring.phase);
+    gen_wgmma_wait(g, "wait_empty", mem(barriers, empty_offset(g)), g->ring.phase);
     PtxArg full = mem(barriers, full_offset(g));
     emit(k, MBARRIER_EXPECT_TX, full, imm(g->plan->stage_bytes));
     emit(k, MAD_LO_S32, p->slot_at, g->ring.slot, imm(g->plan->stage_bytes), g->smem);
     for (int i = 0; i < 2; i++) load_boxes(g, &p->source[i], p->slot_at, p->along, full, p->mask);
     emit(k, ADD_S32, p->along, p->along, imm(g->plan->config.tile_k));
-    advance(g, g->ring);
+    gen_wgmma_advance(g, g->ring, stages(g));
 }
 
 static Producer producer_setup(Wgmma *g)
@@ -298,7 +312,7 @@ static void produce_tile(Producer *p)
     Wgmma *g = p->g;
     PtxKernel *k = g->k;
     PtxArg fill = ptx_label(k, "produce_block");
-    tile_place(g);
+    gen_wgmma_tile_place(g);
     for (int i = 0; i < 2; i++) source_place(g, &p->source[i]);
     emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
     emit(k, SELP_B32, p->along, imm(g->plan->config.tile_k), imm(0), g->p);
@@ -310,20 +324,15 @@ static void produce_tile(Producer *p)
     emit_if(k, g->p, BRA, fill);
 }
 
-/* One thread copies all k-blocks of all tiles. */
+/* All k-blocks of all tiles. */
 static void produce(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
     PtxArg next = ptx_label(k, "produce_tile"), zeros = ptx_label(k, "produce_zeros");
     int skew = skew_of_halves(g);
-    ptx_section(k, "the producer: one thread of one warp");
-    emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
-    emit(k, SETP_GE_U32, g->p, g->gemm->tid, imm(32));
-    emit_if(k, g->p, BRA, end);
-    emit(k, ELECT, g->p);
-    emit_unless(k, g->p, BRA, end);
+    ptx_section(k, "the producer");
     Producer p = producer_setup(g);
-    first_tile(g);
+    cluster_tile(g);
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
     emit_if(k, g->p, BRA, skew ? zeros : end);
@@ -333,6 +342,26 @@ static void produce(Wgmma *g, PtxArg end)
     if (!skew) return;
     emit(k, LABEL, zeros); /* `along` stands behind the end of k */
     for (int i = 0; i < skew; i++) produce_block(&p);
+}
+
+/* The warpgroup that does not multiply: one thread of its first warp is the producer, and one of each of the next
+ * warps stores for a consumer. */
+static void copying_warpgroup(Wgmma *g, PtxArg end)
+{
+    PtxKernel *k = g->k;
+    PtxArg stores = ptx_label(k, "stores");
+    PtxArg helper = ptx_reg(k, PTX_PRED, "p_helper");
+    ptx_section(k, "the warpgroup that copies: a thread of each warp");
+    emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
+    emit(k, SETP_GE_U32, helper, g->gemm->tid, imm(32));
+    emit(k, ELECT, g->p);
+    emit_unless(k, g->p, BRA, end);
+    emit_if(k, helper, BRA, g->h->tma_store ? stores : end);
+    produce(g, end);
+    if (!g->h->tma_store) return;
+    emit(k, BRA, end);
+    emit(k, LABEL, stores);
+    gen_wgmma_store_thread(g, end);
 }
 
 /* ---- the consumers: operands ---- */
@@ -481,7 +510,7 @@ static void consume_block(Consumer *c)
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
     bool late = g->h->loop_waits > 0;
-    wait_barrier(g, "wait_full", slot_barrier(g, g->ring, full_offset(g)), g->ring.phase);
+    gen_wgmma_wait(g, "wait_full", slot_barrier(g, g->ring, full_offset(g)), g->ring.phase);
     emit(k, SETP_NE_U32, c->product.add, c->block, imm(0));
     emit(k, WGMMA_FENCE);
     multiply(g, &c->product, g->ring, 0, g->h->blocks_m);
@@ -494,7 +523,7 @@ static void consume_block(Consumer *c)
     } else {
         release(g, &c->release, g->ring.slot, c->release.p);
     }
-    advance(g, g->ring);
+    gen_wgmma_advance(g, g->ring, stages(g));
     emit(k, ADD_S32, c->block, c->block, imm(1));
     if (lag(g)) let_other_go(c);
 }
@@ -546,8 +575,8 @@ static void multiply_half(Consumer *c, int half, bool first, bool group_each)
     emit(k, MOV_B32, c->ahead.slot, g->ring.slot);
     emit(k, MOV_B32, c->ahead.phase, g->ring.phase);
     for (int i = 0; half == HALF_A && i < blocks; i++) { /* for B they have come */
-        wait_barrier(g, "wait_full", slot_barrier(g, c->ahead, full_offset(g)), c->ahead.phase);
-        advance(g, c->ahead);
+        gen_wgmma_wait(g, "wait_full", slot_barrier(g, c->ahead, full_offset(g)), c->ahead.phase);
+        gen_wgmma_advance(g, c->ahead, stages(g));
     }
     if (half == HALF_A) emit(k, MOV_B32, c->ahead.slot, g->ring.slot);
     emit(k, WGMMA_FENCE);
@@ -555,7 +584,7 @@ static void multiply_half(Consumer *c, int half, bool first, bool group_each)
         emit(k, SETP_NE_U32, c->product.add, g->consumer, first && i == 0 ? g->consumer : imm(-1));
         multiply(g, &c->product, c->ahead, half, half + 1);
         if (group_each || i == blocks - 1) emit(k, WGMMA_COMMIT);
-        advance(g, c->ahead);
+        gen_wgmma_advance(g, c->ahead, stages(g));
     }
 }
 
@@ -564,7 +593,7 @@ static void finish_group(Consumer *c, int left)
 {
     emit(c->g->k, WGMMA_WAIT, imm(left - 1));
     release(c->g, &c->release, c->g->ring.slot, c->release.p);
-    advance(c->g, c->g->ring);
+    gen_wgmma_advance(c->g, c->g->ring, stages(c->g));
 }
 
 static void finish_groups(Consumer *c)
@@ -624,19 +653,10 @@ static void pingpong_begin(Wgmma *g)
     PtxArg skipped = word(g, "skipped"), first = gen_wgmma_label(g, "first");
     emit(k, MUL_LO_S32, skipped, g->k_blocks, g->consumer);
     skip_blocks(g, skipped);
-    emit(k, MAD_LO_S32, g->tile, g->consumer, g->tile_step, g->tile);
     emit(k, SETP_EQ_U32, g->p, g->consumer, imm(0));
     emit_if(k, g->p, BRA, first);
     emit(k, BAR_ARRIVE, imm(BAR_TURN), imm(2 * WG_THREADS));
     emit(k, LABEL, first);
-}
-
-static void next_tile(Wgmma *g)
-{
-    emit(g->k, ADD_S32, g->tile, g->tile, g->tile_step);
-    if (!g->plan->config.pingpong) return;
-    emit(g->k, ADD_S32, g->tile, g->tile, g->tile_step);
-    skip_blocks(g, g->k_blocks);
 }
 
 static void consumer_place(Wgmma *g)
@@ -646,10 +666,8 @@ static void consumer_place(Wgmma *g)
     emit(k, SETMAXNREG_INC, imm(g->h->regs_consumer));
     g->consumer = word(g, "consumer");
     g->thread = word(g, "consumer_thread");
-    g->lead = ptx_reg(k, PTX_PRED, "p_lead");
     emit(k, SUB_S32, g->consumer, g->warpgroup, imm(1));
     emit(k, AND_B32, g->thread, g->gemm->tid, imm(WG_THREADS - 1));
-    emit(k, SETP_EQ_U32, g->lead, g->thread, imm(0));
     operand_descriptors(g);
     g->acc = ptx_regs(k, PTX_F32, "acc", g->plan->regs_acc);
 }
@@ -666,7 +684,7 @@ static Consumer consumer_setup(Wgmma *g)
         c.p_before = ptx_reg(k, PTX_PRED, "p_before");
     }
     if (skew_of_halves(g)) {
-        c.ahead = new_ring(g, "slot_ahead", "phase_ahead");
+        c.ahead = gen_wgmma_ring(g, "slot_ahead", "phase_ahead");
         c.in_step = word(g, "k_blocks_in_step");
         emit(k, SUB_S32, c.in_step, g->k_blocks, imm(skew_of_halves(g)));
     }
@@ -677,7 +695,7 @@ static Consumer consumer_setup(Wgmma *g)
 static void consume_tile(Consumer *c)
 {
     Wgmma *g = c->g;
-    tile_place(g);
+    gen_wgmma_tile_place(g);
     gen_wgmma_store_begin(g);
     if (skew_of_halves(g)) {
         multiply_half(c, HALF_B, true, true);
@@ -690,7 +708,8 @@ static void consume_tile(Consumer *c)
     main_loop(c);
     if (skew_of_halves(g)) turn_out_of_step(c);
     else store_tile(g);
-    next_tile(g);
+    gen_wgmma_next_tile(g);
+    if (g->plan->config.pingpong) skip_blocks(g, g->k_blocks);
 }
 
 static void consume(Wgmma *g, PtxArg end)
@@ -703,7 +722,7 @@ static void consume(Wgmma *g, PtxArg end)
     gen_wgmma_store_setup(g);
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(0));
-    first_tile(g);
+    gen_wgmma_first_tile(g);
     if (g->plan->config.pingpong) pingpong_begin(g);
     if (skewed) multiply_half(&c, HALF_A, true, false);
     if (lag(g)) wait_to_go(&c);
@@ -763,12 +782,12 @@ void gen_gemm_wgmma(Gemm *gemm)
     emit(g.k, GRID_WAIT);
     gen_problem_size(gemm);
     tile_walk(&g);
-    g.ring = new_ring(&g, "slot", "phase");
+    g.ring = gen_wgmma_ring(&g, "slot", "phase");
     emit(g.k, SETP_EQ_U32, g.p, g.warpgroup, imm(0));
     emit_if(g.k, g.p, BRA, producer_label);
     consume(&g, end);
     emit(g.k, LABEL, producer_label);
-    produce(&g, end);
+    copying_warpgroup(&g, end);
     ptx_section(g.k, "shared memory lives until all of the cluster are done with it");
     emit(g.k, LABEL, end);
     if (!clusters(&g)) return;

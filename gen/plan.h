@@ -60,7 +60,8 @@ typedef struct GenWgmmaPlan {
     int chunks;
     int chunk_bytes;    /* of the buffer for one; a consumer has two */
     bool tma_store;     /* y by TMA, or by the lanes of a warp, row after row */
-    int store_offset, bias_offset, barrier_offset; /* in shared memory; the ring is at 0 */
+    int store_offset, bias_offset;               /* in shared memory; the ring is at 0 */
+    int barrier_offset, out_barrier_offset;      /* of the ring; of the buffers of y */
     int loop_waits;     /* wgmma groups that may be under way when a k-block is issued */
 } GenWgmmaPlan;
 

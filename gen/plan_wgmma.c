@@ -140,7 +140,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     g->store_offset = p->ring_bytes;
     g->bias_offset = g->store_offset + g->consumers * 2 * g->chunk_bytes;
     g->barrier_offset = g->bias_offset + g->consumers * g->wg_n * 4;
-    p->smem_bytes = g->barrier_offset + 2 * c->stages * 8;
+    g->out_barrier_offset = g->barrier_offset + 2 * c->stages * 8;
+    p->smem_bytes = g->out_barrier_offset + g->consumers * 2 * 2 * 8; /* two buffers: full, empty */
     if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
     return gen_fail(error, "stages=%d of %dx%dx%d and the way of y need %d B of shared memory; %s allows %d", c->stages,
                     c->tile_m, c->tile_n, c->tile_k, p->smem_bytes, c->arch->name, c->arch->block_smem_bytes);

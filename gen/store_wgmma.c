@@ -6,15 +6,19 @@
  *     row l/4        acc[4j]    acc[4j+1]
  *     row l/4 + 8    acc[4j+2]  acc[4j+3]
  *
- * so that two chunks at a time go, by all 128 threads,
+ * so that for each chunk
  *
- *     z = acc + bias, y = epilogue, rounded, in registers
- *     when the last stores have read the two buffers, meet
- *     to the buffers: rows as TMA wants them, free of bank conflicts (plan_wgmma.c)
- *     by TMA:     fence; meet; one thread stores the boxes, of which TMA leaves out what is behind the edge
- *     without:    each warp copies its own rows to y, lanes along the rows
+ *     consumer (each warp)                      two buffers             storing thread
+ *     z = acc + bias, y = epilogue, rounded
+ *     wait empty                     <---- arrive, when y is read ---
+ *     y to the buffer, fence
+ *     arrive full                    ------------------------------->   wait full
+ *                                                                       TMA: the box, of which what is behind an edge
+ *                                                                       is left out
  *
- * The bias of a tile is loaded before its main loop and put into shared memory behind it.
+ * Rows lie in a buffer as TMA wants them, free of bank conflicts (plan_wgmma.c). Where TMA cannot store, a warp copies
+ * its own rows from the buffer to y, lanes along the rows, and nobody waits for anybody. The bias of a tile is loaded
+ * before its main loop and put into shared memory behind it.
  */
 #include "gen/wgmma.h"
 
@@ -32,14 +36,47 @@ static int chunk_words(const Wgmma *g) { return (g->h->chunk_cols + 15) / 16 * 4
 
 /* A chunk: of wgmma i of this consumer's tile, so many column tiles of 8 from the first on. */
 typedef struct Chunk {
-    int block, first, tiles, buffer;
+    int block, first, tiles;
 } Chunk;
 
 static Chunk chunk_at(const Wgmma *g, int chunk)
 {
     int tiles = g->h->chunk_cols / 8, first = chunk % g->h->row_chunks * tiles, left = g->h->wg_n / 8 - first;
-    return (Chunk){chunk / g->h->row_chunks, first, left < tiles ? left : tiles, chunk % 2};
+    return (Chunk){chunk / g->h->row_chunks, first, left < tiles ? left : tiles};
 }
+
+/* ---- the two buffers ---- */
+
+enum { OUT_FULL = 0, OUT_EMPTY = 8 * GEN_OUT_BUFFERS, OUT_BARRIER_BYTES = 2 * 8 * GEN_OUT_BUFFERS, WARPS = 4 };
+
+void gen_wgmma_store_barriers(Wgmma *g)
+{
+    for (int i = 0; i < g->h->consumers; i++)
+        for (int buffer = 0; buffer < GEN_OUT_BUFFERS; buffer++) {
+            int at_ = g->h->out_barrier_offset + i * OUT_BARRIER_BYTES + 8 * buffer;
+            emit(g->k, MBARRIER_INIT, mem(g->smem, at_ + OUT_FULL), imm(WARPS));
+            emit(g->k, MBARRIER_INIT, mem(g->smem, at_ + OUT_EMPTY), imm(1));
+        }
+}
+
+/* Where the buffers of consumer g->consumer and their barriers are. */
+static void out_place(Wgmma *g)
+{
+    emit(g->k, MAD_LO_S32, g->store_at, g->consumer, imm(GEN_OUT_BUFFERS * g->h->chunk_bytes), g->smem);
+    emit(g->k, ADD_S32, g->store_at, g->store_at, imm(g->h->store_offset));
+    emit(g->k, MAD_LO_S32, g->out_barriers, g->consumer, imm(OUT_BARRIER_BYTES), g->smem);
+    emit(g->k, ADD_S32, g->out_barriers, g->out_barriers, imm(g->h->out_barrier_offset));
+}
+
+/* word_scratch[1] = the barriers of the buffer at hand */
+static PtxArg out_barrier(Wgmma *g, int which)
+{
+    PtxArg to = at(g->gemm->word_scratch, 1);
+    emit(g->k, MAD_LO_S32, to, g->out.slot, imm(8), g->out_barriers);
+    return mem(to, which);
+}
+
+static void next_buffer(Wgmma *g) { gen_wgmma_advance(g, g->out, GEN_OUT_BUFFERS); }
 
 /* ---- what stays the same for all tiles ---- */
 
@@ -50,12 +87,14 @@ static void declare(Wgmma *g)
     g->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
     g->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
     if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
-    if (pairs_of_tiles(g)) g->packed = ptx_regs(k, PTX_B32, "packed", 2 * chunk_words(g));
+    if (pairs_of_tiles(g)) g->packed = ptx_regs(k, PTX_B32, "packed", chunk_words(g));
     g->elem = ptx_reg(k, PTX_B16, "elem");
     g->p_row = ptx_reg(k, PTX_PRED, "p_row");
     g->p_col = ptx_reg(k, PTX_PRED, "p_col");
     g->row = word(g, "row");
     g->col = word(g, "col");
+    g->store_at = word(g, "store_at");
+    g->out_barriers = word(g, "out_barriers");
     g->rows_left = word(g, "rows_left");
     g->cols_left = word(g, "cols_left");
 }
@@ -87,10 +126,8 @@ static void stage_setup(Wgmma *g)
     PtxKernel *k = g->k;
     PtxArg row = at(g->gemm->word_scratch, 0), column = at(g->gemm->word_scratch, 1), warp = at(g->gemm->word_scratch, 2),
            first = at(g->gemm->word_scratch, 3);
-    g->store_at = word(g, "store_at");
+    out_place(g);
     g->stage_at = ptx_regs(k, PTX_B32, "stage_at", stage_places(g));
-    emit(k, MAD_LO_S32, g->store_at, g->consumer, imm(2 * g->h->chunk_bytes), g->smem);
-    emit(k, ADD_S32, g->store_at, g->store_at, imm(g->h->store_offset));
     emit(k, SHR_U32, warp, g->thread, imm(5));
     if (pairs_of_tiles(g)) {
         emit(k, AND_B32, row, g->gemm->lane, imm(15));
@@ -116,12 +153,12 @@ static void stage_setup(Wgmma *g)
     for (int i = 0; i < stage_places(g); i++) emit(k, XOR_B32, at(g->stage_at, i), first, imm(32 * i));
 }
 
-/* Where it writes the 32 bytes `place` of the rows of a chunk. */
-static PtxArg stage_place(const Wgmma *g, Chunk c, int place)
+/* Where it writes the 32 bytes `place` of its row in the buffer at hand: in word_scratch[0]. */
+static PtxArg stage_place(Wgmma *g, int place)
 {
-    int buffer = c.buffer * g->h->chunk_bytes;
-    if (g->h->chunk_swizzled) return mem(at(g->stage_at, place), buffer);
-    return mem(at(g->stage_at, 0), buffer + 32 * place);
+    PtxArg to = at(g->gemm->word_scratch, 0);
+    emit(g->k, ADD_S32, to, g->out_at, at(g->stage_at, g->h->chunk_swizzled ? place : 0));
+    return mem(to, g->h->chunk_swizzled ? 0 : 32 * place);
 }
 
 /* Bytes between elements of two strides, from parameters. */
@@ -145,6 +182,8 @@ static void piece_setup(Wgmma *g)
     g->y_at = wide(g, "y_at");
     g->piece_row = word(g, "piece_row");
     g->piece_col = word(g, "piece_col");
+    g->piece_at = word(g, "piece_at");
+    g->piece_byte = word(g, "piece_byte");
     g->y_pitch = stride_bytes(g, "y_pitch", g->gemm->ldy_param);
     if (g->plan->config.y_layout == GEN_LAYOUT_ANY) g->y_col_step = stride_bytes(g, "y_col_step", g->gemm->csy_param);
     emit(k, DIV_U32, g->piece_row, g->gemm->lane, imm(row_lanes(g)));
@@ -158,7 +197,12 @@ void gen_wgmma_store_setup(Wgmma *g)
     declare(g);
     bias_setup(g);
     stage_setup(g);
-    g->coordinate = ptx_regs(g->k, PTX_B32, "corner", 2);
+    g->out = gen_wgmma_ring(g, "out_slot", "out_phase");
+    g->out_at = word(g, "out_at");
+    emit(g->k, MOV_B32, g->out.slot, imm(0));
+    emit(g->k, MOV_B32, g->out.phase, imm(1)); /* the buffers are empty */
+    g->first_lane = ptx_reg(g->k, PTX_PRED, "p_first_lane");
+    emit(g->k, SETP_EQ_U32, g->first_lane, g->gemm->lane, imm(0));
     if (!g->h->tma_store) piece_setup(g);
     if (uses_r(g)) g->r_pitch = stride_bytes(g, "r_pitch", g->gemm->ldr_param);
     if (uses_r(g)) g->r_at = wide(g, "r_at");
@@ -281,76 +325,92 @@ static void pack_pair(Wgmma *g, int i, int j, bool both, PtxArg packed)
     }
 }
 
-static void wait_for_buffers(Wgmma *g)
-{
-    if (g->h->tma_store) emit_if(g->k, g->lead, BULK_WAIT_READ, imm(0));
-    gen_wgmma_meet(g);
-}
-
 static void load_chunk_bias(Wgmma *g, Chunk c)
 {
     for (int j = 0; j < c.tiles; j++)
         emit(g->k, LD_SHARED_V2_F32, span(g->bias, 2 * j, 2), mem(g->bias_pair, 4 * 8 * (c.first + j)));
 }
 
-static void pack_chunk(Wgmma *g, Chunk c, PtxArg packed)
+/* Before the first write to a buffer. */
+static void wait_for_buffer(Wgmma *g)
 {
-    load_chunk_bias(g, c);
-    for (int j = 0; j < c.tiles; j += 2)
-        pack_pair(g, c.block, c.first + j, j + 1 < c.tiles, span(packed, 2 * j, 4));
+    if (g->h->tma_store) gen_wgmma_wait(g, "wait_out", out_barrier(g, OUT_EMPTY), g->out.phase);
+    emit(g->k, MUL_LO_S32, g->out_at, g->out.slot, imm(g->h->chunk_bytes));
 }
 
-static void stage_packed(Wgmma *g, Chunk c, PtxArg packed)
+/* All is made ready in registers before the buffer is waited for. */
+static void stage_pairs(Wgmma *g, Chunk c)
 {
+    for (int j = 0; j < c.tiles; j += 2)
+        pack_pair(g, c.block, c.first + j, j + 1 < c.tiles, span(g->packed, 2 * j, 4));
+    wait_for_buffer(g);
     for (int j = 0; j < c.tiles; j += 2) {
-        PtxArg to = stage_place(g, c, j / 2);
-        if (j + 1 < c.tiles) emit(g->k, STMATRIX_X4, to, span(packed, 2 * j, 4));
-        else emit(g->k, STMATRIX_X2, to, span(packed, 2 * j, 2));
+        PtxArg to = stage_place(g, j / 2);
+        if (j + 1 < c.tiles) emit(g->k, STMATRIX_X4, to, span(g->packed, 2 * j, 4));
+        else emit(g->k, STMATRIX_X2, to, span(g->packed, 2 * j, 2));
     }
 }
 
 static void stage_f32(Wgmma *g, Chunk c)
 {
-    load_chunk_bias(g, c);
+    wait_for_buffer(g);
     for (int j = 0; j < c.tiles; j++)
         for (int half = 0; half < 2; half++) {
-            PtxArg to = stage_place(g, c, j);
             finish(g, c.block, half, c.first + j, 2);
+            PtxArg to = stage_place(g, j);
             emit(g->k, ST_SHARED_V2_F32, mem(to, to.imm + half * 8 * g->h->chunk_row_bytes), span(g->y, 0, 2));
         }
 }
 
-/* One or two chunks, to one or both buffers. What is packed is made ready before the buffers are waited for. */
-static void stage(Wgmma *g, const Chunk *c, int n)
-{
-    bool packs = pairs_of_tiles(g);
-    for (int i = 0; packs && i < n; i++) pack_chunk(g, c[i], span(g->packed, i * chunk_words(g), chunk_words(g)));
-    wait_for_buffers(g);
-    for (int i = 0; i < n; i++) {
-        if (packs) stage_packed(g, c[i], span(g->packed, i * chunk_words(g), chunk_words(g)));
-        else stage_f32(g, c[i]);
-    }
-}
-
 /* ---- a chunk: to y ---- */
 
-static void store_box(Wgmma *g, Chunk c)
-{
-    PtxKernel *k = g->k;
-    PtxArg from = at(g->gemm->word_scratch, 0);
-    emit(k, ADD_S32, at(g->coordinate, 0), g->col, imm(8 * c.first));
-    emit(k, ADD_S32, at(g->coordinate, 1), g->row, imm(64 * c.block));
-    emit(k, ADD_S32, from, g->store_at, imm(c.buffer * g->h->chunk_bytes));
-    emit_if(k, g->lead, TMA_STORE, g->y_map, g->coordinate, mem(from, 0));
-}
-
-/* The lead thread's stores read what all threads wrote, and read it through another proxy. */
-static void store_boxes(Wgmma *g, const Chunk *c, int n)
+/* Each warp says that its rows are there, for the proxy that TMA reads through. */
+static void hand_over(Wgmma *g)
 {
     emit(g->k, FENCE_PROXY_ASYNC);
-    gen_wgmma_meet(g);
-    for (int i = 0; i < n; i++) store_box(g, c[i]);
-    emit_if(g->k, g->lead, BULK_COMMIT);
+    emit(g->k, BAR_WARP_SYNC);
+    emit_if(g->k, g->first_lane, MBARRIER_ARRIVE, out_barrier(g, OUT_FULL));
+}
+
+static void store_box(Wgmma *g, Chunk c, PtxArg corner)
+{
+    PtxKernel *k = g->k;
+    PtxArg from = g->out_at;
+    gen_wgmma_wait(g, "wait_y", out_barrier(g, OUT_FULL), g->out.phase);
+    emit(k, ADD_S32, at(corner, 0), g->col, imm(8 * c.first));
+    emit(k, ADD_S32, at(corner, 1), g->row, imm(64 * c.block));
+    emit(k, MAD_LO_S32, from, g->out.slot, imm(g->h->chunk_bytes), g->store_at);
+    emit(k, TMA_STORE, g->y_map, corner, mem(from, 0));
+    emit(k, BULK_COMMIT);
+    emit(k, BULK_WAIT_READ, imm(0));
+    emit(k, MBARRIER_ARRIVE, out_barrier(g, OUT_EMPTY));
+    next_buffer(g);
+}
+
+void gen_wgmma_store_thread(Wgmma *g, PtxArg end)
+{
+    PtxKernel *k = g->k;
+    PtxArg next = ptx_label(k, "store_tile"), done = ptx_label(k, "all_stored"),
+           corner = ptx_regs(k, PTX_B32, "corner", 2);
+    ptx_section(k, "a thread that stores, for the consumer of its warp's number");
+    emit(k, SHR_U32, g->consumer, g->gemm->tid, imm(5));
+    emit(k, SUB_S32, g->consumer, g->consumer, imm(1));
+    emit(k, SETP_GE_U32, g->p, g->consumer, imm(g->h->consumers));
+    emit_if(k, g->p, BRA, end);
+    out_place(g);
+    emit(k, MOV_B32, g->out.slot, imm(0));
+    emit(k, MOV_B32, g->out.phase, imm(0));
+    gen_wgmma_first_tile(g);
+    emit(k, LABEL, next);
+    emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
+    emit_if(k, g->p, BRA, done);
+    gen_wgmma_tile_place(g);
+    consumer_origin(g, g->row, g->col);
+    for (int i = 0; i < g->h->chunks; i++) store_box(g, chunk_at(g, i), corner);
+    gen_wgmma_next_tile(g);
+    emit(k, BRA, next);
+    emit(k, LABEL, done);
+    emit(k, BULK_WAIT, imm(0));
 }
 
 /* One piece of y, or the elements of it that lie before the last column. */
@@ -400,7 +460,7 @@ static void store_turn(Wgmma *g, Chunk c, int first, int part)
     PtxKernel *k = g->k;
     const GenPlan *p = g->plan;
     PtxArg row = g->rows_left, col = g->cols_left;
-    PtxArg place = at(g->coordinate, 0), wide_row = g->gemm->wide_scratch, chunk16 = at(g->coordinate, 1);
+    PtxArg place = g->piece_at, wide_row = g->gemm->wide_scratch, chunk16 = g->piece_byte;
     int cols = c.tiles * 8, part_cols = part * 32 * p->y_piece_elems;
     /* in shared memory */
     emit(k, SHR_U32, row, g->thread, imm(5));
@@ -414,6 +474,7 @@ static void store_turn(Wgmma *g, Chunk c, int first, int part)
     emit(k, AND_B32, chunk16, chunk16, imm(15));
     emit(k, ADD_S32, place, place, chunk16);
     emit(k, ADD_S32, place, place, g->store_at);
+    emit(k, ADD_S32, place, place, g->out_at);
     /* in y */
     emit(k, SUB_S32, chunk16, imm(cols), col); /* columns of the chunk from here on */
     emit(k, ADD_S32, row, row, g->row);
@@ -432,26 +493,30 @@ static void store_turn(Wgmma *g, Chunk c, int first, int part)
     emit(k, SETP_LT_U32, g->p_row, row, g->gemm->m);
     emit(k, SUB_S32, col, g->gemm->n, col);
     emit(k, MIN_S32, col, col, chunk16);
-    store_piece(g, mem(g->y_at, 0), mem(place, c.buffer * g->h->chunk_bytes), col);
+    store_piece(g, mem(g->y_at, 0), mem(place, 0), col);
 }
 
-static void store_rows(Wgmma *g, const Chunk *c, int n)
+/* By warps: each has written the rows that it copies. */
+static void store_rows(Wgmma *g, Chunk c)
 {
     int lanes = row_lanes(g), parts = ROW_BYTES / g->plan->y_piece_bytes / lanes;
     emit(g->k, BAR_WARP_SYNC);
-    for (int i = 0; i < n; i++)
-        for (int row = 0; row < 16; row += 32 / lanes)
-            for (int part = 0; part < parts; part++) store_turn(g, c[i], row, part);
+    for (int row = 0; row < 16; row += 32 / lanes)
+        for (int part = 0; part < parts; part++) store_turn(g, c, row, part);
+}
+
+static void store_chunk(Wgmma *g, Chunk c)
+{
+    ptx_comment(g->k, "rows from %d, columns from %d on", 64 * c.block, 8 * c.first);
+    load_chunk_bias(g, c);
+    if (pairs_of_tiles(g)) stage_pairs(g, c);
+    else stage_f32(g, c);
+    if (g->h->tma_store) hand_over(g);
+    else store_rows(g, c);
+    next_buffer(g);
 }
 
 void gen_wgmma_store_chunks(Wgmma *g, int first, int last)
 {
-    for (int i = first; i < last; i += 2) {
-        Chunk c[2] = {chunk_at(g, i), chunk_at(g, i + 1)};
-        int n = i + 1 < last ? 2 : 1;
-        ptx_comment(g->k, "rows from %d, columns from %d on", 64 * c[0].block, 8 * c[0].first);
-        stage(g, c, n);
-        if (g->h->tma_store) store_boxes(g, c, n);
-        else store_rows(g, c, n);
-    }
+    for (int i = first; i < last; i++) store_chunk(g, chunk_at(g, i));
 }

@@ -32,7 +32,6 @@ typedef struct Wgmma {
     PtxArg p;                 /* predicate, scratch */
     /* of consumers */
     PtxArg consumer, thread;  /* b32: which of the consumers; thread in it, 0 to 127 */
-    PtxArg lead;              /* predicate: thread 0 of a consumer */
     PtxArg x_desc, w_desc;    /* b64: descriptors of this consumer's operands in slot 0 */
     PtxArg acc;               /* f32[regs_acc] */
     /* of store_wgmma.c */
@@ -40,29 +39,49 @@ typedef struct Wgmma {
     PtxArg bias_at, bias_raw; /* b32: this consumer's bias in shared memory; f32[]: on its way there */
     PtxArg bias_base, p_bias; /* b64: address of the bias; predicate: there is one */
     PtxArg bias_pair;         /* b32: of this lane's first column */
+    GenRing out;              /* the two buffers of y */
+    PtxArg out_at;            /* b32: bytes to the buffer at hand */
+    PtxArg out_barriers;      /* b32: this consumer's barriers of them */
+    PtxArg first_lane;        /* predicate: lane 0 of a warp */
     PtxArg stage_at;          /* b32[]: where this lane writes 32 bytes of a row, in buffer 0 */
     PtxArg packed;            /* b32[]: y of a chunk, by pairs, where it has 16 bits */
     PtxArg store_at;          /* b32: buffer 0 of this consumer */
-    PtxArg coordinate;        /* b32[2]: column and row of a box of y */
     PtxArg row, col;          /* b32: of y, of this lane's first element in the tile */
     PtxArg rows_left, cols_left; /* b32, signed: from there to the end of y */
     PtxArg r_at, r_pitch;     /* b64: its place in r; a row of r in bytes */
     PtxArg y_at, y_pitch, y_col_step; /* b64: where TMA does not store: this lane's piece in y, strides in bytes */
     PtxArg piece_row, piece_col;      /* b32: of that piece in a warp's 16 rows of a chunk */
+    PtxArg piece_at, piece_byte;      /* b32: scratch: its place in the buffer; its byte in 16 */
     PtxArg bias, z, r, y;     /* f32[4] */
     PtxArg p_row, p_col, elem;
 } Wgmma;
 
+/* gemm_wgmma.c */
 /* A label nobody else has: "name_7". */
 PtxArg gen_wgmma_label(Wgmma *g, const char *name);
 /* All 128 threads of this consumer meet; what they wrote to shared memory is seen by all of them. */
 void gen_wgmma_meet(Wgmma *g);
+/* Waits until the phase of this parity of an mbarrier is over. */
+void gen_wgmma_wait(Wgmma *g, const char *name, PtxArg barrier, PtxArg parity);
+GenRing gen_wgmma_ring(Wgmma *g, const char *slot, const char *phase);
+/* To the next of `slots` slots. */
+void gen_wgmma_advance(Wgmma *g, GenRing r, int slots);
+/* The first tile of consumer g->consumer; its place; its next tile. */
+void gen_wgmma_first_tile(Wgmma *g);
+void gen_wgmma_tile_place(Wgmma *g);
+void gen_wgmma_next_tile(Wgmma *g);
 
-/* store_wgmma.c: what stays the same for all tiles; what begins a tile (its bias is loaded); what ends its main
- * loop (the bias is put into shared memory); and the chunks first .. last - 1 of its tile: z, epilogue, y. */
+/* store_wgmma.c */
+enum { GEN_OUT_BUFFERS = 2 }; /* of y, a consumer */
+/* Of a consumer: what stays the same for all tiles; what begins a tile (its bias is loaded); what ends its main loop
+ * (the bias is put into shared memory); and the chunks first .. last - 1 of its tile: z, epilogue, y. */
 void gen_wgmma_store_setup(Wgmma *g);
 void gen_wgmma_store_begin(Wgmma *g);
 void gen_wgmma_store_bias(Wgmma *g);
 void gen_wgmma_store_chunks(Wgmma *g, int first, int last);
+/* Of the thread that stores for consumer g->consumer by TMA. */
+void gen_wgmma_store_thread(Wgmma *g, PtxArg end);
+/* The barriers of consumer 0's buffers, by one thread. */
+void gen_wgmma_store_barriers(Wgmma *g);
 
 #endif
