@@ -333,6 +333,7 @@ static void produce(Wgmma *g, PtxArg end)
     ptx_section(k, "the producer");
     Producer p = producer_setup(g);
     cluster_tile(g);
+    emit(k, GRID_WAIT);
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
     emit_if(k, g->p, BRA, skew ? zeros : end);
@@ -720,6 +721,7 @@ static void consume(Wgmma *g, PtxArg end)
     consumer_place(g);
     Consumer c = consumer_setup(g);
     gen_wgmma_store_setup(g);
+    emit(k, GRID_WAIT);
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(0));
     gen_wgmma_first_tile(g);
@@ -777,9 +779,8 @@ void gen_gemm_wgmma(Gemm *gemm)
                 g.h->consumers, g.h->wg_m, g.h->wg_n, c->stages, g.plan->stage_bytes);
     place(&g);
     init_barriers(&g);
-    ptx_section(g.k, "the kernel before this one may still run: nothing of memory was touched up to here");
+    ptx_section(g.k, "the next kernel may start; the one before may still run, until griddepcontrol.wait");
     emit(g.k, GRID_LAUNCH);
-    emit(g.k, GRID_WAIT);
     gen_problem_size(gemm);
     tile_walk(&g);
     g.ring = gen_wgmma_ring(&g, "slot", "phase");

@@ -398,6 +398,7 @@ void gen_wgmma_store_thread(Wgmma *g, PtxArg end)
     emit(k, SETP_GE_U32, g->p, g->consumer, imm(g->h->consumers));
     emit_if(k, g->p, BRA, end);
     out_place(g);
+    emit(k, GRID_WAIT);
     emit(k, MOV_B32, g->out.slot, imm(0));
     emit(k, MOV_B32, g->out.phase, imm(0));
     gen_wgmma_first_tile(g);
