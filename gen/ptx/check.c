@@ -24,7 +24,10 @@ static void check_target(PtxKernel *k, const PtxInst *inst)
 {
     const PtxOpInfo *info = &ptx_op_info[inst->op];
     int needs = info->version, has = k->version;
-    if (info->sm > k->sm) fail_at(k, inst, "needs sm_%d; the target is sm_%d", info->sm, k->sm);
+    bool this_chip = info->flags & PTX_FLAG_ARCH;
+    if (info->sm > k->sm || (this_chip && (info->sm != k->sm || k->sm_suffix != 'a')))
+        fail_at(k, inst, "needs sm_%d%s; the target is sm_%d%.1s", info->sm, this_chip ? "a" : "", k->sm,
+                &k->sm_suffix);
     if (needs > has)
         fail_at(k, inst, "needs PTX %d.%d; .version is %d.%d", needs / 10, needs % 10, has / 10, has % 10);
 }
@@ -84,7 +87,8 @@ static void check_read(PtxKernel *k, const Written *written, const PtxInst *inst
 }
 
 /* In the order of the text, every register is written before it is read. Loops run forwards and carry
- * initialised values, so for our kernels this is exact. */
+ * initialised values, so for our kernels this is exact. Accumulators of wgmma may hold anything: whether they are
+ * read is for its predicate to say. */
 static void check_flow(PtxKernel *k)
 {
     Written written;
@@ -100,7 +104,7 @@ static void check_flow(PtxKernel *k)
         for (int a = 0; a < inst->n_args; a++) {
             const PtxArg *arg = &inst->arg[a];
             bool reads =
-                arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && (slot[a].access & PTX_READ));
+                arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && slot[a].access == PTX_READ);
             for (uint32_t r = 0; reads && r < arg->count; r++)
                 check_read(k, &written, inst, arg->cls, arg->first + r);
         }

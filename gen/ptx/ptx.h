@@ -34,6 +34,7 @@ typedef enum PtxFlags {
     PTX_FLAG_ASYNC = 4,
     PTX_FLAG_WARP = 8,
     PTX_FLAG_JUMP = 16,
+    PTX_FLAG_ARCH = 32,
 } PtxFlags;
 
 /* A row of ops.h. */

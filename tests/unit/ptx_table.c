@@ -15,7 +15,7 @@ static PtxKernel *empty_kernel(PtxArg reg[PTX_N_CLASSES])
     ptx_header(k, "key: value");
     ptx_param(k, PTX_PARAM_U64, "in");
     ptx_comment(k, "a comment");
-    for (int c = 0; c < PTX_N_CLASSES; c++) reg[c] = ptx_regs(k, (PtxClass)c, names[c], 8);
+    for (int c = 0; c < PTX_N_CLASSES; c++) reg[c] = ptx_regs(k, (PtxClass)c, names[c], 128);
     return k;
 }
 
@@ -26,6 +26,7 @@ static PtxArg operand_for(PtxKernel *k, const PtxSlot *slot, const PtxArg reg[PT
     case 'R': return turn ? imm(slot->cls == PTX_F32 ? 0x3F800000 : 7) : at(reg[slot->cls], 3);
     case '[': return mem(at(reg[slot->cls], 1), turn ? 128 : -4);
     case 'P': return mem((PtxArg){.kind = PTX_ARG_PARAM}, 4 * turn);
+    case 'A': return (PtxArg){.kind = PTX_ARG_PARAM};
     case 'i': return imm(turn ? slot->hi : slot->lo);
     case 'S': return special(turn ? PTX_TID_X : PTX_CTAID_X);
     case 'Y': return shared_array();
