@@ -190,33 +190,33 @@ static void sort_warps(const Cluster *c, Warps *can_run, Warps *at_mbarrier, War
         }
 }
 
-static int describe_wait(const Warp *w, char *out, size_t bytes)
+static size_t describe_wait(const Warp *w, char *out, size_t bytes)
 {
-    const Inst *in = &w->block->program->inst[w->wait_pc];
-    int id = w->actor;
+    char who[48], what[80] = "";
+    int line = w->block->program->inst[w->wait_pc].line, n = snprintf(who, sizeof who, "warp %d", w->index);
+    if (w->block->rank) snprintf(who + n, sizeof who - (size_t)n, " of block %d of the cluster", w->block->rank);
     switch (w->wait) {
-    case AT_BARRIER: return snprintf(out, bytes, "warp %d at bar.sync %d", id, w->barrier);
+    case AT_BARRIER: snprintf(what, sizeof what, "bar.sync %d", w->barrier); break;
     case AT_MBARRIER:
-        return snprintf(out, bytes, "warp %d at line %d for the mbarrier at byte %u of smem", id, in->line,
-                        w->mbarrier->offset);
-    case AT_CLUSTER: return snprintf(out, bytes, "warp %d at barrier.cluster.wait", id);
-    case AT_REGISTERS: return snprintf(out, bytes, "warp %d at line %d for registers", id, in->line);
-    case AT_WARPGROUP:
-        return snprintf(out, bytes, "warp %d at line %d for its warpgroup", id, in->line);
+        snprintf(what, sizeof what, "line %d for the mbarrier at byte %u of smem", line, w->mbarrier->offset);
+        break;
+    case AT_CLUSTER: snprintf(what, sizeof what, "barrier.cluster.wait"); break;
+    case AT_REGISTERS: snprintf(what, sizeof what, "line %d for registers", line); break;
+    case AT_WARPGROUP: snprintf(what, sizeof what, "line %d for its warpgroup", line); break;
     case NOT_WAITING: break;
     }
-    return 0;
+    return (size_t)snprintf(out, bytes, "%s at %s", who, what);
 }
 
 static _Noreturn void deadlock(Cluster *c, const Warps *at_mbarrier, const Warps *stuck)
 {
     char text[240];
     size_t n = 0;
-    Warp *first = stuck->n ? stuck->at[0] : at_mbarrier->at[0];
-    for (uint32_t i = 0; i < at_mbarrier->n + stuck->n && n < sizeof text - 64; i++) {
-        const Warp *w = i < stuck->n ? stuck->at[i] : at_mbarrier->at[i - stuck->n];
+    Warp *first = at_mbarrier->n ? at_mbarrier->at[0] : stuck->at[0];
+    for (uint32_t i = 0; i < at_mbarrier->n + stuck->n && n < sizeof text - 100; i++) {
+        const Warp *w = i < at_mbarrier->n ? at_mbarrier->at[i] : stuck->at[i - at_mbarrier->n];
         if (n) n += (size_t)snprintf(text + n, sizeof text - n, ", ");
-        n += (size_t)describe_wait(w, text + n, sizeof text - n);
+        n += describe_wait(w, text + n, sizeof text - n);
     }
     c->pc = first->wait_pc;
     trap(first, first_lane(first->alive), TRAP_DEADLOCK,

@@ -5,9 +5,8 @@
  * run on a GPU of sm_90.
  */
 #include "tests/emu_driver.h"
+#include "tests/mutate.h"
 #include "tests/tap.h"
-
-#include <string.h>
 
 enum { F16 = 6, SWIZZLE_128 = 3, L2_256 = 3, SM_MAJOR = 75, SM_MINOR = 76, DYNAMIC_SHARED = 8 };
 enum { TILE_M = 128, TILE_N = 64, TILE_K = 64, SHARED = 90176, THREADS = 384 };
@@ -128,6 +127,65 @@ static char *read_text(int cluster)
     return text;
 }
 
+/* ---- faults ---- */
+
+#define TRY_WAIT "mbarrier.try_wait.parity.shared::cta.b64 %done, [%bar], %parity;\n    "
+
+static const Mutation faults[] = {
+    {"the consumers do not wait for a full stage", TRY_WAIT "@!%done bra WAIT_FULL;", "", 0},
+    {"the consumers ask once and go on", "@!%done bra WAIT_FULL;", "", 0},
+    {"the producer does not wait for an empty stage", TRY_WAIT "@!%done bra WAIT_EMPTY;", "", 0},
+    {"the consumers' parity is never flipped", "xor.b32 %parity, %parity, 1;", "", 1},
+    {"a stage is given back without a wait for its wgmma", "wgmma.wait_group.sync.aligned 1;", "", 0},
+    {"a stage is given back one wgmma group too early", "wgmma.wait_group.sync.aligned 1;",
+     "wgmma.wait_group.sync.aligned 2;", 0},
+    {"y is packed without a wait for wgmma", "wgmma.wait_group.sync.aligned 0;", "", 0},
+    {"no wgmma.fence", "wgmma.fence.sync.aligned;", "", 0},
+    {"wgmma groups are not committed", "wgmma.commit_group.sync.aligned;", "", 0},
+    {"no proxy fence before the TMA store", "fence.proxy.async.shared::cta;", "", 0},
+    {"the proxy fence behind the barrier", "fence.proxy.async.shared::cta;",
+     "bar.sync 0, 256;\n    fence.proxy.async.shared::cta;\n    bra STORE;", 0},
+    {"no barrier before the TMA store", "bar.sync 2, 128;", "", 0},
+    {"the TMA store is not committed", "@%p cp.async.bulk.commit_group;", "", 0},
+    {"the TMA store is not waited for", "@%p cp.async.bulk.wait_group.read 0;", "", 0},
+    {"another thread waits for the TMA store", "@%p cp.async.bulk.wait_group.read 0;",
+     "setp.eq.u32 %p, %in_group, 1;\n    @%p cp.async.bulk.wait_group.read 0;", 0},
+    {"no cluster barrier at the end", "barrier.cluster.arrive.release.aligned;\n    barrier.cluster.wait.acquire.aligned;",
+     "", 1},
+    {"no cluster barrier at the beginning",
+     "barrier.cluster.arrive.release.aligned;\n    barrier.cluster.wait.acquire.aligned;", "", 0},
+    {"no wait at the cluster barrier of the beginning", "barrier.cluster.wait.acquire.aligned;", "", 0},
+    {"the initialisation of the mbarriers is not fenced", "fence.mbarrier_init.release.cluster;", "", 0},
+    {"an empty barrier expects too few arrivals", "[%empty+8], 4;", "[%empty+8], 3;", 0},
+    {"an empty barrier expects too many arrivals", "[%empty+8], 4;", "[%empty+8], 5;", 0},
+    {"a stage expects too few bytes", "[%bar], 24576;", "[%bar], 16384;", 0},
+    {"a stage expects too many bytes", "[%bar], 24576;", "[%bar], 24592;", 0},
+    {"the multicast leaves out a block", "mov.b16 %mask, 3;", "mov.b16 %mask, 1;", 0},
+    {"the multicast names a block that there is not", "mov.b16 %mask, 3;", "mov.b16 %mask, 7;", 0},
+    {"a consumer arrives in its own block only", "mapa.shared::cluster.u32 %bar, %bar, %r;",
+     "mapa.shared::cluster.u32 %bar, %bar, %rank;", 0},
+    {"the producer keeps its registers", "setmaxnreg.dec.sync.aligned.u32 40;", "", 0},
+    {"wgmma reads half a step too far in k", "add.s64 %b_desc, %b_desc, 2;", "add.s64 %b_desc, %b_desc, 1;", 1},
+    {"one wgmma is dropped", "wgmma.mma_async", "// wgmma.mma_async", 2},
+    {"stmatrix is swizzled otherwise than the TMA", "xor.b32 %chunk, %chunk, %row;", "", 0},
+    {"the bytes of y are behind the box", "add.s32 %y_smem, %smem, 73728;", "add.s32 %y_smem, %smem, 73792;", 0},
+};
+
+static void test_fault(const char *text, const Mutation *m)
+{
+    const char *(*last_trap)(void) = (const char *(*)(void))dlsym(d.library, "emu_last_trap");
+    char *mutant = mutate(text, m), number[8];
+    if (!ok(mutant != NULL, "'%s' is in the kernel", m->find)) return;
+    for (int seed = 1; seed <= 4; seed++) {
+        snprintf(number, sizeof number, "%d", seed);
+        setenv("TILESMITH_EMU_SEED", number, 1);
+        bool caught = !passes(mutant, 2, (Shape){256, 64, 448});
+        ok(caught, "caught, seed %d: %s", seed, m->what);
+        if (caught) note("%s", last_trap());
+    }
+    free(mutant);
+}
+
 int main(void)
 {
     static const Shape shapes[] = {{256, 128, 448}, {201, 99, 437}, {3, 5, 64}};
@@ -145,6 +203,7 @@ int main(void)
                 ok(passes(text, cluster, shapes[i]), "ring%d, %dx%dx%d, seed %d", cluster, shapes[i].m,
                    shapes[i].n, shapes[i].k, seed);
         }
+        for (size_t i = 0; i < sizeof faults / sizeof *faults && cluster == 2 && !gpu; i++) test_fault(text, &faults[i]);
         free(text);
     }
     return done();
