@@ -5,8 +5,8 @@
 
 /* ---- bar.sync, bar.arrive, PTX ISA 9.7.13.1 ----
  *
- * A barrier is for all warps of the block that have not ended, or for as many threads as the instruction says;
- * a warp counts as 32. The last to arrive opens it for those who wait, and it begins anew. */
+ * A barrier is for all warps of the block that have not ended, or for as many threads as the instruction
+ * says; a warp counts as 32. The last to arrive opens it for those who wait, and it begins anew. */
 
 void barriers_open(Block *b, uint32_t *knowledge)
 {
@@ -36,7 +36,8 @@ static bool complete(const Block *b, const NamedBarrier *n)
 static void settle(Block *b, NamedBarrier *n)
 {
     if (!n->arrived || !complete(b, n)) return;
-    EACH_LANE(i, n->waiting) {
+    EACH_LANE(i, n->waiting)
+    {
         b->warp[i].wait = NOT_WAITING;
         clocks_acquire(&b->cluster->clocks, b->warp[i].actor, n->knowledge);
     }
@@ -55,7 +56,8 @@ static void arrive(Warp *w, int id, uint32_t threads, bool waits)
     NamedBarrier *n = &b->barrier[id];
     uint32_t self = 1u << w->index;
     if (threads % LANES)
-        trap(w, 0, TRAP_BARRIER, "a barrier is for whole warps; %u threads are not a multiple of 32", threads);
+        trap(w, 0, TRAP_BARRIER, "a barrier is for whole warps; %u threads are not a multiple of 32",
+             threads);
     if (threads > (uint32_t)b->n_warps * LANES)
         trap(w, 0, TRAP_BARRIER, "barrier %d is for %u threads; the block has %d", id, threads, b->n_threads);
     if (n->arrived && n->threads != threads)

@@ -9,7 +9,9 @@ enum { MAX_BOX = 256, MAX_ELEMENT_STRIDE = 8 };
 #define MAX_DIM    (1ull << 32)
 #define MAX_STRIDE (1ull << 40)
 
-typedef struct ElementType { int number, bytes, is_float; } ElementType;
+typedef struct ElementType {
+    int number, bytes, is_float;
+} ElementType;
 
 static const ElementType *element_type(int number)
 {
@@ -66,10 +68,10 @@ static bool copy_dimensions(TensorMap *m, const uint64_t *dim, const uint64_t *s
     return true;
 }
 
-EXPORT CUresult cuTensorMapEncodeTiled(CUtensorMap *map, int type, uint32_t rank, void *base, const uint64_t *dim,
-                                       const uint64_t *stride, const uint32_t *box,
-                                       const uint32_t *element_stride, int interleave, int swizzle, int promotion,
-                                       int fill)
+EXPORT CUresult cuTensorMapEncodeTiled(CUtensorMap *map, int type, uint32_t rank, void *base,
+                                       const uint64_t *dim, const uint64_t *stride, const uint32_t *box,
+                                       const uint32_t *element_stride, int interleave, int swizzle,
+                                       int promotion, int fill)
 {
     const ElementType *element = element_type(type);
     ENTER(c);

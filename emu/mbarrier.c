@@ -51,8 +51,10 @@ static Mbarrier *find_for(Warp *w, int lane, Block *b, uint32_t address)
     if (!m) trap(w, lane, TRAP_BARRIER, "there is no initialised mbarrier at byte %u of smem", offset);
     if (known(w)[m->init_actor] < m->init_clock)
         trap(w, lane, TRAP_RACE,
-             "the mbarrier at byte %u of smem was initialised by thread %d at line %d, with no barrier between",
-             offset, m->init_actor % b->n_warps * LANES + m->init_lane, w->block->program->inst[m->init_pc].line);
+             "the mbarrier at byte %u of smem was initialised by thread %d at line %d, with no barrier "
+             "between",
+             offset, m->init_actor % b->n_warps * LANES + m->init_lane,
+             w->block->program->inst[m->init_pc].line);
     return m;
 }
 
@@ -144,7 +146,8 @@ static void arrive(Warp *w, int lane, Mbarrier *m)
     Cluster *c = w->block->cluster;
     if (!m->pending)
         trap(w, lane, TRAP_BARRIER,
-             "all %u arrivals of phase %u of the mbarrier at byte %u of smem have come already (%lld B are missing)",
+             "all %u arrivals of phase %u of the mbarrier at byte %u of smem have come already (%lld B are "
+             "missing)",
              m->expected, m->phase, m->offset, (long long)m->tx_bytes);
     m->pending--;
     clocks_release(&c->clocks, w->actor, m->arriving);
@@ -164,7 +167,8 @@ void exec_MBARRIER_EXPECT_TX(Warp *w, const Inst *in, uint32_t lanes)
     uint32_t address[LANES];
     const uint32_t *bytes = read_row(w, in, 1);
     shared_addresses(w, in, 0, address);
-    EACH_LANE(l, lanes) {
+    EACH_LANE(l, lanes)
+    {
         Mbarrier *m = find_for(w, (int)l, w->block, address[l]);
         expect(w, (int)l, m, bytes[l]);
         arrive(w, (int)l, m);
@@ -214,7 +218,8 @@ void exec_MBARRIER_TRY_WAIT(Warp *w, const Inst *in, uint32_t lanes)
     uint32_t address[LANES], *p = write_row(w, in, 0), yes = 0;
     const uint32_t *parity = read_row(w, in, 2);
     shared_addresses(w, in, 1, address);
-    EACH_LANE(l, lanes) {
+    EACH_LANE(l, lanes)
+    {
         Mbarrier *m = find_for(w, (int)l, w->block, address[l]);
         if (ended(w, (int)l, m, parity[l])) {
             yes |= 1u << l;
@@ -247,13 +252,15 @@ void mbarriers_end_block(Warp *last)
         const Mbarrier *m = &b->mbarriers.barrier[i];
         if (m->landed_clock > block_knows(b, m->actor))
             trap(last, 0, TRAP_LIFETIME,
-                 "the block ends, and has not waited for the TMA loads that the mbarrier at byte %u of its smem counts",
+                 "the block ends, and has not waited for the TMA loads that the mbarrier at byte %u of its "
+                 "smem counts",
                  m->offset);
     }
     for (int a = 0; a < b->cluster->clocks.n_warps; a++)
         if (b->mbarriers.remote[a] > block_knows(b, a))
             trap(last, 0, TRAP_LIFETIME,
-                 "the block ends, and has not waited for the arrival of warp %d of block %d of the cluster at an "
+                 "the block ends, and has not waited for the arrival of warp %d of block %d of the cluster "
+                 "at an "
                  "mbarrier here",
                  a % b->n_warps, a / b->n_warps);
 }

@@ -1,8 +1,8 @@
 /* mbarrier.h: barriers in shared memory (PTX ISA 9.7.13.15).
  *
  * The 8 bytes of an mbarrier are opaque: what it holds stands here, and the bytes themselves belong to nobody
- * (race.h), so that any other access to them is a trap. An mbarrier is an actor: what the TMA loads wrote that
- * it counts is known to those who have waited for it, and to nobody else.
+ * (race.h), so that any other access to them is a trap. An mbarrier is an actor: what the TMA loads wrote
+ * that it counts is known to those who have waited for it, and to nobody else.
  */
 #ifndef EMU_MBARRIER_H
 #define EMU_MBARRIER_H
@@ -22,18 +22,18 @@ typedef struct Mbarrier {
     int64_t tx_bytes;           /* expected of copies, and not yet there */
     uint32_t phase;             /* phases that have ended */
     int actor;
-    int init_actor, init_lane;  /* who initialised it, where and when */
+    int init_actor, init_lane; /* who initialised it, where and when */
     uint32_t init_pc, init_clock;
-    uint32_t ready_clock;       /* when it became visible to the async proxy; NOT_READY before */
-    uint32_t landed_clock;      /* of the last bytes that it counted */
-    uint32_t *arriving, *done;  /* knowledge: of the phase under way, of the one before */
+    uint32_t ready_clock;      /* when it became visible to the async proxy; NOT_READY before */
+    uint32_t landed_clock;     /* of the last bytes that it counted */
+    uint32_t *arriving, *done; /* knowledge: of the phase under way, of the one before */
 } Mbarrier;
 
 typedef struct Mbarriers {
     int n;
     Mbarrier barrier[MAX_MBARRIERS];
-    uint32_t *knowledge;        /* storage of 2 a barrier */
-    uint32_t *remote;           /* [warp of the cluster] its clock when it arrived here last from another block */
+    uint32_t *knowledge; /* storage of 2 a barrier */
+    uint32_t *remote;    /* [warp of the cluster] its clock when it arrived here last from another block */
 } Mbarriers;
 
 void mbarriers_open(struct Block *b, uint32_t *knowledge, uint32_t *remote);

@@ -46,7 +46,10 @@ void clocks_release(Clocks *c, int warp, uint32_t *to)
     to[warp] = c->now[warp]++; /* it was OWN */
 }
 
-void clocks_acquire(Clocks *c, int warp, const uint32_t *from) { join(clocks_known(c, warp), from, 2 * c->n); }
+void clocks_acquire(Clocks *c, int warp, const uint32_t *from)
+{
+    join(clocks_known(c, warp), from, 2 * c->n);
+}
 
 uint32_t clocks_done(Clocks *c, int actor) { return c->now[actor]++; }
 
@@ -185,8 +188,8 @@ static Conflict claim(Races *r, int warp, const uint32_t *visible, uint32_t id, 
 
 Conflict races_write(Races *r, int warp, int lane, uint32_t pc, uint32_t offset, uint32_t bytes)
 {
-    return claim(r, warp, clocks_known(r->clocks, warp), writer_id(warp, lane, pc), r->clocks->now[warp], offset,
-                 bytes);
+    return claim(r, warp, clocks_known(r->clocks, warp), writer_id(warp, lane, pc), r->clocks->now[warp],
+                 offset, bytes);
 }
 
 Conflict races_copy_issued(Races *r, int warp, int as, int lane, uint32_t pc, uint32_t offset, uint32_t bytes)

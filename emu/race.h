@@ -3,9 +3,10 @@
  * Everything of a cluster that acts on its own is an actor with a clock: its warps, block by block; its
  * warpgroups, for what their wgmma read; its mbarriers, for the TMA loads that they count. Each warp knows a
  * latest clock of every actor. A release leaves that knowledge at a barrier and moves the warp's clock on; an
- * acquire takes what lies there. For every granule of 2 bytes the last write (clock, actor, lane, instruction)
- * and the last read of each reader (clock) are kept; an access is ordered behind another one if its warp knows
- * of that one's clock. So a race is found whatever the interleaving was. Lanes of one warp are taken as ordered.
+ * acquire takes what lies there. For every granule of 2 bytes the last write (clock, actor, lane,
+ * instruction) and the last read of each reader (clock) are kept; an access is ordered behind another one if
+ * its warp knows of that one's clock. So a race is found whatever the interleaving was. Lanes of one warp are
+ * taken as ordered.
  *
  * What works by itself owns its granules from issue until its warp has waited: their clock is then IN_FLIGHT,
  * which nobody ever knows of, so that every access, also by the warp itself, is found by the one comparison.
@@ -41,7 +42,14 @@ typedef struct Races {
 
 /* How an access collides with an earlier one. */
 typedef struct Conflict {
-    enum { NO_CONFLICT, WITH_WORK_IN_FLIGHT, WITH_WRITE, WITH_UNFENCED_WRITE, WITH_READ, WITH_READ_IN_FLIGHT } with;
+    enum {
+        NO_CONFLICT,
+        WITH_WORK_IN_FLIGHT,
+        WITH_WRITE,
+        WITH_UNFENCED_WRITE,
+        WITH_READ,
+        WITH_READ_IN_FLIGHT
+    } with;
     uint32_t granule;
     int actor, lane; /* lane: -1 when it is not known */
     uint32_t pc;     /* of the write or copy */
@@ -68,11 +76,14 @@ void races_forget(Races *r);
 /* Offsets and sizes in bytes, of an access that lies inside the array; warp: the actor. */
 Conflict races_read(Races *r, int warp, uint32_t offset, uint32_t bytes);
 Conflict races_write(Races *r, int warp, int lane, uint32_t pc, uint32_t offset, uint32_t bytes);
-/* A write by itself: in flight from issue until it has landed. `as`: who writes, for whom `warp` issues it. */
-Conflict races_copy_issued(Races *r, int warp, int as, int lane, uint32_t pc, uint32_t offset, uint32_t bytes);
+/* A write by itself: in flight from issue until it has landed. `as`: who writes, for whom `warp` issues it.
+ */
+Conflict races_copy_issued(Races *r, int warp, int as, int lane, uint32_t pc, uint32_t offset,
+                           uint32_t bytes);
 void races_copy_landed(Races *r, int as, uint32_t offset, uint32_t bytes);
 /* The same in the async proxy: what it overwrites must be visible there. */
-Conflict races_load_issued(Races *r, int warp, int as, int lane, uint32_t pc, uint32_t offset, uint32_t bytes);
+Conflict races_load_issued(Races *r, int warp, int as, int lane, uint32_t pc, uint32_t offset,
+                           uint32_t bytes);
 /* A read in the async proxy, by the block's reader: checked, and marked in flight until it is done. */
 Conflict races_async_read(const Races *r, int warp, uint32_t offset, uint32_t bytes);
 void races_mark_read(Races *r, int reader, uint32_t offset, uint32_t bytes);

@@ -1,8 +1,8 @@
 /* tma.c: copies of boxes of a tensor by the TMA. See tma.h.
  *
  * A box is box[1] rows of box[0] elements. In shared memory they stand row behind row, each place swizzled by
- * its address; what lies outside the tensor is zero there, counts among the bytes of a load, and is not written
- * by a store.
+ * its address; what lies outside the tensor is zero there, counts among the bytes of a load, and is not
+ * written by a store.
  */
 #include "emu/execs.h"
 
@@ -21,7 +21,8 @@ static void read_map(Warp *w, int lane, uint64_t address, TensorMap *map)
     const unsigned char *from;
     uint64_t offset = address - PARAM_WINDOW - PARAM_BASE;
     int param_bytes = w->block->program->kernel->param_bytes;
-    if (offset < (uint64_t)param_bytes && offset + TENSOR_MAP_BYTES <= (uint64_t)param_bytes && offset % 64 == 0)
+    if (offset < (uint64_t)param_bytes && offset + TENSOR_MAP_BYTES <= (uint64_t)param_bytes &&
+        offset % 64 == 0)
         from = w->block->launch->params + offset;
     else from = global_bytes(w, lane, address, TENSOR_MAP_BYTES, 64, "reads a tensor map in");
     memcpy(map, from, sizeof *map);
@@ -132,15 +133,14 @@ static void issue_load(Warp *w, int lane, Transfer t, Block *b, uint32_t address
     Cluster *c = w->block->cluster;
     uint32_t bytes = box_bytes(&t.map), offset = shared_offset(w, lane, address, bytes, BOX_ALIGN, "loads");
     if (!b->live)
-        trap(w, lane, TRAP_LIFETIME, "loads into the shared memory of block %d of the cluster, which has ended",
-             b->rank);
+        trap(w, lane, TRAP_LIFETIME,
+             "loads into the shared memory of block %d of the cluster, which has ended", b->rank);
     t.block = b;
     t.address = address;
     t.mbarrier = mbarrier_for_copy(w, lane, b, mbarrier);
     t.first = (uint32_t)(cluster_draw(c) % t.map.box[1]);
     check_tensor(&t);
-    Conflict conflict =
-        races_load_issued(&b->races, w->actor, t.mbarrier->actor, lane, c->pc, offset, bytes);
+    Conflict conflict = races_load_issued(&b->races, w->actor, t.mbarrier->actor, lane, c->pc, offset, bytes);
     if (conflict.with) trap_race(w, lane, &conflict, b, "loads to");
     poison(b->shared + offset, bytes);
     add(w, lane, &t);
@@ -151,13 +151,15 @@ void exec_TMA_LOAD(Warp *w, const Inst *in, uint32_t lanes)
     uint32_t to[LANES], mbarrier[LANES];
     shared_addresses(w, in, 0, to);
     shared_addresses(w, in, 3, mbarrier);
-    EACH_LANE(l, lanes) {
+    EACH_LANE(l, lanes)
+    {
         Transfer t;
         Block *b = cluster_block(w, (int)l, &to[l]), *of_barrier = cluster_block(w, (int)l, &mbarrier[l]);
         common_operands(&t, w, in, (int)l, 1);
         if (b != of_barrier)
-            trap(w, (int)l, TRAP_BARRIER, "the mbarrier is in block %d of the cluster, the box goes to block %d",
-                 of_barrier->rank, b->rank);
+            trap(w, (int)l, TRAP_BARRIER,
+                 "the mbarrier is in block %d of the cluster, the box goes to block %d", of_barrier->rank,
+                 b->rank);
         issue_load(w, (int)l, t, b, to[l], mbarrier[l]);
     }
 }
@@ -169,7 +171,8 @@ void exec_TMA_LOAD_MULTICAST(Warp *w, const Inst *in, uint32_t lanes)
     const uint16_t *blocks = read_row(w, in, 4);
     shared_addresses(w, in, 0, to);
     shared_addresses(w, in, 3, mbarrier);
-    EACH_LANE(l, lanes) {
+    EACH_LANE(l, lanes)
+    {
         Transfer t;
         if (!blocks[l] || blocks[l] >> c->n_blocks)
             trap(w, (int)l, TRAP_OUT_OF_BOUNDS, "the mask 0x%x does not name blocks of a cluster of %d",
@@ -231,14 +234,16 @@ static void mark_chunk(Transfer *t, uint32_t offset)
 
 static void free_chunk(Transfer *t, uint32_t offset)
 {
-    races_read_done(&t->block->races, t->warp->index, t->block->races.clocks->now[t->warp->actor], offset, 16);
+    races_read_done(&t->block->races, t->warp->index, t->block->races.clocks->now[t->warp->actor], offset,
+                    16);
 }
 
 void exec_TMA_STORE(Warp *w, const Inst *in, uint32_t lanes)
 {
     uint32_t from[LANES];
     shared_addresses(w, in, 2, from);
-    EACH_LANE(l, lanes) {
+    EACH_LANE(l, lanes)
+    {
         Transfer t;
         common_operands(&t, w, in, (int)l, 0);
         t.store = true;
@@ -272,7 +277,8 @@ static void write_box(Transfer *t)
         inside(t, row, &from, &to);
         if (from == to) continue;
         uint32_t n = (to - from) * m->element_bytes;
-        memcpy(in_tensor(t, row, from, to, "stores"), t->data + row * row_bytes(m) + from * m->element_bytes, n);
+        memcpy(in_tensor(t, row, from, to, "stores"), t->data + row * row_bytes(m) + from * m->element_bytes,
+               n);
         count(&t->warp->block->counters, COUNT_tma_bytes_stored, n);
     }
     t->written = true;

@@ -22,33 +22,33 @@ typedef struct TensorMap {
     uint64_t stride[TENSOR_RANK - 1]; /* bytes, of dimension i + 1 */
     uint16_t box[TENSOR_RANK];        /* elements */
     uint8_t rank, element_bytes;
-    uint8_t swizzle_bits;             /* 0: none; 1, 2, 3: spans of 32, 64, 128 bytes */
-    uint8_t fill_nan;                 /* what stands outside the tensor: 0, or a NaN */
+    uint8_t swizzle_bits; /* 0: none; 1, 2, 3: spans of 32, 64, 128 bytes */
+    uint8_t fill_nan;     /* what stands outside the tensor: 0, or a NaN */
 } TensorMap;
 _Static_assert(sizeof(TensorMap) <= TENSOR_MAP_BYTES, "a tensor map has 128 bytes");
 
 typedef struct Transfer {
     TensorMap map;
-    int32_t column, row;      /* of the box's corner in the tensor */
-    struct Block *block;      /* whose shared memory */
-    uint32_t address;         /* there */
+    int32_t column, row; /* of the box's corner in the tensor */
+    struct Block *block; /* whose shared memory */
+    uint32_t address;    /* there */
     uint32_t pc;
-    struct Warp *warp;        /* that issued it */
+    struct Warp *warp; /* that issued it */
     uint8_t lane;
     bool store;
     /* of a load */
     Mbarrier *mbarrier;
-    uint32_t first, landed;   /* rows land in turn, from `first` on */
+    uint32_t first, landed; /* rows land in turn, from `first` on */
     /* of a store */
-    uint32_t group;           /* of its lane; NO_GROUP until the commit */
+    uint32_t group; /* of its lane; NO_GROUP until the commit */
     bool read, read_waited, written;
-    unsigned char *data;      /* the box, once read */
+    unsigned char *data; /* the box, once read */
 } Transfer;
 
 typedef struct Transfers {
     Transfer *at;
     int n, capacity;
-    uint32_t patience;        /* bursts of warps between two steps, on average */
+    uint32_t patience; /* bursts of warps between two steps, on average */
 } Transfers;
 
 void transfers_new_cluster(struct Cluster *c);

@@ -70,11 +70,12 @@ static void must_agree(Warp *w, const GroupStep *first, const GroupStep *step)
              "the warps of a warpgroup must execute the same, but another one is at line %d here",
              first->in->line);
     if (!same(first, step))
-        trap(w, 0, TRAP_WARPGROUP,
-             "the warps of a warpgroup must give the same descriptors and predicate: 0x%llx, 0x%llx, %d here, "
-             "0x%llx, 0x%llx, %d in another one",
-             (unsigned long long)step->a, (unsigned long long)step->b, step->accumulate,
-             (unsigned long long)first->a, (unsigned long long)first->b, first->accumulate);
+        trap(
+            w, 0, TRAP_WARPGROUP,
+            "the warps of a warpgroup must give the same descriptors and predicate: 0x%llx, 0x%llx, %d here, "
+            "0x%llx, 0x%llx, %d in another one",
+            (unsigned long long)step->a, (unsigned long long)step->b, step->accumulate,
+            (unsigned long long)first->a, (unsigned long long)first->b, first->accumulate);
 }
 
 bool warpgroup_step(Warp *w, GroupStep step, uint32_t *number)
@@ -94,7 +95,8 @@ bool warpgroup_step(Warp *w, GroupStep step, uint32_t *number)
 
 void warpgroup_end_warp(Warp *w)
 {
-    if (!w->block->program->uses_warpgroups || w->index / GROUP_WARPS * GROUP_WARPS + GROUP_WARPS > w->block->n_warps)
+    if (!w->block->program->uses_warpgroups ||
+        w->index / GROUP_WARPS * GROUP_WARPS + GROUP_WARPS > w->block->n_warps)
         return;
     const Warpgroup *g = warpgroup_of(w);
     uint32_t at = g->at[w->index % GROUP_WARPS];
@@ -126,4 +128,7 @@ static void set_registers(Warp *w, const Inst *in, bool increase)
 }
 
 void exec_SETMAXNREG_INC(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, set_registers(w, in, true); }
-void exec_SETMAXNREG_DEC(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, set_registers(w, in, false); }
+void exec_SETMAXNREG_DEC(Warp *w, const Inst *in, uint32_t lanes)
+{
+    (void)lanes, set_registers(w, in, false);
+}

@@ -1,8 +1,9 @@
-/* warpgroup.h: what the four warps of a warpgroup do together: wgmma and setmaxnreg (PTX ISA 9.7.15, 9.7.19.5).
+/* warpgroup.h: what the four warps of a warpgroup do together: wgmma and setmaxnreg (PTX
+ * ISA 9.7.15, 9.7.19.5).
  *
  * Each warp executes its instructions at its own time. The first to come to a step writes it into the group's
- * log, the others must come to the same instruction with the same operands. A wgmma happens when all four have
- * issued it, at once or by the wait that covers it, in the order of the log.
+ * log, the others must come to the same instruction with the same operands. A wgmma happens when all four
+ * have issued it, at once or by the wait that covers it, in the order of the log.
  */
 #ifndef EMU_WARPGROUP_H
 #define EMU_WARPGROUP_H
@@ -18,7 +19,7 @@ enum { GROUP_WARPS = 4, GROUP_STEPS = 256 };
 
 typedef struct GroupStep {
     const struct Inst *in;
-    uint64_t a, b;       /* wgmma: descriptors */
+    uint64_t a, b; /* wgmma: descriptors */
     bool wgmma, accumulate;
     uint32_t read_clock; /* a commit: when somebody has waited for it first (race.h) */
 } GroupStep;
@@ -34,10 +35,10 @@ typedef struct Warpgroup {
 
 /* The registers of one warp that wgmma accumulates in. */
 typedef struct Accumulators {
-    uint32_t *state;              /* [fp32 register] TOUCHED, FENCED, or the step in flight + IN_FLIGHT */
-    float *value;                 /* [fp32 register][lane], while in flight */
-    int n, in_flight;             /* registers */
-    uint32_t commits;             /* by this warp */
+    uint32_t *state;  /* [fp32 register] TOUCHED, FENCED, or the step in flight + IN_FLIGHT */
+    float *value;     /* [fp32 register][lane], while in flight */
+    int n, in_flight; /* registers */
+    uint32_t commits; /* by this warp */
 } Accumulators;
 
 /* ---- the log (warpgroup.c) ---- */

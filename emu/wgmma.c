@@ -26,11 +26,10 @@ static bool op_is_f16(int op) { return op < PTX_WGMMA_BF16_N8; }
  * A descriptor: bits 0-13 start, 16-29 leading offset (LBO), 32-45 stride offset (SBO), all / 16; 49-51 base
  * offset; 62-63 swizzle: 0 none, 1 128 bytes, 2 64, 3 32.
  *
- * Memory holds chunks of 16 bytes. Of 8 rows j (of m or n) and 16 k there are 16 chunks, in a span S of 16, 32, 64
- * or 128 bytes:
- *     K-major:  8 k of one row     row r at (r % 8) S + (r / 8) SBO, the second k half 16 on (no swizzle: LBO)
- *     MN-major: 8 rows of one k    k at (k % 8) S + (k / 8) SBO; rows j at j * 16 in a span, the next span LBO on
- *                                  (no swizzle: k / 8 LBO, j SBO)
+ * Memory holds chunks of 16 bytes. Of 8 rows j (of m or n) and 16 k there are 16 chunks, in a span S of 16,
+ * 32, 64 or 128 bytes: K-major:  8 k of one row     row r at (r % 8) S + (r / 8) SBO, the second k half 16 on
+ * (no swizzle: LBO) MN-major: 8 rows of one k    k at (k % 8) S + (k / 8) SBO; rows j at j * 16 in a span,
+ * the next span LBO on (no swizzle: k / 8 LBO, j SBO)
  */
 typedef struct Matrix {
     uint32_t start, lead, stride;
@@ -234,7 +233,8 @@ static void claim(Warp *w, const Inst *in, uint32_t number)
     for (uint32_t r = first; r < first + n; r++) {
         if (a->state[r] == TOUCHED)
             trap(w, 0, TRAP_WARPGROUP,
-                 "accumulator %u was used by other instructions, or never, since the last wgmma.fence", r - first);
+                 "accumulator %u was used by other instructions, or never, since the last wgmma.fence",
+                 r - first);
         if (a->state[r] == FENCED) take(w, r);
         else if (op_n(g->step[(a->state[r] - IN_FLIGHT) % GROUP_STEPS].in->op) != op_n(in->op))
             trap(w, 0, TRAP_WARPGROUP, "accumulator %u is in flight in the wgmma of another shape of line %d",
@@ -265,8 +265,8 @@ void accumulators_touch(Warp *w, const Inst *in)
         for (uint32_t r = arg->first; r < arg->first + arg->count; r++) {
             if (state[r] >= IN_FLIGHT)
                 trap(w, 0, TRAP_WARPGROUP,
-                     "operand %d is an accumulator of the wgmma of line %d, for which nobody has waited", i + 1,
-                     line_in_flight(w, r));
+                     "operand %d is an accumulator of the wgmma of line %d, for which nobody has waited",
+                     i + 1, line_in_flight(w, r));
             state[r] = TOUCHED;
         }
     }
@@ -301,9 +301,9 @@ static void issue(Warp *w, const Inst *in)
     count(&w->block->counters, COUNT_wgmma, 1);
 }
 
-#define EXEC_F16(X, n, acc) \
+#define EXEC_F16(X, n, acc)                                                                                  \
     void exec_WGMMA_F16_N##n(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, issue(w, in); }
-#define EXEC_BF16(X, n, acc) \
+#define EXEC_BF16(X, n, acc)                                                                                 \
     void exec_WGMMA_BF16_N##n(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, issue(w, in); }
 PTX_WGMMA_N(EXEC_F16, )
 PTX_WGMMA_N(EXEC_BF16, )
