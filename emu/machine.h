@@ -43,7 +43,7 @@ enum {
     /* In the window of the cluster, block r of it stands at (r + 1) << CLUSTER_SHIFT. The first stretch is the
      * own block, so that an address that came from no mapa never reaches another one. */
     CLUSTER_SHIFT = 24,
-    PARAM_BASE = 0x210, /* of the first parameter in its state space */
+    PARAM_BASE = 0x240, /* of the first parameter in its state space */
     MAX_TRAP = 512,
 };
 #define ALL_LANES 0xFFFFFFFFu

@@ -23,6 +23,7 @@
     X(unload, "cuModuleUnload", (void *))                                                                    \
     X(function, "cuModuleGetFunction", (void **, void *, const char *))                                      \
     X(set_attribute, "cuFuncSetAttribute", (void *, int, int))                                               \
+    X(function_attribute, "cuFuncGetAttribute", (int *, int, void *))                                        \
     X(alloc, "cuMemAlloc_v2", (uint64_t *, size_t))                                                          \
     X(release, "cuMemFree_v2", (uint64_t))                                                                   \
     X(to_device, "cuMemcpyHtoD_v2", (uint64_t, const void *, size_t))                                        \
