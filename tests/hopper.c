@@ -181,7 +181,7 @@ static const Mutation faults[] = {
 static void test_fault(const char *text, const Mutation *m)
 {
     char *mutant = mutate(text, m), number[8];
-    if (!ok(mutant != NULL, "'%s' is in the kernel", m->find)) return;
+    if (!ok(mutant != NULL, "the kernel has what is changed: %s", m->what)) return;
     for (int seed = 1; seed <= 4; seed++) {
         snprintf(number, sizeof number, "%d", seed);
         setenv("TILESMITH_EMU_SEED", number, 1);

@@ -9,8 +9,8 @@
  *     ulp N [, abs X]              floats: within N units in the last place, or within X
  *     any NaN equals any NaN       words are floats
  *
- * At the end every row must have been covered by some file, or by tests/hopper/, which hopper.c runs; of the rows
- * of wgmma, which differ in N alone, some of each type.
+ * At the end every row must have been covered by some file; of the rows of wgmma, which differ in N alone, some of
+ * each type.
  */
 #include "gen/ptx/ptx.h"
 #include "tests/emu_driver.h"
@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { WORDS = 32, BLOCKS = 48, MAX_LANES = BLOCKS * 128, UNTOUCHED = 0x5EED5EED };
+enum { WORDS = 32, BLOCKS = 48, MAX_LANES = BLOCKS * 256, UNTOUCHED = 0x5EED5EED };
 
 typedef uint32_t Words[WORDS];
 
@@ -450,6 +450,40 @@ static void barrier(const Block *b)
     }
 }
 
+static void mbarrier(const Block *b)
+{
+    EACH(l) {
+        const uint32_t *next = b->in[(l + 32) % b->n];
+        const uint32_t wanted[] = {next[0], next[1], (uint32_t)l / 32};
+        memcpy(out, wanted, sizeof wanted);
+        (void)in;
+    }
+}
+
+static void cluster(const Block *b)
+{
+    EACH(l) {
+        const uint32_t wanted[] = {(uint32_t)b->index % 2, (uint32_t)b->index / 2, BLOCKS / 2, (uint32_t)l, 1, 2};
+        memcpy(out, wanted, sizeof wanted);
+        (void)in;
+    }
+}
+
+static void setmaxnreg(const Block *b) { EACH(l) out[0] = in[0] + (l >= 128); }
+
+/* The row, its chunks of four words in the order of the swizzle; the first of them is put together anew. */
+static void tma(const Block *b)
+{
+    EACH(l) {
+        const uint32_t *even = b->in[l - b->index % 2 * b->n];
+        for (int i = 0; i < 32; i++) out[i] = in[4 * (i / 4 ^ l % 8) + i % 4];
+        out[0] = in[4];
+        out[1] = even[4];
+        out[2] = in[20];
+        out[3] = 0;
+    }
+}
+
 /* ---- inputs ---- */
 
 static uint64_t random_state;
@@ -514,6 +548,7 @@ typedef struct File {
     uint16_t (*half)(void);            /* inputs are pairs of these, and C small integers */
     bool real;                         /* the file's absolute bound holds, not "exact" */
     int threads, shared_bytes;
+    bool maps; /* takes tensor maps of `in` and `out` */
 } File;
 
 static const File files[] = {
@@ -549,6 +584,10 @@ static const File files[] = {
     {"wgmma_bf16", wgmma_bf16, .half = bf16_real, .real = true, .threads = 128, .shared_bytes = 4096},
     {"control", control, .threads = 32},
     {"barrier", barrier, .threads = 128, .shared_bytes = 512},
+    {"mbarrier", mbarrier, .threads = 128, .shared_bytes = 520},
+    {"cluster", cluster, .threads = 64, .shared_bytes = 8},
+    {"setmaxnreg", setmaxnreg, .threads = 256},
+    {"tma", tma, .threads = 32, .shared_bytes = 16392, .maps = true},
 };
 enum { N_FILES = sizeof files / sizeof *files };
 
@@ -591,10 +630,10 @@ static bool agree(uint32_t got, uint32_t wanted, const Bound *bound)
 
 /* ---- running ---- */
 
-static char *read_text(const char *folder, const char *name)
+static char *read_text(const char *name)
 {
     char path[256], *text = NULL;
-    snprintf(path, sizeof path, "tests/%s/%s.ptx", folder, name);
+    snprintf(path, sizeof path, "tests/ptx/%s.ptx", name);
     FILE *f = fopen(path, "r");
     if (!f) return NULL;
     if (fseek(f, 0, SEEK_END) == 0) {
@@ -614,17 +653,30 @@ static bool passed(int r, const char *what)
 }
 #define DO(call) (passed(call, #call))
 
+/* Of the rows of words of all lanes, in boxes of 32 rows. */
+static bool rows_map(const Driver *d, TensorMapBytes *map, uint64_t address, int lanes, int swizzle)
+{
+    enum { UINT32 = 2 };
+    uint64_t dim[2] = {WORDS, (uint64_t)lanes}, stride[1] = {sizeof(Words)};
+    uint32_t box[2] = {WORDS, 32}, step[2] = {1, 1};
+    return DO(d->encode_map(map, UINT32, 2, address, dim, stride, box, step, 0, swizzle, 0, 0));
+}
+
 static bool run(const Driver *d, const File *f, const char *text, const Words *in, Words *out, int lanes)
 {
     void *module = NULL, *function;
     uint64_t device_in = 0, device_out = 0;
     size_t bytes = sizeof(Words) * (size_t)lanes;
-    void *arguments[] = {&device_in, &device_out, &param_a, &param_b, &param_c};
+    TensorMapBytes map[3];
+    void *of_words[] = {&device_in, &device_out, &param_a, &param_b, &param_c};
+    void *of_maps[] = {&device_in, &device_out, &map[0], &map[1], &map[2]};
     bool ok = DO(d->load(&module, text, 0, NULL, NULL)) && DO(d->function(&function, module, f->name)) &&
               DO(d->alloc(&device_in, bytes)) && DO(d->alloc(&device_out, bytes)) &&
               DO(d->to_device(device_in, in, bytes)) && DO(d->fill32(device_out, UNTOUCHED, bytes / 4)) &&
+              (!f->maps || (rows_map(d, &map[0], device_in, lanes, 0) && rows_map(d, &map[1], device_in, lanes, 3) &&
+                            rows_map(d, &map[2], device_out, lanes, 3))) &&
               DO(d->launch(function, BLOCKS, 1, 1, (unsigned)f->threads, 1, 1, (unsigned)f->shared_bytes,
-                           NULL, arguments, NULL)) &&
+                           NULL, f->maps ? of_maps : of_words, NULL)) &&
               DO(d->synchronize()) && DO(d->to_host(out, device_out, bytes));
     if (device_in) d->release(device_in);
     if (device_out) d->release(device_out);
@@ -656,22 +708,6 @@ static PtxOp stands_for(PtxOp op)
     return op;
 }
 
-static void cover(PtxKernel *k, const char *folder, const char *name)
-{
-    ok(!k->error[0] && ptx_check(k), "tests/%s/%s.ptx parses %s", folder, name, k->error);
-    for (int i = 0; i < k->n_inst; i++) covered[stands_for(k->inst[i].op)] = true;
-}
-
-/* What hopper.c runs. */
-static void cover_ring(const char *name)
-{
-    char *text = read_text("hopper", name);
-    PtxKernel *k = ptx_parse(text ? text : "");
-    cover(k, "hopper", name);
-    ptx_free(k);
-    free(text);
-}
-
 /* Code for sm_90a runs on sm_90 alone, other code on its target and everything later. */
 static bool runs_on(const Driver *d, const PtxKernel *k)
 {
@@ -688,10 +724,11 @@ static void test_file(const File *f, const Driver *emulator, void *context, cons
 {
     static Words in[MAX_LANES], wanted[MAX_LANES], got[MAX_LANES], from_gpu[MAX_LANES];
     int lanes = BLOCKS * f->threads;
-    char *text = read_text("ptx", f->name);
+    char *text = read_text(f->name);
     PtxKernel *k = ptx_parse(text ? text : "");
     Bound bound = read_bound(k, f);
-    cover(k, "ptx", f->name);
+    ok(text && !k->error[0] && ptx_check(k), "tests/ptx/%s.ptx parses %s", f->name, k->error);
+    for (int i = 0; i < k->n_inst; i++) covered[stands_for(k->inst[i].op)] = true;
     make_inputs(f, in, lanes);
     for (int i = 0; i < lanes * WORDS; i++) wanted[i / WORDS][i % WORDS] = UNTOUCHED;
     for (int b = 0; b < BLOCKS; b++)
@@ -736,8 +773,6 @@ int main(void)
         random_state = 20 + (uint64_t)i;
         test_file(&files[i], &emulator, context, gpu_path ? &gpu : NULL, gpu_context);
     }
-    cover_ring("ring1");
-    cover_ring("ring2");
     for (int op = 0; op < PTX_N_OPS; op++)
         ok(covered[stands_for((PtxOp)op)], "row %s is in some file of tests/ptx", ptx_op_info[op].name);
     emulator.context_set(context);
