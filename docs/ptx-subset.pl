@@ -34,6 +34,18 @@ sub heading {
     return "\n### \u$title\n\n| row | text | sm | PTX | flags | section |\n|---|---|---|---|---|---|\n";
 }
 
+# The rows of a macro of ops.h that makes one for each N: one line, of what the lists of N begin and end with.
+sub family {
+    my ($ops, $macro) = @_;
+    my ($list) = $ops =~ /#define PTX_WGMMA_N\(ROW, X\)((?:.*\\\n)*.*\n)/ or die "gen/ptx/ops.h has no PTX_WGMMA_N\n";
+    my @n = $list =~ /ROW\(X, (\d+), \d+\)/g;
+    my ($name, $rest) = $ops =~ /#define $macro\(X, n, acc\) \\\n\s*X\((\w+)##n, (.*)\)\n/ or die "gen/ptx/ops.h has no $macro\n";
+    my ($sm, $version, $flags, $text, $section) = $rest =~ /^(\d+), (\d+), ([\w |]+?), (".*"), "([\d.]+)"$/ or die "gen/ptx/ops.h: $macro does not read\n";
+    $text =~ s/" #n "/N/;
+    $text =~ s/\{" #acc "/{N\/2 /;
+    return (row("$name$n[0] .. N$n[-1]", $sm, $version, $flags, $text =~ s/^"|"$//gr, $section), scalar @n);
+}
+
 my $ops = slurp('gen/ptx/ops.h');
 my ($rows) = $ops =~ /#define PTX_OPS\(X\)(.*?)\n\n/s or die "gen/ptx/ops.h has no PTX_OPS\n";
 my ($out, $n) = ('', 0);
@@ -43,6 +55,12 @@ for my $line (split /\n/, $rows) {
     } elsif ($line =~ /^X\((\w+),\s*(\d+),\s*(\d+),\s*([\w |]+?),\s*"((?:[^"\\]|\\.)*)",\s*"([\d.]+)"\)/) {
         $out .= row($1, $2, $3, $4, $5, $6);
         $n++;
+    } elsif ($line =~ /^PTX_WGMMA\(X\)/) {
+        for my $macro ('PTX_WGMMA_F16', 'PTX_WGMMA_BF16') {
+            my ($text, $rows) = family($ops, $macro);
+            $out .= $text;
+            $n += $rows;
+        }
     } elsif ($line =~ /\bX\(/) {
         die "gen/ptx/ops.h: this row does not read: $line\n";
     }

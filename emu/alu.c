@@ -247,6 +247,9 @@ static uint32_t special_value(const Warp *w, PtxSpecial s, uint32_t lane)
     case PTX_NCTAID_X: return b->launch->grid[0];
     case PTX_LANEID: return lane;
     case PTX_WARPID: return (uint32_t)w->index;
+    case PTX_CLUSTER_RANK: return (uint32_t)b->rank;
+    case PTX_CLUSTERID_X: return b->coordinate[0] / b->launch->cluster;
+    case PTX_NCLUSTERID_X: return b->launch->grid[0] / b->launch->cluster;
     case PTX_N_SPECIALS: break; /* no default: the compiler names a register that ops.h has gained */
     }
     return POISON_32;
@@ -263,5 +266,14 @@ void exec_MOV_SHARED(Warp *w, const Inst *in, uint32_t lanes)
 {
     uint32_t out[LANES];
     for (int l = 0; l < LANES; l++) out[l] = SHARED_BASE;
+    put(w, in, lanes, out, sizeof out[0]);
+}
+
+/* PTX ISA 9.7.9.6: each lane reads the register of the lane that it names. */
+void exec_SHFL_IDX(Warp *w, const Inst *in, uint32_t lanes)
+{
+    uint32_t out[LANES];
+    const uint32_t *from = read_row(w, in, 1), *lane = read_row(w, in, 2);
+    for (int l = 0; l < LANES; l++) out[l] = from[lane[l] & 31];
     put(w, in, lanes, out, sizeof out[0]);
 }

@@ -96,7 +96,7 @@ static void land(Warp *w, const Copy *c)
     memset(to, 0, c->bytes);
     if (c->source_bytes)
         memcpy(to, global_bytes(w, c->lane, c->source, c->source_bytes, c->bytes, "copies"), c->source_bytes);
-    races_copy_landed(&b->races, w->index, offset, c->bytes);
+    races_copy_landed(&b->races, w->actor, offset, c->bytes);
 }
 
 /* Lands the waiting lanes' groups but for the latest `pending` of each. */
@@ -121,7 +121,7 @@ void exec_CP_ASYNC_WAIT(Warp *w, const Inst *in, uint32_t lanes)
 void copies_drop(Warp *w)
 {
     for (int i = 0; i < w->copies.n; i++)
-        races_copy_landed(&w->block->races, w->index, w->copies.copy[i].shared - SHARED_BASE,
+        races_copy_landed(&w->block->races, w->actor, w->copies.copy[i].shared - SHARED_BASE,
                           w->copies.copy[i].bytes);
     w->copies.n = w->copies.committed = 0;
 }

@@ -1,4 +1,4 @@
-/* control.c: branches, returns, barriers, and the rows that only structure the text. */
+/* control.c: branches, returns, election, and the rows that only structure the text or say nothing here. */
 #include "emu/execs.h"
 
 /* Dropped when a program is made; here so that every row has its function. */
@@ -16,16 +16,22 @@ void exec_BRA(Warp *w, const Inst *in, uint32_t lanes)
 void exec_RET(Warp *w, const Inst *in, uint32_t lanes)
 {
     (void)in;
+    transfers_end_lanes(w, lanes);
     w->alive &= ~lanes;
+    if (!w->alive) warpgroup_end_warp(w);
 }
 
 /* The lanes of a warp run together here, and their accesses count as ordered: nothing is left to wait for. */
 void exec_BAR_WARP_SYNC(Warp *w, const Inst *in, uint32_t lanes) { (void)w, (void)in, (void)lanes; }
 
-/* All warps that have not ended meet; machine.c lets them go. */
-void exec_BAR_SYNC(Warp *w, const Inst *in, uint32_t lanes)
+/* The same lane each time, as the ISA has it, but another one under another seed. */
+void exec_ELECT(Warp *w, const Inst *in, uint32_t lanes)
 {
+    uint32_t *p = write_row(w, in, 0);
     (void)lanes;
-    count(&w->block->counters, COUNT_barriers, 1);
-    w->barrier = (int)in->arg[0].imm;
+    *p = 1u << w->block->cluster->elected;
 }
+
+/* Kernels run one after the other here, so a dependent one finds everything done. */
+void exec_GRID_WAIT(Warp *w, const Inst *in, uint32_t lanes) { (void)w, (void)in, (void)lanes; }
+void exec_GRID_LAUNCH(Warp *w, const Inst *in, uint32_t lanes) { (void)w, (void)in, (void)lanes; }

@@ -14,9 +14,10 @@
 #define COUNTERS(X) \
 X(instructions,                 "warp instructions issued, also those whose guard is false everywhere") \
 X(branches_diverged,            "branches that split a warp") \
-X(shared_wavefronts,            "passes that shared memory needed: loads, stores, ldmatrix, cp.async") \
+X(shared_wavefronts,            "passes that shared memory needed: loads, stores, ldmatrix, stmatrix, cp.async") \
 X(shared_wavefronts_ideal,      "passes that it would need without bank conflicts") \
 X(ldmatrix_conflicts,           "wavefronts beyond the ideal, of ldmatrix") \
+X(stmatrix_conflicts,           "wavefronts beyond the ideal, of stmatrix") \
 X(cp_async_conflicts,           "wavefronts beyond the ideal, of the writes of cp.async") \
 X(shared_load_conflicts,        "wavefronts beyond the ideal, of ld.shared") \
 X(shared_store_conflicts,       "wavefronts beyond the ideal, of st.shared") \
@@ -27,10 +28,14 @@ X(global_store_sectors,         "32-byte sectors that they touch") \
 X(global_bytes_loaded,          "bytes read, summed over lanes") \
 X(global_bytes_stored,          "bytes written, summed over lanes") \
 X(global_elements_stored,       "registers written, summed over lanes: a packed pair is one, a vector its count") \
+X(tma_bytes_loaded,             "bytes of boxes read by TMA loads, those outside the tensor not among them") \
+X(tma_bytes_stored,             "bytes of boxes written by TMA stores, likewise") \
 X(mma,                          "mma.sync") \
+X(wgmma,                        "wgmma.mma_async, once a warp") \
 X(ldmatrix,                     "ldmatrix") \
+X(stmatrix,                     "stmatrix") \
 X(cp_async,                     "cp.async") \
-X(barriers,                     "bar.sync, once a warp")
+X(barriers,                     "bar.sync and bar.arrive, once a warp")
 /* clang-format on */
 
 #define X(name, text) COUNT_##name,

@@ -55,6 +55,10 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **params, void **extra);
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction function, int block_threads,
                                                      size_t shared_bytes);
+CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction function, const CUlaunchConfig *config);
+CUresult cuTensorMapEncodeTiled(CUtensorMap *map, int type, uint32_t rank, void *base, const uint64_t *dim,
+                                const uint64_t *stride, const uint32_t *box, const uint32_t *element_stride,
+                                int interleave, int swizzle, int promotion, int fill);
 
 CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes);
 CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes);

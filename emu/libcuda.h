@@ -4,6 +4,7 @@
  *     libcuda_device.c   the device and contexts
  *     libcuda_module.c   modules, functions, launches
  *     libcuda_memory.c   allocations, copies, fills
+ *     libcuda_tensor.c   tensor maps
  *     libcuda_stream.c   streams and events
  *     libcuda_graph.c    capture of a stream's launches into a graph, and its replay
  *
@@ -121,6 +122,7 @@ typedef struct GraphNode {
     struct GraphNode *next;
     struct Function *function;
     CUlaunchConfig config;
+    unsigned cluster; /* blocks */
     size_t param_bytes;
     unsigned char params[];
 } GraphNode;
@@ -136,12 +138,14 @@ bool stream_captures(CUstream s);
 CUresult stream_ready(CUstream s);
 /* The same for a launch, which a capturing stream takes. */
 CUresult stream_ready_for_launch(CUstream s);
-CUresult capture_launch(CUstream s, struct Function *f, const CUlaunchConfig *config, const unsigned char *params);
+CUresult capture_launch(CUstream s, struct Function *f, const CUlaunchConfig *config, unsigned cluster,
+                        const unsigned char *params);
 void capture_end(Stream *s);
 void graph_clear(Graph *g);
 /* Of the parameter block; and a launch whose arguments were checked (libcuda_module.c). */
 int function_param_bytes(const struct Function *f);
-CUresult launch_now(Context *c, const struct Function *f, const CUlaunchConfig *config, const unsigned char *params);
+CUresult launch_now(Context *c, const struct Function *f, const CUlaunchConfig *config, unsigned cluster,
+                    const unsigned char *params);
 
 /* ---- entering and leaving the driver ---- */
 void api_lock(void);

@@ -69,8 +69,8 @@ X(97,  c->block_shared_bytes)    /* MAX_SHARED_MEMORY_PER_BLOCK_OPTIN */ \
 X(106, c->sm_blocks)             /* MAX_BLOCKS_PER_MULTIPROCESSOR */ \
 X(111, 1024)                     /* RESERVED_SHARED_MEMORY_PER_BLOCK */ \
 X(115, 0)                        /* MEMORY_POOLS_SUPPORTED */        \
-X(120, 0)                        /* CLUSTER_LAUNCH */                \
-X(127, 0)                        /* TENSOR_MAP_ACCESS_SUPPORTED */
+X(120, c->sm >= 90)              /* CLUSTER_LAUNCH */                \
+X(127, c->sm >= 90)              /* TENSOR_MAP_ACCESS_SUPPORTED */
 /* clang-format on */
 
 enum { LAST_DEVICE_ATTRIBUTE = 147 };

@@ -259,8 +259,10 @@ static int registers(const Function *f)
 EXPORT CUresult cuFuncGetAttribute(int *value, int attribute, CUfunction f)
 {
     ENTER(c);
-    LEAVE_IF(!value || attribute < 0 || attribute > CU_FUNC_ATTRIBUTE_LAST, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!value || attribute < 0 || attribute > CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE,
+             CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
+    int cluster = f->module->program->kernel->cluster;
     switch (attribute) {
     case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = max_threads(f); break;
     case CU_FUNC_ATTRIBUTE_NUM_REGS: *value = registers(f); break;
@@ -268,7 +270,10 @@ EXPORT CUresult cuFuncGetAttribute(int *value, int attribute, CUfunction f)
     case CU_FUNC_ATTRIBUTE_BINARY_VERSION: *value = chip()->sm; break;
     case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: *value = f->max_dynamic_shared_bytes; break;
     case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT: *value = f->carveout; break;
-    default: *value = 0; /* static shared, constant and local memory, clusters: the kernels have none */
+    case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH: *value = cluster; break;
+    case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT:
+    case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH: *value = cluster > 0; break;
+    default: *value = 0; /* static shared, constant and local memory: the kernels have none */
     }
     LEAVE(CUDA_SUCCESS);
 }
@@ -318,21 +323,23 @@ EXPORT CUresult cuFuncGetName(const char **name, CUfunction f)
 
 static int least(int a, int b) { return a < b ? a : b; }
 
+static int blocks_per_sm(const Function *f, int block_threads, size_t shared_bytes)
+{
+    const Chip *c = chip();
+    if (block_threads > max_threads(f) || shared_bytes > (size_t)f->max_dynamic_shared_bytes) return 0;
+    int warps = (block_threads + 31) / 32, regs = (registers(f) + 7) / 8 * 8;
+    int of_registers = regs ? 65536 / (regs * 32 * warps) : c->sm_blocks;
+    int of_shared = c->sm_shared_bytes / ((int)shared_bytes + 1024);
+    return least(least(c->sm_blocks, c->sm_threads / (32 * warps)), least(of_registers, of_shared));
+}
+
 EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int block_threads,
                                                             size_t shared_bytes)
 {
-    const Chip *chip_ = chip();
     ENTER(c);
     LEAVE_IF(!blocks || block_threads < 1, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
-    *blocks = 0;
-    LEAVE_IF(block_threads > max_threads(f) || shared_bytes > (size_t)f->max_dynamic_shared_bytes,
-             CUDA_SUCCESS);
-    int warps = (block_threads + 31) / 32, regs = (registers(f) + 7) / 8 * 8;
-    int of_registers = regs ? 65536 / (regs * 32 * warps) : chip_->sm_blocks;
-    int of_shared = chip_->sm_shared_bytes / ((int)shared_bytes + 1024);
-    *blocks =
-        least(least(chip_->sm_blocks, chip_->sm_threads / (32 * warps)), least(of_registers, of_shared));
+    *blocks = blocks_per_sm(f, block_threads, shared_bytes);
     LEAVE(CUDA_SUCCESS);
 }
 
@@ -348,17 +355,44 @@ static bool dimensions_ok(const Function *f, const CUlaunchConfig *l)
     return block && grid && l->sharedMemBytes <= (unsigned)f->max_dynamic_shared_bytes;
 }
 
-/* Clusters and the like are not offered; an attribute may say what holds anyway. */
-static bool attributes_ok(const CUlaunchConfig *l)
+/* Blocks of a cluster, as the kernel and the attributes of the launch have it. What an attribute asks for beyond
+ * that makes no difference here: kernels run one after the other. */
+static CUresult cluster_of(const Function *f, const CUlaunchConfig *l, unsigned *cluster)
 {
-    if (l->numAttrs && !l->attrs) return false;
+    unsigned required = (unsigned)f->module->program->kernel->cluster, asked = 0;
+    if (l->numAttrs && !l->attrs) return CUDA_ERROR_INVALID_VALUE;
     for (unsigned i = 0; i < l->numAttrs; i++) {
         const struct CUlaunchAttribute *a = &l->attrs[i];
-        bool one = a->value.clusterDim.x == 1 && a->value.clusterDim.y == 1 && a->value.clusterDim.z == 1;
-        if (a->id != CU_LAUNCH_ATTRIBUTE_IGNORE && !(a->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION && one))
-            return false;
+        switch (a->id) {
+        case CU_LAUNCH_ATTRIBUTE_IGNORE:
+        case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: break;
+        case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
+            if (a->value.clusterDim.y != 1 || a->value.clusterDim.z != 1) return CUDA_ERROR_NOT_SUPPORTED;
+            asked = a->value.clusterDim.x;
+            if (!asked) return CUDA_ERROR_INVALID_VALUE;
+            break;
+        default: return CUDA_ERROR_NOT_SUPPORTED;
+        }
     }
-    return true;
+    *cluster = required ? required : asked ? asked : 1;
+    if (*cluster > 1 && chip()->sm < 90) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+    bool fits = *cluster <= MAX_CLUSTER && l->gridDimX % *cluster == 0;
+    return fits && (!asked || asked == *cluster) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CLUSTER_SIZE;
+}
+
+/* As if any SMs could form a cluster; on a GPU they are of one group of SMs, and some are left over. */
+EXPORT CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction f, const CUlaunchConfig *config)
+{
+    ENTER(c);
+    LEAVE_IF(!clusters || !config, CUDA_ERROR_INVALID_VALUE);
+    LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
+    unsigned cluster;
+    CUresult clustered = cluster_of(f, config, &cluster);
+    LEAVE_IF(clustered, clustered);
+    uint64_t threads = (uint64_t)config->blockDimX * config->blockDimY * config->blockDimZ;
+    LEAVE_IF(!threads || threads > 1024, CUDA_ERROR_INVALID_VALUE);
+    *clusters = blocks_per_sm(f, (int)threads, config->sharedMemBytes) * chip()->sm_count / (int)cluster;
+    LEAVE(CUDA_SUCCESS);
 }
 
 /* The parameter block, out of an array of pointers to the values or a ready-made buffer. */
@@ -383,13 +417,15 @@ static CUresult gather_params(const PtxKernel *k, void **params, void **extra, u
     return CUDA_SUCCESS;
 }
 
-static void run(const Function *f, const CUlaunchConfig *l, const unsigned char *params, LaunchResult *result)
+static void run(const Function *f, const CUlaunchConfig *l, unsigned cluster, const unsigned char *params,
+                LaunchResult *result)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     Launch launch = {
         .program = f->module->program,
         .grid = {l->gridDimX, l->gridDimY, l->gridDimZ},
         .block = {l->blockDimX, l->blockDimY, l->blockDimZ},
+        .cluster = cluster,
         .shared_bytes = l->sharedMemBytes,
         .params = params,
         .host_threads = (int)setting("TILESMITH_EMU_THREADS", cpus > 0 ? (uint64_t)cpus : 1, 1, 256),
@@ -402,11 +438,12 @@ static void run(const Function *f, const CUlaunchConfig *l, const unsigned char 
 int function_param_bytes(const Function *f) { return f->module->program->kernel->param_bytes; }
 
 /* A trap is not the launch's result: as on a GPU it comes up in the next call. */
-CUresult launch_now(Context *c, const Function *f, const CUlaunchConfig *l, const unsigned char *params)
+CUresult launch_now(Context *c, const Function *f, const CUlaunchConfig *l, unsigned cluster,
+                    const unsigned char *params)
 {
     LaunchResult *result = calloc(1, sizeof *result);
     if (!result) return CUDA_ERROR_OUT_OF_MEMORY;
-    run(f, l, params, result);
+    run(f, l, cluster, params, result);
     counters_publish(&result->counters);
     CUresult r = result->error == CUDA_ERROR_OUT_OF_MEMORY ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
     if (!r && result->error) {
@@ -425,13 +462,15 @@ EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, voi
     CUresult ready = stream_ready_for_launch(config->hStream);
     LEAVE_IF(ready, ready);
     LEAVE_IF(!dimensions_ok(f, config), CUDA_ERROR_INVALID_VALUE);
-    LEAVE_IF(!attributes_ok(config), CUDA_ERROR_NOT_SUPPORTED);
+    unsigned cluster;
+    CUresult clustered = cluster_of(f, config, &cluster);
+    LEAVE_IF(clustered, clustered);
     const PtxKernel *k = f->module->program->kernel;
     unsigned char *block = calloc(1, (size_t)k->param_bytes + 8);
     LEAVE_IF(!block, CUDA_ERROR_OUT_OF_MEMORY);
     CUresult r = gather_params(k, params, extra, block);
-    if (!r && stream_captures(config->hStream)) r = capture_launch(config->hStream, f, config, block);
-    else if (!r) r = launch_now(c, f, config, block);
+    if (!r && stream_captures(config->hStream)) r = capture_launch(config->hStream, f, config, cluster, block);
+    else if (!r) r = launch_now(c, f, config, cluster, block);
     free(block);
     LEAVE(r);
 }

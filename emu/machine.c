@@ -1,14 +1,17 @@
-/* machine.c: blocks over host threads, warps under a seeded scheduler, lanes under min-PC reconvergence.
+/* machine.c: clusters over host threads, warps under a seeded scheduler, lanes under min-PC reconvergence.
  *
  * Scheduler: a runnable warp is drawn at random and executes a random number of instructions; how long
- * such bursts may be is drawn once a block, so that both fine and coarse interleavings come up. A warp
- * stops at a barrier and at its end.
+ * such bursts may be is drawn once a cluster, so that both fine and coarse interleavings come up. A warp
+ * stops where it must wait and at its end. Copies of the TMA move on between bursts, now and then or only when
+ * no warp can: that too is drawn once a cluster. A warp whose try_wait said no stands aside until the phase
+ * ends; sometimes it is answered no once more. When nobody can go on and nothing is under way, warps at a
+ * try_wait get some more answers, in case they have something else to do; then it is a deadlock.
  *
  * Divergence: while a warp is converged it has one pc. After a branch that splits it every lane has its
  * own; the lanes at the lowest pc go first, and when all live lanes meet again the warp is converged.
  *
- * Traps: a block ends by longjmp out of whatever executes. Blocks are handed out in order and those below
- * a trapped one still run, so that the trap reported is the one of the lowest block, always the same.
+ * Traps: a cluster ends by longjmp out of whatever executes. Clusters are handed out in order and those below
+ * a trapped one still run, so that the trap reported is the one of the lowest cluster, always the same.
  */
 #include "emu/machine.h"
 
@@ -20,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_BLOCK UINT64_MAX
+#define NONE UINT64_MAX
 
 void poison(void *memory, size_t bytes)
 {
@@ -40,19 +43,19 @@ static const int trap_error[] = {
 
 _Noreturn void trap(Warp *w, int lane, TrapKind kind, const char *format, ...)
 {
-    Block *b = w->block;
-    const Inst *in = &b->program->inst[b->pc];
+    Cluster *c = w->block->cluster;
+    const Inst *in = &c->program->inst[c->pc];
     char text[160], what[320];
     va_list ap;
     va_start(ap, format);
     vsnprintf(what, sizeof what, format, ap);
     va_end(ap);
-    ptx_print_inst(b->program->kernel, &b->program->kernel->inst[in->source], text, sizeof text);
+    ptx_print_inst(c->program->kernel, &c->program->kernel->inst[in->source], text, sizeof text);
     text[strcspn(text, ";")] = 0;
-    snprintf(b->trap, sizeof b->trap, "line %d: %s: block %llu, thread %d: %s", in->line, text,
-             (unsigned long long)b->index, w->index * LANES + lane, what);
-    b->trap_kind = kind;
-    longjmp(b->trapped, 1);
+    snprintf(c->trap, sizeof c->trap, "line %d: %s: block %llu, thread %d: %s", in->line, text,
+             (unsigned long long)w->block->index, w->index * LANES + lane, what);
+    c->trap_kind = kind;
+    longjmp(c->trapped, 1);
 }
 
 /* ---- one instruction of one warp ---- */
@@ -73,6 +76,13 @@ static uint32_t lanes_at_lowest_pc(const Warp *w, uint32_t *pc)
     return lanes;
 }
 
+/* The barriers, which lanes that have returned do not keep up. */
+static bool barrier_op(int op)
+{
+    return op == PTX_BAR_SYNC || op == PTX_BAR_SYNC_SOME || op == PTX_BAR_ARRIVE || op == PTX_CLUSTER_ARRIVE ||
+           op == PTX_CLUSTER_WAIT;
+}
+
 static void check_collective(Warp *w, const Inst *in, uint32_t here)
 {
     if (here != w->alive)
@@ -80,7 +90,7 @@ static void check_collective(Warp *w, const Inst *in, uint32_t here)
              "all lanes must execute this together, but this one stands elsewhere (lanes here: 0x%08x of "
              "0x%08x)",
              here, w->alive);
-    if (in->op != PTX_BAR_SYNC && w->alive != ALL_LANES)
+    if (!barrier_op(in->op) && w->alive != ALL_LANES)
         trap(w, first_lane(~w->alive), TRAP_DIVERGED,
              "all 32 lanes must execute this, but this one has exited or never existed");
 }
@@ -94,6 +104,10 @@ static void split(Warp *w, uint32_t lanes, uint32_t pc)
 static void advance(Warp *w, uint32_t here, uint32_t pc, uint32_t target)
 {
     uint32_t jump = w->jumping, stay = here & ~jump;
+    if (w->retry) {
+        w->retry = false;
+        return;
+    }
     if (w->converged && (!jump || !stay)) {
         w->pc = jump ? target : pc + 1;
         return;
@@ -105,21 +119,22 @@ static void advance(Warp *w, uint32_t here, uint32_t pc, uint32_t target)
     if (w->alive && lanes_at_lowest_pc(w, &w->pc) == w->alive) w->converged = true;
 }
 
-static void step(Block *b, Warp *w)
+static void step(Cluster *c, Warp *w)
 {
     uint32_t pc = w->pc, here = w->alive;
     if (!w->converged) here = lanes_at_lowest_pc(w, &pc);
-    const Inst *in = &b->program->inst[pc];
-    b->pc = pc;
-    if (++b->executed > b->launch->budget)
+    const Inst *in = &c->program->inst[pc];
+    c->pc = pc;
+    if (++c->executed > c->launch->budget * (uint64_t)c->n_blocks)
         trap(w, first_lane(here), TRAP_BUDGET,
              "the block has executed %llu warp instructions and does not end (TILESMITH_EMU_BUDGET)",
-             (unsigned long long)b->launch->budget);
+             (unsigned long long)c->launch->budget);
     if (in->collective) check_collective(w, in, here);
     uint32_t lanes = here & guard_lanes(w, in);
     w->jumping = 0;
     if (lanes) {
-        count_op(&b->counters, in->op);
+        count_op(&w->block->counters, in->op);
+        if (in->accumulators) accumulators_touch(w, in);
         in->exec(w, in, lanes);
     }
     advance(w, here, pc, in->target);
@@ -128,92 +143,158 @@ static void step(Block *b, Warp *w)
 /* ---- the scheduler ---- */
 
 /* splitmix64 */
-static uint64_t draw(Block *b)
+uint64_t cluster_draw(Cluster *c)
 {
-    uint64_t z = b->random += 0x9E3779B97F4A7C15u;
+    uint64_t z = c->random += 0x9E3779B97F4A7C15u;
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
     z = (z ^ z >> 27) * 0x94D049BB133111EBu;
     return z ^ z >> 31;
 }
 
-/* Lets the warps go that wait at barrier `id`, if every live warp does. */
-static void complete_barrier(Block *b, int id)
+void wait_at(Warp *w, Wait wait, bool again)
 {
-    uint32_t warps = 0;
-    for (int i = 0; i < b->n_warps; i++) {
-        if (!b->warp[i].alive) continue;
-        if (b->warp[i].barrier != id) return;
-        warps |= 1u << i;
-    }
-    for (int i = 0; i < b->n_warps; i++) b->warp[i].barrier = -1;
-    races_barrier(&b->races, warps);
+    const Cluster *c = w->block->cluster;
+    w->wait = wait;
+    w->wait_pc = c->pc;
+    w->wait_event = c->events;
+    w->retry = again;
 }
 
-/* A warp has stopped: it waits, or it has ended and others wait no longer for it. */
-static void settle_barriers(Block *b)
+static bool ready(const Warp *w)
 {
-    for (int i = 0; i < b->n_warps; i++)
-        if (b->warp[i].alive && b->warp[i].barrier >= 0) {
-            complete_barrier(b, b->warp[i].barrier);
-            return;
+    switch (w->wait) {
+    case NOT_WAITING: return true;
+    case AT_BARRIER: return false; /* barrier.c lets it go */
+    case AT_MBARRIER: return w->mbarrier->phase != w->mbarrier_phase;
+    case AT_CLUSTER:
+    case AT_WARPGROUP:
+    case AT_REGISTERS: break;
+    }
+    return w->block->cluster->events != w->wait_event;
+}
+
+typedef struct Warps {
+    Warp *at[MAX_CLUSTER * MAX_WARPS];
+    uint32_t n;
+} Warps;
+
+static void sort_warps(const Cluster *c, Warps *can_run, Warps *at_mbarrier, Warps *stuck)
+{
+    can_run->n = at_mbarrier->n = stuck->n = 0;
+    for (int b = 0; b < c->n_blocks; b++)
+        for (int i = 0; i < c->block[b]->n_warps; i++) {
+            Warp *w = &c->block[b]->warp[i];
+            if (!w->alive) continue;
+            Warps *to = ready(w) ? can_run : w->wait == AT_MBARRIER ? at_mbarrier : stuck;
+            to->at[to->n++] = w;
         }
 }
 
-static _Noreturn void deadlock(Block *b)
+static size_t describe_wait(const Warp *w, char *out, size_t bytes)
 {
-    char text[256];
-    int n = 0;
-    Warp *first = NULL;
-    for (int i = 0; i < b->n_warps && n < (int)sizeof text - 32; i++) {
-        if (!b->warp[i].alive) continue;
-        if (!first) first = &b->warp[i];
-        n += snprintf(text + n, sizeof text - (size_t)n, "%swarp %d at bar.sync %d", n ? ", " : "", i,
-                      b->warp[i].barrier);
+    char who[48], what[80] = "";
+    int line = w->block->program->inst[w->wait_pc].line, n = snprintf(who, sizeof who, "warp %d", w->index);
+    if (w->block->rank) snprintf(who + n, sizeof who - (size_t)n, " of block %d of the cluster", w->block->rank);
+    switch (w->wait) {
+    case AT_BARRIER: snprintf(what, sizeof what, "bar.sync %d", w->barrier); break;
+    case AT_MBARRIER:
+        snprintf(what, sizeof what, "line %d for the mbarrier at byte %u of smem", line, w->mbarrier->offset);
+        break;
+    case AT_CLUSTER: snprintf(what, sizeof what, "barrier.cluster.wait"); break;
+    case AT_REGISTERS: snprintf(what, sizeof what, "line %d for registers", line); break;
+    case AT_WARPGROUP: snprintf(what, sizeof what, "line %d for its warpgroup", line); break;
+    case NOT_WAITING: break;
     }
-    b->pc = first->pc - 1; /* behind its bar.sync */
+    return (size_t)snprintf(out, bytes, "%s at %s", who, what);
+}
+
+static _Noreturn void deadlock(Cluster *c, const Warps *at_mbarrier, const Warps *stuck)
+{
+    char text[240];
+    size_t n = 0;
+    Warp *first = at_mbarrier->n ? at_mbarrier->at[0] : stuck->at[0];
+    for (uint32_t i = 0; i < at_mbarrier->n + stuck->n && n < sizeof text - 100; i++) {
+        const Warp *w = i < at_mbarrier->n ? at_mbarrier->at[i] : stuck->at[i - at_mbarrier->n];
+        if (n) n += (size_t)snprintf(text + n, sizeof text - n, ", ");
+        n += describe_wait(w, text + n, sizeof text - n);
+    }
+    c->pc = first->wait_pc;
     trap(first, first_lane(first->alive), TRAP_DEADLOCK,
          "every warp waits at a barrier that the others do not reach: %s", text);
 }
 
-static Warp *draw_warp(Block *b)
+/* Nobody can go on: a try_wait answers no once more, unless that has been done in vain often enough. */
+static Warp *answer_no(Cluster *c, const Warps *at_mbarrier)
 {
-    Warp *ready[MAX_WARPS];
-    uint32_t n = 0;
-    bool live = false;
-    for (int i = 0; i < b->n_warps; i++) {
-        live |= b->warp[i].alive != 0;
-        if (b->warp[i].alive && b->warp[i].barrier < 0) ready[n++] = &b->warp[i];
-    }
-    if (!n && live) deadlock(b);
-    return n ? ready[draw(b) % n] : NULL;
+    enum { ANSWERS = 16 };
+    if (c->events != c->idle_event) c->idle = 0;
+    c->idle_event = c->events;
+    if (!at_mbarrier->n || c->idle++ >= ANSWERS * (int)at_mbarrier->n) return NULL;
+    return at_mbarrier->at[cluster_draw(c) % at_mbarrier->n];
 }
 
-static void run_warps(Block *b)
+/* NULL when all warps have ended. */
+static Warp *draw_warp(Cluster *c)
+{
+    enum { SELDOM = 64 };
+    Warps can_run, at_mbarrier, stuck;
+    for (;;) {
+        sort_warps(c, &can_run, &at_mbarrier, &stuck);
+        if (can_run.n && at_mbarrier.n && cluster_draw(c) % SELDOM == 0)
+            return at_mbarrier.at[cluster_draw(c) % at_mbarrier.n];
+        if (can_run.n) return can_run.at[cluster_draw(c) % can_run.n];
+        if (!at_mbarrier.n && !stuck.n) return NULL;
+        if (transfers_step(c)) continue;
+        Warp *w = answer_no(c, &at_mbarrier);
+        if (w) return w;
+        deadlock(c, &at_mbarrier, &stuck);
+    }
+}
+
+/* The last lanes of a warp have returned. */
+static void end_warp(Warp *w)
+{
+    Block *b = w->block;
+    b->live--;
+    b->cluster->events++;
+    if (!b->live) {
+        transfers_end_block(w);
+        mbarriers_end_block(w);
+    }
+    barriers_settle(b);
+    cluster_barrier_settle(b->cluster);
+}
+
+static void run_warps(Cluster *c)
 {
     static const uint32_t longest_burst[] = {1, 4, 16, 64, 256};
-    uint32_t longest = longest_burst[draw(b) % 5];
+    uint32_t longest = longest_burst[cluster_draw(c) % 5];
     Warp *w;
-    while ((w = draw_warp(b)) != NULL) {
-        uint32_t burst = 1 + (uint32_t)(draw(b) % longest);
-        while (burst-- && w->alive && w->barrier < 0) step(b, w);
-        if (!w->alive || w->barrier >= 0) settle_barriers(b);
+    while ((w = draw_warp(c)) != NULL) {
+        uint32_t burst = 1 + (uint32_t)(cluster_draw(c) % longest);
+        w->wait = NOT_WAITING;
+        while (burst-- && w->alive && !w->wait) step(c, w);
+        if (!w->alive) end_warp(w);
+        if (c->transfers.n && cluster_draw(c) % c->transfers.patience == 0) transfers_step(c);
     }
 }
 
-/* ---- one block ---- */
+/* ---- one cluster ---- */
 
 static void start_warp(Block *b, int i)
 {
     Warp *w = &b->warp[i];
     int threads = b->n_threads - i * LANES;
-    w->block = b;
-    w->index = i;
     w->alive = threads >= LANES ? ALL_LANES : (1u << threads) - 1;
     w->converged = true;
+    w->retry = false;
     w->pc = 0;
-    w->barrier = -1;
+    w->wait = NOT_WAITING;
+    w->cluster_barrier = AWAY;
+    w->unfenced = 0;
     w->copies.n = w->copies.committed = 0;
     memset(w->copies.groups, 0, sizeof w->copies.groups);
+    memset(w->bulk_groups, 0, sizeof w->bulk_groups);
     poison(w->registers, b->program->register_bytes);
 }
 
@@ -224,69 +305,158 @@ static void start_block(Block *b, uint64_t index)
     b->coordinate[0] = (uint32_t)(index % l->grid[0]);
     b->coordinate[1] = (uint32_t)(index / l->grid[0] % l->grid[1]);
     b->coordinate[2] = (uint32_t)(index / l->grid[0] / l->grid[1]);
-    b->random = l->seed * 0xD1B54A32D192ED03u + index;
-    b->executed = 0;
+    b->live = b->n_warps;
     for (int i = 0; i < b->n_warps; i++) start_warp(b, i);
+    barriers_new_block(b);
+    mbarriers_new_block(b);
+    warpgroups_new_block(b);
     if (b->shared) poison(b->shared, l->shared_bytes);
-    races_new_block(&b->races);
 }
 
-static bool run_block(Block *b, uint64_t index)
+static void start_cluster(Cluster *c, uint64_t index)
 {
-    start_block(b, index);
-    if (setjmp(b->trapped)) return false;
-    run_warps(b);
-    for (int i = 0; i < b->n_warps; i++) copies_drop(&b->warp[i]);
-    count(&b->counters, COUNT_instructions, b->executed);
+    c->index = index;
+    c->random = c->launch->seed * 0xD1B54A32D192ED03u + index;
+    c->executed = c->events = 0;
+    c->idle = 0;
+    c->elected = (uint32_t)(c->launch->seed * 0x9E3779B97F4A7C15u >> 40) % LANES;
+    bool anew = clocks_new_cluster(&c->clocks);
+    memset(c->arriving, 0, 4 * (size_t)c->clocks.n * sizeof *c->arriving);
+    transfers_new_cluster(c);
+    for (int r = 0; r < c->n_blocks; r++) {
+        start_block(c->block[r], index * (uint64_t)c->n_blocks + (uint64_t)r);
+        if (anew) races_forget(&c->block[r]->races);
+    }
+}
+
+static bool run_cluster(Cluster *c, uint64_t index)
+{
+    start_cluster(c, index);
+    if (setjmp(c->trapped)) return false;
+    run_warps(c);
+    transfers_end_cluster(c);
+    for (int r = 0; r < c->n_blocks; r++)
+        for (int i = 0; i < c->block[r]->n_warps; i++) copies_drop(&c->block[r]->warp[i]);
+    count(&c->block[0]->counters, COUNT_instructions, c->executed);
     return true;
 }
 
-/* ---- the launch ---- */
-
-typedef struct Run {
-    const Launch *launch;
-    uint64_t n_blocks;
-    atomic_ullong next, trapped; /* the block to start next, the lowest that trapped */
-    pthread_mutex_t lock;        /* of result */
-    LaunchResult *result;
-} Run;
+/* ---- storage ---- */
 
 static void block_free(Block *b)
 {
     if (!b) return;
-    for (int i = 0; i < MAX_WARPS; i++) free(b->warp[i].copies.copy);
+    for (int i = 0; i < MAX_WARPS; i++) {
+        free(b->warp[i].copies.copy);
+        accumulators_close(&b->warp[i]);
+    }
     free(b->warp[0].registers);
     free(b->shared);
     races_close(&b->races);
     free(b);
 }
 
-static Block *block_new(const Launch *l)
+static bool warps_open(Block *b)
 {
+    size_t bytes = b->program->register_bytes;
+    unsigned char *registers = aligned_alloc(64, bytes * (size_t)b->n_warps + 64);
+    bool ok = registers != NULL;
+    for (int i = 0; i < b->n_warps && ok; i++) {
+        Warp *w = &b->warp[i];
+        w->block = b;
+        w->index = i;
+        w->actor = b->rank * b->n_warps + i;
+        w->registers = registers + bytes * (size_t)i;
+        ok = !b->program->uses_warpgroups || accumulators_open(w);
+    }
+    return ok;
+}
+
+static Block *block_new(Cluster *c, int rank)
+{
+    const Launch *l = c->launch;
     Block *b = calloc(1, sizeof *b);
     if (!b) return NULL;
+    b->cluster = c;
     b->launch = l;
     b->program = l->program;
+    b->rank = rank;
     b->n_threads = (int)(l->block[0] * l->block[1] * l->block[2]);
     b->n_warps = (b->n_threads + LANES - 1) / LANES;
-    size_t bytes = l->program->register_bytes;
-    unsigned char *registers = aligned_alloc(64, bytes * (size_t)b->n_warps + 64);
-    for (int i = 0; i < b->n_warps; i++) b->warp[i].registers = registers + bytes * (size_t)i;
+    int groups = l->program->uses_warpgroups ? b->n_warps / GROUP_WARPS : 0;
+    int first_group = b->n_warps * c->n_blocks + rank * groups;
+    for (int g = 0; g < groups; g++)
+        b->group[g].actor = first_group + g, b->group[g].reader = b->n_warps + g;
     if (l->shared_bytes) b->shared = malloc(l->shared_bytes);
-    bool ok =
-        registers && (b->shared || !l->shared_bytes) && races_open(&b->races, l->shared_bytes, b->n_warps);
+    bool ok = warps_open(b) && (b->shared || !l->shared_bytes) &&
+              races_open(&b->races, &c->clocks, l->shared_bytes, b->n_warps, rank * b->n_warps, groups,
+                         first_group);
     if (ok) return b;
     block_free(b);
     return NULL;
 }
 
-static void report_trap(Run *run, const Block *b)
+static void cluster_free(Cluster *c)
+{
+    if (!c) return;
+    for (int r = 0; r < c->n_blocks; r++) block_free(c->block[r]);
+    transfers_close(c);
+    clocks_close(&c->clocks);
+    free(c->sync_knowledge);
+    free(c);
+}
+
+/* What barriers keep: two a cluster, one a named barrier, two an mbarrier; and clocks of remote arrivals. */
+static bool knowledge_open(Cluster *c)
+{
+    size_t width = 2 * (size_t)c->clocks.n, mbarriers = c->program->uses_mbarriers ? MAX_MBARRIERS : 0;
+    size_t of_block = (N_BARRIERS + 2 * mbarriers) * width + (size_t)c->clocks.n_warps;
+    uint32_t *at = calloc(2 * width + of_block * (size_t)c->n_blocks, sizeof *at);
+    if (!at) return false;
+    c->sync_knowledge = c->arriving = at;
+    c->arrived = at + width;
+    at += 2 * width;
+    for (int r = 0; r < c->n_blocks; r++, at += of_block) {
+        barriers_open(c->block[r], at);
+        mbarriers_open(c->block[r], at + N_BARRIERS * width, at + of_block - c->clocks.n_warps);
+    }
+    return true;
+}
+
+static Cluster *cluster_new(const Launch *l)
+{
+    Cluster *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->launch = l;
+    c->program = l->program;
+    c->n_blocks = (int)l->cluster;
+    int warps = (int)(l->block[0] * l->block[1] * l->block[2] + LANES - 1) / LANES;
+    int others = l->program->uses_warpgroups ? warps / GROUP_WARPS : 0;
+    if (l->program->uses_mbarriers) others += MAX_MBARRIERS;
+    bool ok = clocks_open(&c->clocks, warps * c->n_blocks, others * c->n_blocks);
+    for (int r = 0; r < c->n_blocks && ok; r++) ok = (c->block[r] = block_new(c, r)) != NULL;
+    if (ok && knowledge_open(c)) return c;
+    cluster_free(c);
+    return NULL;
+}
+
+/* ---- the launch ---- */
+
+typedef struct Run {
+    const Launch *launch;
+    uint64_t n_clusters;
+    atomic_ullong next, trapped; /* the cluster to start next, the lowest that trapped */
+    pthread_mutex_t lock;        /* of result */
+    LaunchResult *result;
+} Run;
+
+static void report_trap(Run *run, const Cluster *c)
 {
     pthread_mutex_lock(&run->lock);
-    if (b->index < run->trapped) {
-        run->trapped = b->index;
-        run->result->error = trap_error[b->trap_kind];
-        snprintf(run->result->trap, sizeof run->result->trap, "%s", b->trap);
+    if (c->index < run->trapped) {
+        run->trapped = c->index;
+        run->result->error = trap_error[c->trap_kind];
+        snprintf(run->result->trap, sizeof run->result->trap, "%s", c->trap);
     }
     pthread_mutex_unlock(&run->lock);
 }
@@ -294,35 +464,35 @@ static void report_trap(Run *run, const Block *b)
 static void *work(void *argument)
 {
     Run *run = argument;
-    Block *b = block_new(run->launch);
-    if (!b) return NULL; /* other threads may have had more luck; machine_run looks whether all blocks ran */
+    Cluster *c = cluster_new(run->launch);
+    if (!c) return NULL; /* other threads may have had more luck; machine_run looks whether all clusters ran */
     fenv_t callers; /* the caller may flush subnormals to zero; the machine must not */
     fegetenv(&callers);
     fesetenv(FE_DFL_ENV);
-    for (uint64_t i; (i = run->next++) < run->n_blocks && i < run->trapped;)
-        if (!run_block(b, i)) report_trap(run, b);
+    for (uint64_t i; (i = run->next++) < run->n_clusters && i < run->trapped;)
+        if (!run_cluster(c, i)) report_trap(run, c);
     fesetenv(&callers);
     pthread_mutex_lock(&run->lock);
-    counters_add(&run->result->counters, &b->counters);
+    for (int r = 0; r < c->n_blocks; r++) counters_add(&run->result->counters, &c->block[r]->counters);
     pthread_mutex_unlock(&run->lock);
-    block_free(b);
+    cluster_free(c);
     return NULL;
 }
 
 void machine_run(const Launch *launch, LaunchResult *result)
 {
     enum { MAX_THREADS = 256 };
-    Run run = {.launch = launch, .result = result, .next = 0, .trapped = NO_BLOCK};
+    Run run = {.launch = launch, .result = result, .next = 0, .trapped = NONE};
     pthread_t thread[MAX_THREADS];
     int n = 0, wanted = launch->host_threads;
     memset(result, 0, sizeof *result);
-    run.n_blocks = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
+    run.n_clusters = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2] / launch->cluster;
     pthread_mutex_init(&run.lock, NULL);
     if (wanted > MAX_THREADS) wanted = MAX_THREADS;
-    if ((uint64_t)wanted > run.n_blocks) wanted = (int)run.n_blocks;
+    if ((uint64_t)wanted > run.n_clusters) wanted = (int)run.n_clusters;
     while (n < wanted - 1 && pthread_create(&thread[n], NULL, work, &run) == 0) n++;
     work(&run);
     while (n--) pthread_join(thread[n], NULL);
     pthread_mutex_destroy(&run.lock);
-    if (!result->error && run.next < run.n_blocks) result->error = 2;
+    if (!result->error && run.next < run.n_clusters) result->error = 2;
 }

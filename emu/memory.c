@@ -6,6 +6,7 @@
  */
 #include "emu/execs.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- checks ---- */
@@ -23,55 +24,133 @@ static _Noreturn void trap_shared_range(Warp *w, int lane, uint32_t address, uin
          (long long)offset, (long long)(offset + bytes - size), size);
 }
 
-static void check_shared_range(Warp *w, int lane, uint32_t address, uint32_t bytes, const char *verb)
+uint32_t shared_offset(Warp *w, int lane, uint32_t address, uint32_t bytes, uint32_t align, const char *verb)
 {
     uint32_t offset = address - SHARED_BASE, size = w->block->launch->shared_bytes;
-    if (address & (bytes - 1))
+    if (address & (align - 1))
         trap(w, lane, TRAP_MISALIGNED, "%s %u B of shared memory at 0x%x, which is not a multiple of %u",
-             verb, bytes, address, bytes);
+             verb, bytes, address, align);
     if (offset >= size || bytes > size - offset) trap_shared_range(w, lane, address, bytes, verb);
+    return offset;
 }
 
-static _Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const char *verb)
+Block *cluster_block(Warp *w, int lane, uint32_t *address)
 {
-    int64_t byte = (int64_t)c->granule * GRANULE;
-    int line = w->block->program->inst[c->pc].line, thread = c->warp * LANES + c->lane;
-    if (c->with == WITH_COPY_IN_FLIGHT)
+    Cluster *c = w->block->cluster;
+    uint32_t window = *address >> CLUSTER_SHIFT;
+    *address &= (1u << CLUSTER_SHIFT) - 1;
+    if (!window) return w->block;
+    if (window > (uint32_t)c->n_blocks)
+        trap(w, lane, TRAP_OUT_OF_BOUNDS, "the address is in block %u of a cluster of %d", window - 1,
+             c->n_blocks);
+    return c->block[window - 1];
+}
+
+/* What holds the bytes: "the cp.async of line 12 (thread 3) to it is in flight". */
+static void describe_work(const Warp *w, const Conflict *c, const char *thread, char *out, size_t bytes)
+{
+    const Inst *in = &w->block->program->inst[c->pc];
+    if (in->op == PTX_MBARRIER_INIT)
+        snprintf(out, bytes, "which belongs to the mbarrier of line %d", in->line);
+    else if (in->op == PTX_TMA_LOAD || in->op == PTX_TMA_LOAD_MULTICAST)
+        snprintf(out, bytes, "while the TMA load of line %d to it is in flight", in->line);
+    else
+        snprintf(out, bytes, "while the cp.async of line %d (%s) to it is in flight", in->line, thread);
+}
+
+static void describe_actor(const Warp *w, const Conflict *c, char *out, size_t bytes)
+{
+    const Cluster *cluster = w->block->cluster;
+    const int warps = w->block->n_warps, index = c->actor % warps, rank = c->actor / warps;
+    int n = 0;
+    if (c->actor >= cluster->clocks.n_warps) {
+        bool read = c->with == WITH_READ || c->with == WITH_READ_IN_FLIGHT;
+        snprintf(out, bytes, "%s", read ? "a wgmma" : "a TMA load");
+        return;
+    }
+    if (c->lane < 0) n = snprintf(out, bytes, "warp %d", index);
+    else n = snprintf(out, bytes, "thread %d", index * LANES + c->lane);
+    if (rank != w->block->rank) snprintf(out + n, bytes - (size_t)n, " of block %d of the cluster", rank);
+}
+
+_Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const Block *b, const char *verb)
+{
+    long long byte = (long long)c->granule * GRANULE;
+    int line = w->block->program->inst[c->pc].line;
+    char who[64], work[160], where[64] = "smem";
+    if (b != w->block) snprintf(where, sizeof where, "the smem of block %d of the cluster", b->rank);
+    describe_actor(w, c, who, sizeof who);
+    switch (c->with) {
+    case WITH_WORK_IN_FLIGHT:
+        describe_work(w, c, who, work, sizeof work);
+        trap(w, lane, TRAP_RACE, "%s byte %lld of %s %s", verb, byte, where, work);
+    case WITH_WRITE:
+        trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s wrote at line %d, with no barrier between",
+             verb, byte, where, who, line);
+    case WITH_UNFENCED_WRITE:
         trap(w, lane, TRAP_RACE,
-             "%s byte %lld of smem while the cp.async of line %d (thread %d) to it is in flight", verb,
-             (long long)byte, line, thread);
-    if (c->with == WITH_WRITE)
-        trap(w, lane, TRAP_RACE,
-             "%s byte %lld of smem, which thread %d wrote at line %d, with no barrier between", verb,
-             (long long)byte, thread, line);
-    trap(w, lane, TRAP_RACE, "%s byte %lld of smem, which warp %d read, with no barrier between", verb,
-         (long long)byte, c->warp);
+             "%s byte %lld of %s, which %s wrote at line %d, with no fence.proxy.async of its own before the "
+             "barrier",
+             verb, byte, where, who, line);
+    case WITH_READ_IN_FLIGHT:
+        trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s reads: nobody has waited for that", verb,
+             byte, where, c->actor >= w->block->cluster->clocks.n_warps ? who : "a TMA store");
+    default:
+        trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s read, with no barrier between", verb, byte,
+             where, who);
+    }
 }
 
 unsigned char *shared_for_read(Warp *w, int lane, uint32_t address, uint32_t bytes)
 {
-    check_shared_range(w, lane, address, bytes, "reads");
-    uint32_t offset = address - SHARED_BASE;
-    Conflict c = races_read(&w->block->races, w->index, offset, bytes);
-    if (c.with) trap_race(w, lane, &c, "reads");
+    uint32_t offset = shared_offset(w, lane, address, bytes, bytes, "reads");
+    Conflict c = races_read(&w->block->races, w->actor, offset, bytes);
+    if (c.with) trap_race(w, lane, &c, w->block, "reads");
     return w->block->shared + offset;
 }
 
 unsigned char *shared_for_write(Warp *w, int lane, uint32_t address, uint32_t bytes)
 {
-    check_shared_range(w, lane, address, bytes, "writes");
-    uint32_t offset = address - SHARED_BASE;
-    Conflict c = races_write(&w->block->races, w->index, lane, w->block->pc, offset, bytes);
-    if (c.with) trap_race(w, lane, &c, "writes");
-    return w->block->shared + offset;
+    uint32_t offset = shared_offset(w, lane, address, bytes, bytes, "writes");
+    Block *b = w->block;
+    Conflict c = races_write(&b->races, w->actor, lane, b->cluster->pc, offset, bytes);
+    if (c.with) trap_race(w, lane, &c, b, "writes");
+    w->unfenced |= 1u << lane;
+    return b->shared + offset;
 }
 
 void shared_for_copy(Warp *w, int lane, uint32_t address, uint32_t bytes)
 {
-    check_shared_range(w, lane, address, bytes, "copies to");
-    Conflict c =
-        races_copy_issued(&w->block->races, w->index, lane, w->block->pc, address - SHARED_BASE, bytes);
-    if (c.with) trap_race(w, lane, &c, "copies to");
+    uint32_t offset = shared_offset(w, lane, address, bytes, bytes, "copies to");
+    Block *b = w->block;
+    Conflict c = races_copy_issued(&b->races, w->actor, w->actor, lane, b->cluster->pc, offset, bytes);
+    if (c.with) trap_race(w, lane, &c, b, "copies to");
+    w->unfenced |= 1u << lane;
+}
+
+/* A fence makes visible what its own lanes wrote; the clock is the warp's, so all that did must have fenced. */
+void exec_FENCE_PROXY_ASYNC(Warp *w, const Inst *in, uint32_t lanes)
+{
+    (void)in;
+    w->unfenced &= ~lanes;
+    mbarriers_fence(w);
+    if (!w->unfenced) clocks_fence_proxy(&w->block->cluster->clocks, w->actor);
+}
+
+/* PTX ISA 9.7.9.23. */
+void exec_MAPA(Warp *w, const Inst *in, uint32_t lanes)
+{
+    uint32_t *to = write_row(w, in, 0);
+    const uint32_t *address = read_row(w, in, 1), *rank = read_row(w, in, 2);
+    EACH_LANE(l, lanes) {
+        if (rank[l] >= (uint32_t)w->block->cluster->n_blocks)
+            trap(w, (int)l, TRAP_OUT_OF_BOUNDS, "there is no block %u in a cluster of %d", rank[l],
+                 w->block->cluster->n_blocks);
+        if (address[l] >> CLUSTER_SHIFT)
+            trap(w, (int)l, TRAP_OUT_OF_BOUNDS, "0x%x is not an address of the own block's shared memory",
+                 address[l]);
+        to[l] = (rank[l] + 1) << CLUSTER_SHIFT | address[l];
+    }
 }
 
 static const DeviceRange *find_range(Block *b, uint64_t address)
@@ -112,6 +191,20 @@ static void load_param(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes)
 void exec_LD_PARAM_B32(Warp *w, const Inst *in, uint32_t lanes) { load_param(w, in, lanes, 4); }
 void exec_LD_PARAM_B64(Warp *w, const Inst *in, uint32_t lanes) { load_param(w, in, lanes, 8); }
 void exec_LD_PARAM_F32(Warp *w, const Inst *in, uint32_t lanes) { load_param(w, in, lanes, 4); }
+
+/* The address of a parameter, in its state space, and as a generic one. */
+void exec_PARAM_ADDRESS(Warp *w, const Inst *in, uint32_t lanes)
+{
+    uint64_t *to = write_row(w, in, 0);
+    EACH_LANE(l, lanes) to[l] = PARAM_BASE + (uint64_t)in->arg[1].imm;
+}
+
+void exec_CVTA_PARAM(Warp *w, const Inst *in, uint32_t lanes)
+{
+    uint64_t *to = write_row(w, in, 0);
+    const uint64_t *from = read_row(w, in, 1);
+    EACH_LANE(l, lanes) to[l] = PARAM_WINDOW + from[l];
+}
 
 /* ---- global memory ---- */
 
@@ -204,6 +297,8 @@ static void store_shared(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes
     count_shared(w, address, bytes * n, lanes, COUNT_shared_store_conflicts);
 }
 
+void exec_LD_SHARED_V2_F32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 2); }
+void exec_ST_SHARED_F32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 1); }
 void exec_LD_SHARED_B16(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 2, 1); }
 void exec_LD_SHARED_V2_B32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 2); }
 void exec_LD_SHARED_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 4); }

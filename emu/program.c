@@ -14,7 +14,7 @@
 static const Exec exec_of[PTX_N_OPS] = {PTX_OPS(X)};
 #undef X
 
-enum { CONSTANT_BYTES = 8 * LANES };
+enum { CONSTANT_BYTES = 8 * LANES, MAX_INSTRUCTIONS = 1 << 17 /* race.h has 17 bits for a pc */ };
 
 static bool structural(PtxOp op)
 {
@@ -88,6 +88,36 @@ static bool decode(Program *p, int source, const uint32_t *label, Inst *in, unsi
     return true;
 }
 
+static bool is_wgmma(PtxOp op) { return op >= PTX_WGMMA_F16_N8 && op <= PTX_WGMMA_BF16_N256; }
+
+static bool overlaps(const PtxInst *inst, const PtxInst *wgmma)
+{
+    const PtxArg *acc = &wgmma->arg[0];
+    for (int a = 0; a < inst->n_args; a++) {
+        const PtxArg *arg = &inst->arg[a];
+        if (arg->kind == PTX_ARG_REG && arg->cls == PTX_F32 && arg->first < acc->first + acc->count &&
+            acc->first < arg->first + arg->count)
+            return true;
+    }
+    return false;
+}
+
+/* What the kernel uses of the machine beyond its warps; and who touches accumulators. */
+static void find_uses(Program *p)
+{
+    const PtxKernel *k = p->kernel;
+    for (int i = 0; i < p->n_inst; i++) {
+        PtxOp op = (PtxOp)p->inst[i].op;
+        p->uses_mbarriers |= op == PTX_MBARRIER_INIT;
+        p->uses_warpgroups |= is_wgmma(op) || (op >= PTX_WGMMA_FENCE && op <= PTX_WGMMA_WAIT) ||
+                              op == PTX_SETMAXNREG_INC || op == PTX_SETMAXNREG_DEC;
+    }
+    for (int w = 0; w < k->n_inst; w++)
+        for (int i = 0; i < p->n_inst && is_wgmma(k->inst[w].op); i++)
+            p->inst[i].accumulators |=
+                !is_wgmma((PtxOp)p->inst[i].op) && overlaps(&k->inst[p->inst[i].source], &k->inst[w]);
+}
+
 /* Where each label (by string id) leads. */
 static void find_labels(const PtxKernel *k, uint32_t *label)
 {
@@ -130,13 +160,18 @@ Program *program_new(PtxKernel *k, char *error, size_t error_bytes)
     Program *p = calloc(1, sizeof *p);
     if (!ptx_check(k)) {
         snprintf(error, error_bytes, "%s", k->error);
+    } else if (k->n_inst > MAX_INSTRUCTIONS) {
+        snprintf(error, error_bytes, "the emulator takes no more than %d instructions", MAX_INSTRUCTIONS);
     } else if (!p || !(p->inst = calloc((size_t)k->n_inst + 1, sizeof *p->inst)) ||
                !(p->constants = malloc((size_t)count_immediates(k) * CONSTANT_BYTES + 1))) {
         snprintf(error, error_bytes, "out of memory while loading a kernel");
     } else {
         p->kernel = k;
         lay_out_registers(p);
-        if (decode_all(p, error, error_bytes)) return p;
+        if (decode_all(p, error, error_bytes)) {
+            find_uses(p);
+            return p;
+        }
         p->kernel = NULL;
     }
     program_free(p);

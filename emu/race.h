@@ -1,13 +1,19 @@
 /* race.h: who may touch which byte of shared memory, decided by vector clocks.
  *
- * Each warp has a clock; vc[w][u] is the latest clock of warp u of which warp w knows. A barrier joins
- * the vectors of those that meet there and moves their clocks on. For every granule of 2 bytes the last
- * write (clock, warp, lane, instruction) and the last read of each warp (clock) are kept; an access is
- * ordered behind another one if its warp knows of that one's clock. So a race is found whatever the
- * interleaving was. Lanes of one warp are taken as ordered.
+ * Everything of a cluster that acts on its own is an actor with a clock: its warps, block by block; its
+ * warpgroups, for what their wgmma read; its mbarriers, for the TMA loads that they count. Each warp knows a
+ * latest clock of every actor. A release leaves that knowledge at a barrier and moves the warp's clock on; an
+ * acquire takes what lies there. For every granule of 2 bytes the last write (clock, actor, lane,
+ * instruction) and the last read of each reader (clock) are kept; an access is ordered behind another one if
+ * its warp knows of that one's clock. So a race is found whatever the interleaving was. Lanes of one warp are
+ * taken as ordered.
  *
- * A cp.async owns its granules from issue to landing: its writer clock is then IN_FLIGHT, which nobody
- * ever knows of, so that every access, also by the warp itself, is found by the one comparison.
+ * What works by itself owns its granules from issue until its warp has waited: their clock is then IN_FLIGHT,
+ * which nobody ever knows of, so that every access, also by the warp itself, is found by the one comparison.
+ *
+ * The generic and the async proxy: knowledge has two halves, of what is known and of what of it is visible to
+ * the async proxy. They differ in the clocks of warps alone: a warp's writes become visible by its own
+ * fence.proxy.async. What TMA and wgmma read must be visible to their warp; the rest of the machinery is one.
  */
 #ifndef EMU_RACE_H
 #define EMU_RACE_H
@@ -15,36 +21,72 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { GRANULE = 2, RACE_WARPS = 32 };
+enum { GRANULE = 2, RACE_WARPS = 32, RACE_READERS = RACE_WARPS + RACE_WARPS / 4, RACE_ACTORS = 1024 };
+
+/* Knowledge: [0, n) the clocks known of, [n, 2n) those visible to the async proxy. */
+typedef struct Clocks {
+    int n, n_warps;  /* actors; the first are warps */
+    uint32_t *now;   /* [actor] */
+    uint32_t *knows; /* [warp][2n] */
+} Clocks;
 
 typedef struct Races {
+    Clocks *clocks;
     uint32_t n_granules;
-    int n_warps;
-    uint32_t *writer_clock;        /* [granule] */
-    uint32_t *writer;              /* [granule] lane | warp << 5 | pc << 10 */
-    uint32_t *read[RACE_WARPS];    /* [warp][granule] clock */
-    uint32_t clock[RACE_WARPS];
-    uint32_t vc[RACE_WARPS][RACE_WARPS];
+    int n_warps, n_readers, first_actor; /* of the block: warps, then warpgroups; the actor that is warp 0 */
+    int reader[RACE_READERS];            /* actor of each reader */
+    uint32_t *writer_clock;              /* [granule] */
+    uint32_t *writer;                    /* [granule] lane | actor << 5 | pc << 15 */
+    uint32_t *read[RACE_READERS];        /* [reader][granule] clock */
 } Races;
 
 /* How an access collides with an earlier one. */
 typedef struct Conflict {
-    enum { NO_CONFLICT, WITH_COPY_IN_FLIGHT, WITH_WRITE, WITH_READ } with;
+    enum {
+        NO_CONFLICT,
+        WITH_WORK_IN_FLIGHT,
+        WITH_WRITE,
+        WITH_UNFENCED_WRITE,
+        WITH_READ,
+        WITH_READ_IN_FLIGHT
+    } with;
     uint32_t granule;
-    int warp, lane; /* lane: -1 when it is not known */
-    uint32_t pc;    /* of the write or copy */
+    int actor, lane; /* lane: -1 when it is not known */
+    uint32_t pc;     /* of the write or copy */
 } Conflict;
 
-bool races_open(Races *r, uint32_t shared_bytes, int n_warps);
-void races_close(Races *r);
-void races_new_block(Races *r); /* forgets all: the new block's warps come after everything */
+bool clocks_open(Clocks *c, int n_warps, int n_others);
+void clocks_close(Clocks *c);
+/* The next cluster's actors come after everything; true when the clocks began anew and races must forget. */
+bool clocks_new_cluster(Clocks *c);
+uint32_t *clocks_known(const Clocks *c, int warp); /* 2n; the second half is what is visible */
+void clocks_release(Clocks *c, int warp, uint32_t *to);
+void clocks_acquire(Clocks *c, int warp, const uint32_t *from);
+/* An actor that is no warp has done something: the clock of that, for those who wait for it. */
+uint32_t clocks_done(Clocks *c, int actor);
+void clocks_learn(Clocks *c, uint32_t *knowledge, int actor, uint32_t clock);
+void clocks_fence_proxy(Clocks *c, int warp);
 
-/* Offsets and sizes in bytes, of an access that lies inside the array. */
+/* groups: actors of the block's warpgroups start at first_group */
+bool races_open(Races *r, Clocks *clocks, uint32_t shared_bytes, int n_warps, int first_actor, int n_groups,
+                int first_group);
+void races_close(Races *r);
+void races_forget(Races *r);
+
+/* Offsets and sizes in bytes, of an access that lies inside the array; warp: the actor. */
 Conflict races_read(Races *r, int warp, uint32_t offset, uint32_t bytes);
 Conflict races_write(Races *r, int warp, int lane, uint32_t pc, uint32_t offset, uint32_t bytes);
-Conflict races_copy_issued(Races *r, int warp, int lane, uint32_t pc, uint32_t offset, uint32_t bytes);
-void races_copy_landed(Races *r, int warp, uint32_t offset, uint32_t bytes);
-/* The warps of the mask have met at a barrier. */
-void races_barrier(Races *r, uint32_t warps);
+/* A write by itself: in flight from issue until it has landed. `as`: who writes, for whom `warp` issues it.
+ */
+Conflict races_copy_issued(Races *r, int warp, int as, int lane, uint32_t pc, uint32_t offset,
+                           uint32_t bytes);
+void races_copy_landed(Races *r, int as, uint32_t offset, uint32_t bytes);
+/* The same in the async proxy: what it overwrites must be visible there. */
+Conflict races_load_issued(Races *r, int warp, int as, int lane, uint32_t pc, uint32_t offset,
+                           uint32_t bytes);
+/* A read in the async proxy, by the block's reader: checked, and marked in flight until it is done. */
+Conflict races_async_read(const Races *r, int warp, uint32_t offset, uint32_t bytes);
+void races_mark_read(Races *r, int reader, uint32_t offset, uint32_t bytes);
+void races_read_done(Races *r, int reader, uint32_t clock, uint32_t offset, uint32_t bytes);
 
 #endif

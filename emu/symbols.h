@@ -50,6 +50,8 @@ X("cuFuncGetName",                   cuFuncGetName,                   12030) \
 X("cuLaunchKernel",                  cuLaunchKernel,                  4000)  \
 X("cuLaunchKernelEx",                cuLaunchKernelEx,                11060) \
 X("cuOccupancyMaxActiveBlocksPerMultiprocessor", cuOccupancyMaxActiveBlocksPerMultiprocessor, 6050) \
+X("cuOccupancyMaxActiveClusters",    cuOccupancyMaxActiveClusters,    11070) \
+X("cuTensorMapEncodeTiled",          cuTensorMapEncodeTiled,          12000) \
 X("cuMemGetInfo",                    cuMemGetInfo_v2,                 3020)  \
 X("cuMemAlloc",                      cuMemAlloc_v2,                   3020)  \
 X("cuMemFree",                       cuMemFree_v2,                    3020)  \

@@ -1,4 +1,4 @@
-/* tensor.c: ldmatrix and mma.sync, with the fragment maps of the PTX ISA.
+/* tensor.c: ldmatrix, stmatrix and mma.sync, with the fragment maps of the PTX ISA.
  *
  * In all maps g = lane >> 2 (the "groupID") and t = lane & 3 (the "threadID_in_group").
  */
@@ -45,6 +45,24 @@ void exec_LDMATRIX_X2(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, lo
 void exec_LDMATRIX_X4(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 4, false); }
 void exec_LDMATRIX_X2_TRANS(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 2, true); }
 void exec_LDMATRIX_X4_TRANS(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, load_matrices(w, in, 4, true); }
+
+/* ---- stmatrix, PTX ISA 9.7.14.5.16: the way back ---- */
+
+static void store_matrices(Warp *w, const Inst *in, int n)
+{
+    uint32_t address[LANES];
+    const uint32_t(*word)[LANES] = read_row(w, in, 1);
+    uint32_t rows = n == 4 ? ALL_LANES : (1u << 8 * n) - 1;
+    shared_addresses(w, in, 0, address);
+    for (int r = 0; r < 8 * n; r++)
+        memcpy(shared_for_write(w, r, address[r], 16), &word[r / 8][r % 8 * 4], 16);
+    w->unfenced = ALL_LANES; /* each lane's register is in it */
+    count(&w->block->counters, COUNT_stmatrix, 1);
+    count_shared(w, address, 16, rows, COUNT_stmatrix_conflicts);
+}
+
+void exec_STMATRIX_X2(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, store_matrices(w, in, 2); }
+void exec_STMATRIX_X4(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, store_matrices(w, in, 4); }
 
 /* ---- mma.m16n8k16, PTX ISA 9.7.14.5.8 ----
  *

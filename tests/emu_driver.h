@@ -23,6 +23,7 @@
     X(unload, "cuModuleUnload", (void *))                                                                    \
     X(function, "cuModuleGetFunction", (void **, void *, const char *))                                      \
     X(set_attribute, "cuFuncSetAttribute", (void *, int, int))                                               \
+    X(function_attribute, "cuFuncGetAttribute", (int *, int, void *))                                        \
     X(alloc, "cuMemAlloc_v2", (uint64_t *, size_t))                                                          \
     X(release, "cuMemFree_v2", (uint64_t))                                                                   \
     X(to_device, "cuMemcpyHtoD_v2", (uint64_t, const void *, size_t))                                        \
@@ -37,7 +38,26 @@
     X(event_destroy, "cuEventDestroy_v2", (void *))                                                          \
     X(launch, "cuLaunchKernel",                                                                              \
       (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **,        \
-       void **))
+       void **))                                                                                             \
+    X(launch_ex, "cuLaunchKernelEx", (const LaunchConfig *, void *, void **, void **))                       \
+    X(max_clusters, "cuOccupancyMaxActiveClusters", (int *, void *, const LaunchConfig *))                   \
+    X(encode_map, "cuTensorMapEncodeTiled",                                                                  \
+      (TensorMapBytes *, int, uint32_t, uint64_t, const uint64_t *, const uint64_t *, const uint32_t *,      \
+       const uint32_t *, int, int, int, int))
+
+typedef struct LaunchAttribute {
+    int id, pad;
+    union { unsigned cluster[3]; int yes; char bytes[64]; } value;
+} LaunchAttribute;
+
+typedef struct LaunchConfig {
+    unsigned grid[3], block[3], shared_bytes;
+    void *stream;
+    LaunchAttribute *attributes;
+    unsigned n_attributes;
+} LaunchConfig;
+
+typedef struct TensorMapBytes { _Alignas(64) unsigned char byte[128]; } TensorMapBytes;
 
 typedef struct Driver {
     void *library;

@@ -151,9 +151,30 @@ static void test_unloaded(void)
     ok(g.replay(exec, stream) == 400, "the replay is refused");
 }
 
+/* A captured launch keeps its cluster: the kernel stores how many clusters the grid has. */
+static void test_clusters(void)
+{
+    static const char clusters[] = ".version 7.8\n.target sm_90\n.address_size 64\n\n"
+                                   ".visible .entry clusters(\n    .param .u64 at\n)\n{\n"
+                                   "    .reg .b64 %at;\n    .reg .b32 %n;\n    ld.param.b64 %at, [at];\n"
+                                   "    mov.u32 %n, %nclusterid.x;\n    st.global.b32 [%at], %n;\n    ret;\n}\n";
+    enum { CLUSTER_DIMENSION = 4 };
+    LaunchAttribute attribute = {.id = CLUSTER_DIMENSION, .value.cluster = {2, 1, 1}};
+    LaunchConfig config = {{6, 1, 1}, {1, 1, 1}, 0, stream, &attribute, 1};
+    void *params[] = {&word}, *of_clusters, *function;
+    ok(d.load(&of_clusters, clusters, 0, NULL, NULL) == SUCCESS &&
+           d.function(&function, of_clusters, "clusters") == SUCCESS && g.begin(stream, RELAXED) == SUCCESS &&
+           d.launch_ex(&config, function, params, NULL) == SUCCESS && g.end(stream, &graph) == SUCCESS &&
+           g.instantiate(&exec, graph, 0) == SUCCESS,
+       "a launch of clusters is captured");
+    ok(d.fill32(word, 0, 1) == SUCCESS && g.replay(exec, stream) == SUCCESS && counted() == 3, "and replayed");
+    ok(g.destroy_exec(exec) == SUCCESS && g.destroy(graph) == SUCCESS, "and dropped");
+}
+
 int main(void)
 {
     void *context = NULL;
+    setenv("TILESMITH_EMU_SM", "90", 1);
     if (!driver_open(&d, emulator_path())) return printf("Bail out! no emulator\n"), 1;
     if (!find_functions()) return done();
     ok(d.init(0) == SUCCESS && d.context_create(&context, 0, 0) == SUCCESS, "a context");
@@ -165,6 +186,7 @@ int main(void)
     test_non_blocking();
     test_refusals(context);
     test_unloaded();
+    test_clusters();
     ok(d.context_destroy(context) == SUCCESS, "the rest goes with the context");
     return done();
 }

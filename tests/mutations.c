@@ -1,12 +1,7 @@
 /* mutations.c: faults put into a kernel's text must not pass: the emulator traps, or the result is wrong.
  * The control, the same kernel without a fault, passes under every schedule seed used here. */
 #include "tests/kit.h"
-
-typedef struct Mutation {
-    const char *what;
-    const char *find, *put; /* the text to look for, and what replaces it */
-    int occurrence;         /* 0: the first; -1: all */
-} Mutation;
+#include "tests/mutate.h"
 
 /* The config: 3 stages, so the right wait is wait_group 1. */
 static const char *const config = "mma_sm80_f16_64x64x32_w2x2_s3";
@@ -29,25 +24,6 @@ static const Mutation mutations[] = {
     {"one mma dropped", "mma.sync", "// mma.sync", 3},
     {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 1},
 };
-
-/* The text with the mutation; NULL when what it looks for is not there. */
-static char *mutate(const char *text, const Mutation *m)
-{
-    size_t n = strlen(text), bytes = n + 4096, found = 0;
-    char *out = calloc(1, bytes), *to = out;
-    for (const char *p = text; *p;) {
-        bool hit = strncmp(p, m->find, strlen(m->find)) == 0;
-        if (hit && ((int)found++ == m->occurrence || m->occurrence < 0)) {
-            to += snprintf(to, bytes - (size_t)(to - out), "%s", m->put);
-            p += strlen(m->find);
-        } else {
-            *to++ = *p++;
-        }
-    }
-    if ((int)found > m->occurrence && found) return out;
-    free(out);
-    return NULL;
-}
 
 /* Runs a kernel's text in a context of its own: a trap spoils a context. */
 static bool passes(const char *text, const char *seed, Error *why)

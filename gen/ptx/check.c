@@ -6,9 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An error about one instruction, with the line of C or of text that it stands in. */
-__attribute__((format(printf, 3, 4))) static void fail_at(PtxKernel *k, const PtxInst *inst,
-                                                          const char *format, ...)
+void ptx_error_at(PtxKernel *k, const PtxInst *inst, const char *format, ...)
 {
     char what[PTX_MAX_ERROR];
     const char *name = ptx_op_info[inst->op].name;
@@ -24,24 +22,27 @@ static void check_target(PtxKernel *k, const PtxInst *inst)
 {
     const PtxOpInfo *info = &ptx_op_info[inst->op];
     int needs = info->version, has = k->version;
-    if (info->sm > k->sm) fail_at(k, inst, "needs sm_%d; the target is sm_%d", info->sm, k->sm);
+    bool this_chip = info->flags & PTX_FLAG_ARCH;
+    if (info->sm > k->sm || (this_chip && (info->sm != k->sm || k->sm_suffix != 'a')))
+        ptx_error_at(k, inst, "needs sm_%d%s; the target is sm_%d%.1s", info->sm, this_chip ? "a" : "", k->sm,
+                &k->sm_suffix);
     if (needs > has)
-        fail_at(k, inst, "needs PTX %d.%d; .version is %d.%d", needs / 10, needs % 10, has / 10, has % 10);
+        ptx_error_at(k, inst, "needs PTX %d.%d; .version is %d.%d", needs / 10, needs % 10, has / 10, has % 10);
 }
 
 static void check_operands(PtxKernel *k, const PtxInst *inst)
 {
-    if (inst->guard >= k->reg_count[PTX_PRED]) fail_at(k, inst, "has a guard that is not declared");
+    if (inst->guard >= k->reg_count[PTX_PRED]) ptx_error_at(k, inst, "has a guard that is not declared");
     for (int i = 0; i < inst->n_args; i++) {
         const PtxArg *a = &inst->arg[i];
         bool reg = a->kind == PTX_ARG_REG || a->kind == PTX_ARG_MEM;
         if (reg && a->first + a->count > (uint32_t)k->reg_count[a->cls])
-            fail_at(k, inst, "operand %d: register %u of class %s is not declared", i + 1,
+            ptx_error_at(k, inst, "operand %d: register %u of class %s is not declared", i + 1,
                     a->first + a->count - 1, ptx_class_info[a->cls].name);
         if (a->kind == PTX_ARG_PARAM && a->first >= (uint32_t)k->n_params)
-            fail_at(k, inst, "operand %d: there is no parameter %u", i + 1, a->first);
+            ptx_error_at(k, inst, "operand %d: there is no parameter %u", i + 1, a->first);
         if (a->kind == PTX_ARG_SHARED && !k->shared_align)
-            fail_at(k, inst, "uses a shared array that the kernel has not");
+            ptx_error_at(k, inst, "uses a shared array that the kernel has not");
     }
 }
 
@@ -71,20 +72,28 @@ typedef struct Written {
     unsigned char *of[PTX_N_CLASSES];
 } Written;
 
-static void check_read(PtxKernel *k, const Written *written, const PtxInst *inst, PtxClass cls, uint32_t reg)
+void ptx_reg_name(const PtxKernel *k, PtxClass cls, uint32_t reg, char *out, size_t bytes)
 {
-    if (written->of[cls][reg]) return;
+    snprintf(out, bytes, "register %u", reg);
     for (int i = 0; i < k->n_regs; i++) {
         const PtxRegs *r = &k->regs[i];
         if (r->cls != cls || reg < (uint32_t)r->first || reg >= (uint32_t)(r->first + r->count)) continue;
-        if (r->array)
-            fail_at(k, inst, "reads %%%s%u before anything writes it", r->name, reg - (uint32_t)r->first);
-        else fail_at(k, inst, "reads %%%s before anything writes it", r->name);
+        if (r->array) snprintf(out, bytes, "%%%s%u", r->name, reg - (uint32_t)r->first);
+        else snprintf(out, bytes, "%%%s", r->name);
     }
 }
 
+static void check_read(PtxKernel *k, const Written *written, const PtxInst *inst, PtxClass cls, uint32_t reg)
+{
+    char name[PTX_MAX_NAME];
+    if (written->of[cls][reg]) return;
+    ptx_reg_name(k, cls, reg, name, sizeof name);
+    ptx_error_at(k, inst, "reads %s before anything writes it", name);
+}
+
 /* In the order of the text, every register is written before it is read. Loops run forwards and carry
- * initialised values, so for our kernels this is exact. */
+ * initialised values, so for our kernels this is exact. Accumulators of wgmma may hold anything: whether they are
+ * read is for its predicate to say. */
 static void check_flow(PtxKernel *k)
 {
     Written written;
@@ -100,7 +109,11 @@ static void check_flow(PtxKernel *k)
         for (int a = 0; a < inst->n_args; a++) {
             const PtxArg *arg = &inst->arg[a];
             bool reads =
+<<<<<<< HEAD
                 arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && (slot[a].access & PTX_READ) && !slot[a].perhaps);
+=======
+                arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && slot[a].access == PTX_READ);
+>>>>>>> emu-hopper
             for (uint32_t r = 0; reads && r < arg->count; r++)
                 check_read(k, &written, inst, arg->cls, arg->first + r);
         }
@@ -123,12 +136,14 @@ bool ptx_check(PtxKernel *k)
     if (k->version < target)
         ptx_error(k, "target sm_%d needs PTX %d.%d; .version is %d.%d", k->sm, target / 10, target % 10,
                   k->version / 10, k->version % 10);
+    if (k->cluster && k->sm < 90) ptx_error(k, "clusters need sm_90; the target is sm_%d", k->sm);
     for (int i = 0; i < k->n_inst && !k->error[0]; i++) {
         check_target(k, &k->inst[i]);
         check_operands(k, &k->inst[i]);
     }
     if (!k->error[0]) check_labels(k);
     if (!k->error[0]) check_flow(k);
+    if (!k->error[0]) ptx_check_wgmma(k);
     if (!k->error[0] && (!k->n_inst || k->inst[k->n_inst - 1].op != PTX_RET))
         ptx_error(k, "the kernel does not end with ret");
     return !k->error[0];

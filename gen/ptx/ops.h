@@ -18,6 +18,7 @@
  * Flags:   LOAD, STORE  touches memory          ASYNC   lands at a later wait
  *          WARP         all 32 lanes together: never under a guard (.aligned)
  *          JUMP         may leave the straight line
+ *          ARCH         of this very chip: the target must be sm_NNa
  * "Lowest sm" is 80 for everything that Ampere has: older chips are not a target.
  */
 #ifndef PTX_OPS_H
@@ -31,9 +32,9 @@
     ROW(X, 136, 68) ROW(X, 144, 72) ROW(X, 152, 76) ROW(X, 160, 80) ROW(X, 168, 84) ROW(X, 176, 88) ROW(X, 184, 92) ROW(X, 192, 96) \
     ROW(X, 200, 100) ROW(X, 208, 104) ROW(X, 216, 108) ROW(X, 224, 112) ROW(X, 232, 116) ROW(X, 240, 120) ROW(X, 248, 124) ROW(X, 256, 128)
 #define PTX_WGMMA_F16(X, n, acc) \
-    X(WGMMA_F16_N##n, 90, 80, WARP | ASYNC, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.f16.f16 %~{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
+    X(WGMMA_F16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.f16.f16 %~{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
 #define PTX_WGMMA_BF16(X, n, acc) \
-    X(WGMMA_BF16_N##n, 90, 80, WARP | ASYNC, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.bf16.bf16 %~{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
+    X(WGMMA_BF16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.bf16.bf16 %~{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
 #define PTX_WGMMA(X) PTX_WGMMA_N(PTX_WGMMA_F16, X) PTX_WGMMA_N(PTX_WGMMA_BF16, X)
 
 #define PTX_OPS(X) \
@@ -171,8 +172,8 @@ X(CLUSTER_ARRIVE,       90, 78, WARP,         "barrier.cluster.arrive.release.al
 X(CLUSTER_WAIT,         90, 78, WARP,         "barrier.cluster.wait.acquire.aligned",                   "9.7.13.3")  \
 X(MAPA,                 90, 78, 0,            "mapa.shared::cluster.u32 %=r, %r, %R",                   "9.7.9.23")  \
 X(ELECT,                90, 80, WARP,         "elect.sync _|%=p, 0xffffffff",                           "9.7.13.14") \
-X(SETMAXNREG_INC,       90, 80, WARP,         "setmaxnreg.inc.sync.aligned.u32 %i<24,256>",             "9.7.19.5")  \
-X(SETMAXNREG_DEC,       90, 80, WARP,         "setmaxnreg.dec.sync.aligned.u32 %i<24,256>",             "9.7.19.5")  \
+X(SETMAXNREG_INC,       90, 80, WARP | ARCH,  "setmaxnreg.inc.sync.aligned.u32 %i<24,256>",             "9.7.19.5")  \
+X(SETMAXNREG_DEC,       90, 80, WARP | ARCH,  "setmaxnreg.dec.sync.aligned.u32 %i<24,256>",             "9.7.19.5")  \
 X(GRID_WAIT,            90, 78, 0,            "griddepcontrol.wait",                                    "9.7.13.13") \
 X(GRID_LAUNCH,          90, 78, 0,            "griddepcontrol.launch_dependents",                       "9.7.13.13") \
 /* Hopper: the tensor memory accelerator; a tensor map, then the column and the row of a box's corner */ \
@@ -185,13 +186,12 @@ X(TMA_STORE,            90, 80, STORE | ASYNC, "cp.async.bulk.tensor.2d.global.s
 X(BULK_COMMIT,          90, 80, ASYNC,        "cp.async.bulk.commit_group",                             "9.7.9.25.4.1") \
 X(BULK_WAIT_READ,       90, 80, ASYNC,        "cp.async.bulk.wait_group.read %i<0,63>",                 "9.7.9.25.4.2") \
 X(BULK_WAIT,            90, 80, ASYNC,        "cp.async.bulk.wait_group %i<0,63>",                      "9.7.9.25.4.2") \
-/* Hopper: tensor cores of a warpgroup; operands by descriptor, then accumulate or not, and whether x and W \
- * are transposed (1: the elements of m or n are neighbours) */ \
+/* Hopper: tensor cores of a warpgroup; operands by descriptor; accumulate or not; transposed (m or n contiguous) or not */ \
 X(STMATRIX_X4,          90, 78, STORE | WARP, "stmatrix.sync.aligned.m8n8.x4.shared.b16 %[r], %{4r}",   "9.7.14.5.16") \
 X(STMATRIX_X2,          90, 78, STORE | WARP, "stmatrix.sync.aligned.m8n8.x2.shared.b16 %[r], %{2r}",   "9.7.14.5.16") \
-X(WGMMA_FENCE,          90, 80, WARP,         "wgmma.fence.sync.aligned",                               "9.7.15.7.1")  \
-X(WGMMA_COMMIT,         90, 80, WARP | ASYNC, "wgmma.commit_group.sync.aligned",                        "9.7.15.7.2")  \
-X(WGMMA_WAIT,           90, 80, WARP | ASYNC, "wgmma.wait_group.sync.aligned %i<0,7>",                  "9.7.15.7.3")  \
+X(WGMMA_FENCE,          90, 80, WARP | ARCH,  "wgmma.fence.sync.aligned",                               "9.7.15.7.1")  \
+X(WGMMA_COMMIT,         90, 80, WARP | ASYNC | ARCH, "wgmma.commit_group.sync.aligned",                        "9.7.15.7.2")  \
+X(WGMMA_WAIT,           90, 80, WARP | ASYNC | ARCH, "wgmma.wait_group.sync.aligned %i<0,7>",                  "9.7.15.7.3")  \
 PTX_WGMMA(X)
 
 /* Register classes: letter, PTX type, bytes. */

@@ -34,6 +34,7 @@ typedef enum PtxFlags {
     PTX_FLAG_ASYNC = 4,
     PTX_FLAG_WARP = 8,
     PTX_FLAG_JUMP = 16,
+    PTX_FLAG_ARCH = 32,
 } PtxFlags;
 
 /* A row of ops.h. */
@@ -181,11 +182,17 @@ static inline PtxArg mem(PtxArg base, int64_t offset_bytes)
 static inline PtxArg special(PtxSpecial s) { return (PtxArg){.kind = PTX_ARG_SPECIAL, .first = s}; }
 static inline PtxArg shared_array(void) { return (PtxArg){.kind = PTX_ARG_SHARED}; }
 
-/* ---- verifying (check.c) ---- */
+/* ---- verifying (check.c, check_wgmma.c) ---- */
 /* Sets .version to the lowest that target and instructions need (never lowers a higher one), then checks
  * the whole kernel: rows against the target, labels, registers read before any write, collective
- * instructions under a guard, the end. Returns false and leaves k->error. */
+ * instructions under a guard, accumulators of wgmma, the end. Returns false and leaves k->error. */
 bool ptx_check(PtxKernel *k);
+void ptx_check_wgmma(PtxKernel *k);
+/* An error about one instruction, with the line of C or of text that it stands in. */
+void ptx_error_at(PtxKernel *k, const PtxInst *inst, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A register as the text has it: "%acc3". */
+void ptx_reg_name(const PtxKernel *k, PtxClass cls, uint32_t reg, char *out, size_t bytes);
 
 /* ---- text ---- */
 /* Writes the kernel as PTX text. The caller frees *text. Byte for byte a function of k. */

@@ -10,6 +10,7 @@
 #define ASYNC PTX_FLAG_ASYNC
 #define WARP  PTX_FLAG_WARP
 #define JUMP  PTX_FLAG_JUMP
+#define ARCH  PTX_FLAG_ARCH
 
 #define X(name, sm, version, flags, text, section) {#name, sm, version, flags, text, section},
 const PtxOpInfo ptx_op_info[PTX_N_OPS] = {PTX_OPS(X)};

@@ -1,0 +1,365 @@
+/* wgmma.c: wgmma.mma_async m64nNk16, its fence, commit and wait (PTX ISA 9.7.15).
+ *
+ * From issue to the wait that covers it, the accumulators hold poison in the register file and their values
+ * here; an instruction that touches them is a trap. The operands' bytes count as read from the first issue to
+ * the first wait; they are in fact read when all four warps have issued, or by the wait.
+ */
+#include "emu/execs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "emu/half.h"
+
+enum { M = 64, K = 16, MAX_N = 256, CHUNK = 16, CHUNKS = 16 /* of 8 rows */ };
+
+/* States of an accumulator: used since the last wgmma.fence, fenced, in flight with a step. */
+enum { TOUCHED, FENCED, IN_FLIGHT };
+
+_Static_assert(PTX_WGMMA_F16_N256 - PTX_WGMMA_F16_N8 == 31 && PTX_WGMMA_BF16_N8 - PTX_WGMMA_F16_N8 == 32,
+               "the rows stand in the order of type and N");
+static int op_n(int op) { return ((op - PTX_WGMMA_F16_N8) % 32 + 1) * 8; }
+static bool op_is_f16(int op) { return op < PTX_WGMMA_BF16_N8; }
+
+/* ---- operands in shared memory, PTX ISA 9.7.15.5.1.2 ----
+ *
+ * A descriptor: bits 0-13 start, 16-29 leading offset (LBO), 32-45 stride offset (SBO), all / 16; 49-51 base
+ * offset; 62-63 swizzle: 0 none, 1 128 bytes, 2 64, 3 32.
+ *
+ * Memory holds chunks of 16 bytes. Of 8 rows j (of m or n) and 16 k there are 16 chunks, in a span S of 16,
+ * 32, 64 or 128 bytes: K-major:  8 k of one row     row r at (r % 8) S + (r / 8) SBO, the second k half 16 on
+ * (no swizzle: LBO) MN-major: 8 rows of one k    k at (k % 8) S + (k / 8) SBO; rows j at j * 16 in a span,
+ * the next span LBO on (no swizzle: k / 8 LBO, j SBO)
+ */
+typedef struct Matrix {
+    uint32_t start, lead, stride;
+    int swizzle_bits;
+    bool mn_major;
+} Matrix;
+
+static Matrix matrix(Warp *w, uint64_t descriptor, bool mn_major)
+{
+    static const int bits_of[] = {0, 3, 2, 1};
+    if (descriptor >> 49 & 7)
+        trap(w, 0, TRAP_WARPGROUP, "the emulator knows no base offset in a descriptor (0x%llx)",
+             (unsigned long long)descriptor);
+    return (Matrix){.start = (uint32_t)(descriptor & 0x3FFF) << 4,
+                    .lead = (uint32_t)(descriptor >> 16 & 0x3FFF) << 4,
+                    .stride = (uint32_t)(descriptor >> 32 & 0x3FFF) << 4,
+                    .swizzle_bits = bits_of[descriptor >> 62],
+                    .mn_major = mn_major};
+}
+
+static uint32_t chunk_address(const Matrix *m, uint32_t j, uint32_t i)
+{
+    uint32_t span = (uint32_t)CHUNK << m->swizzle_bits, at = m->start, per_span = 1u << m->swizzle_bits;
+    if (!m->mn_major) at += (i >> 1) * span + j * m->stride + (i & 1) * (m->swizzle_bits ? CHUNK : m->lead);
+    else if (!m->swizzle_bits) at += i % 8 * CHUNK + i / 8 * m->lead + j * m->stride;
+    else at += i % 8 * span + i / 8 * m->stride + j % per_span * CHUNK + j / per_span * m->lead;
+    return swizzled(at, m->swizzle_bits);
+}
+
+/* Rows of 8: [first, end) of a matrix. */
+typedef struct Rows {
+    Matrix matrix;
+    uint32_t first, end;
+} Rows;
+
+static uint32_t chunk_offset(Warp *w, const Rows *r, uint32_t j, uint32_t i)
+{
+    return shared_offset(w, 0, chunk_address(&r->matrix, j, i), CHUNK, CHUNK, "reads");
+}
+
+static void check_visible(Warp *w, const Rows *r)
+{
+    for (uint32_t j = r->first; j < r->end; j++)
+        for (uint32_t i = 0; i < CHUNKS; i++) {
+            Conflict c = races_async_read(&w->block->races, w->actor, chunk_offset(w, r, j, i), CHUNK);
+            if (c.with) trap_race(w, 0, &c, w->block, "reads");
+        }
+}
+
+static Rows rows_a(Warp *w, const GroupStep *s)
+{
+    return (Rows){matrix(w, s->a, s->in->arg[4].imm != 0), 0, M / 8};
+}
+static Rows rows_b(Warp *w, const GroupStep *s)
+{
+    return (Rows){matrix(w, s->b, s->in->arg[5].imm != 0), 0, (uint32_t)op_n(s->in->op) / 8};
+}
+
+/* Of the group's reads of a step: in flight, or done at a clock. */
+static void mark_rows(Warp *w, const Warpgroup *g, const Rows *r, const uint32_t *done)
+{
+    for (uint32_t j = r->first; j < r->end; j++)
+        for (uint32_t i = 0; i < CHUNKS; i++) {
+            uint32_t offset = chunk_offset(w, r, j, i);
+            if (done) races_read_done(&w->block->races, g->reader, *done, offset, CHUNK);
+            else races_mark_read(&w->block->races, g->reader, offset, CHUNK);
+        }
+}
+
+static void mark_step(Warp *w, const Warpgroup *g, const GroupStep *s, const uint32_t *done)
+{
+    if (!s->wgmma) return;
+    Rows a = rows_a(w, s), b = rows_b(w, s);
+    mark_rows(w, g, &a, done);
+    mark_rows(w, g, &b, done);
+}
+
+/* ---- the product ----
+ *
+ *     D: register i of lane l of warp q is row 16q + l/4 + 8 (i/2 % 2), column 8 (i/4) + 2 (l%4) + i%2
+ *
+ * Numerics as for mma.sync (tensor.c): the sum of an element in double, rounded once.
+ */
+typedef double Row8 __attribute__((vector_size(64)));
+
+static double widen(uint16_t h, bool f16) { return f16 ? f32_of_f16(h) : f32_of_bf16(h); }
+
+/* to[row][k] of all rows of 8. */
+static void load(Warp *w, const Rows *r, bool f16, double (*to)[K])
+{
+    for (uint32_t j = r->first; j < r->end; j++)
+        for (uint32_t i = 0; i < CHUNKS; i++) {
+            uint16_t half[8];
+            memcpy(half, w->block->shared + chunk_offset(w, r, j, i), CHUNK);
+            for (uint32_t e = 0; e < 8; e++) {
+                uint32_t row = 8 * j + (r->matrix.mn_major ? e : i >> 1);
+                uint32_t k = r->matrix.mn_major ? i : 8 * (i & 1) + e;
+                to[row][k] = widen(half[e], f16);
+            }
+        }
+}
+
+static void transpose8(const double (*b)[K], double to[K][8])
+{
+    for (int k = 0; k < K; k++)
+        for (int e = 0; e < 8; e++) to[k][e] = b[e][k];
+}
+
+/* Columns 8j .. 8j+7 of row m. */
+static void accumulate(Warp *w, uint32_t first, int m, int j, const Row8 *sum, bool add)
+{
+    float *value = w->accumulators.value + (first + 4 * (uint32_t)j + 2 * (m % 16 / 8)) * LANES + m % 8 * 4;
+    for (int e = 0; e < 8; e++) {
+        float *d = value + e % 2 * LANES + e / 2;
+        *d = canonical((float)((*sum)[e] + (add ? (double)*d : 0)));
+    }
+}
+
+static uint32_t first_accumulator(const Warp *w, const Inst *in)
+{
+    return (in->arg[0].row - w->block->program->row[PTX_F32]) / (4 * LANES);
+}
+
+static void execute(Warp *first_warp, const GroupStep *s)
+{
+    static _Thread_local double a[M][K], b[MAX_N][K];
+    double eight[K][8] __attribute__((aligned(64)));
+    Rows of_a = rows_a(first_warp, s), of_b = rows_b(first_warp, s);
+    uint32_t first = first_accumulator(first_warp, s->in);
+    load(first_warp, &of_a, op_is_f16(s->in->op), a);
+    load(first_warp, &of_b, op_is_f16(s->in->op), b);
+    for (int j = 0; j < op_n(s->in->op) / 8; j++) {
+        transpose8((const double(*)[K])b + 8 * j, eight);
+        for (int m = 0; m < M; m++) {
+            Row8 sum = {0};
+            for (int k = 0; k < K; k++) sum += a[m][k] * *(const Row8 *)eight[k];
+            accumulate(first_warp + m / 16, first, m, j, &sum, s->accumulate);
+        }
+    }
+}
+
+/* Everything up to a step that all four warps have passed. */
+static void execute_until(Warp *w, Warpgroup *g, uint32_t step)
+{
+    for (; g->executed <= step; g->executed++) {
+        const GroupStep *s = &g->step[g->executed % GROUP_STEPS];
+        if (s->wgmma) execute(w - w->index % GROUP_WARPS, s);
+    }
+}
+
+/* ---- accumulators ---- */
+
+bool accumulators_open(Warp *w)
+{
+    Accumulators *a = &w->accumulators;
+    a->n = w->block->program->kernel->reg_count[PTX_F32];
+    a->state = calloc((size_t)a->n + 1, sizeof *a->state);
+    a->value = malloc(((size_t)a->n + 1) * LANES * sizeof *a->value);
+    return a->state && a->value;
+}
+
+void accumulators_close(Warp *w)
+{
+    free(w->accumulators.state);
+    free(w->accumulators.value);
+}
+
+void accumulators_new_block(Warp *w)
+{
+    Accumulators *a = &w->accumulators;
+    memset(a->state, 0, (size_t)a->n * sizeof *a->state);
+    a->in_flight = 0;
+    a->commits = 0;
+}
+
+static float *register_row(const Warp *w, uint32_t reg)
+{
+    return (float *)(w->registers + w->block->program->row[PTX_F32]) + reg * LANES;
+}
+
+static void take(Warp *w, uint32_t reg)
+{
+    Accumulators *a = &w->accumulators;
+    memcpy(a->value + reg * LANES, register_row(w, reg), LANES * sizeof *a->value);
+    poison(register_row(w, reg), LANES * sizeof *a->value);
+    a->in_flight++;
+}
+
+static int line_in_flight(Warp *w, uint32_t reg)
+{
+    const Warpgroup *g = warpgroup_of(w);
+    return g->step[(w->accumulators.state[reg] - IN_FLIGHT) % GROUP_STEPS].in->line;
+}
+
+/* The registers of a wgmma go from the register file to where it accumulates. */
+static void claim(Warp *w, const Inst *in, uint32_t number)
+{
+    Accumulators *a = &w->accumulators;
+    const Warpgroup *g = warpgroup_of(w);
+    uint32_t first = first_accumulator(w, in), n = (uint32_t)op_n(in->op) / 2;
+    for (uint32_t r = first; r < first + n; r++) {
+        if (a->state[r] == TOUCHED)
+            trap(w, 0, TRAP_WARPGROUP,
+                 "accumulator %u was used by other instructions, or never, since the last wgmma.fence",
+                 r - first);
+        if (a->state[r] == FENCED) take(w, r);
+        else if (op_n(g->step[(a->state[r] - IN_FLIGHT) % GROUP_STEPS].in->op) != op_n(in->op))
+            trap(w, 0, TRAP_WARPGROUP, "accumulator %u is in flight in the wgmma of another shape of line %d",
+                 r - first, line_in_flight(w, r));
+        a->state[r] = number + IN_FLIGHT;
+    }
+}
+
+/* What the steps up to this one accumulated goes back. */
+static void land(Warp *w, uint32_t step)
+{
+    Accumulators *a = &w->accumulators;
+    for (uint32_t r = 0; r < (uint32_t)a->n && a->in_flight; r++) {
+        if (a->state[r] < IN_FLIGHT || a->state[r] - IN_FLIGHT > step) continue;
+        memcpy(register_row(w, r), a->value + r * LANES, LANES * sizeof *a->value);
+        a->state[r] = FENCED;
+        a->in_flight--;
+    }
+}
+
+void accumulators_touch(Warp *w, const Inst *in)
+{
+    const PtxInst *source = &w->block->program->kernel->inst[in->source];
+    uint32_t *state = w->accumulators.state;
+    for (int i = 0; i < source->n_args; i++) {
+        const PtxArg *arg = &source->arg[i];
+        if (arg->kind != PTX_ARG_REG || arg->cls != PTX_F32) continue;
+        for (uint32_t r = arg->first; r < arg->first + arg->count; r++) {
+            if (state[r] >= IN_FLIGHT)
+                trap(w, 0, TRAP_WARPGROUP,
+                     "operand %d is an accumulator of the wgmma of line %d, for which nobody has waited",
+                     i + 1, line_in_flight(w, r));
+            state[r] = TOUCHED;
+        }
+    }
+}
+
+/* ---- the instructions ---- */
+
+static uint64_t uniform(Warp *w, const Inst *in, int arg)
+{
+    const uint64_t *value = read_row(w, in, arg);
+    for (int l = 1; l < LANES; l++)
+        if (value[l] != value[0]) trap(w, l, TRAP_WARPGROUP, "the descriptors of the lanes differ");
+    return value[0];
+}
+
+static void issue(Warp *w, const Inst *in)
+{
+    Warpgroup *g = warpgroup_of(w);
+    uint32_t p = read_predicate(w, in, 3), number, quarter = (uint32_t)w->index % GROUP_WARPS;
+    if (p && p != ALL_LANES) trap(w, first_lane(~p), TRAP_WARPGROUP, "the predicates of the lanes differ");
+    GroupStep s = {in, uniform(w, in, 1), uniform(w, in, 2), true, p != 0, 0};
+    Rows a = rows_a(w, &s), b = rows_b(w, &s);
+    a.first = 2 * quarter;
+    a.end = a.first + 2;
+    check_visible(w, &a);
+    check_visible(w, &b);
+    bool first = g->at[quarter] == g->n;
+    if (!warpgroup_step(w, s, &number)) return;
+    claim(w, in, number);
+    if (first) mark_step(w, g, &s, NULL);
+    if (warpgroup_passed(g, number) && cluster_draw(w->block->cluster) % 2) execute_until(w, g, number);
+    count(&w->block->counters, COUNT_wgmma, 1);
+}
+
+#define EXEC_F16(X, n, acc)                                                                                  \
+    void exec_WGMMA_F16_N##n(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, issue(w, in); }
+#define EXEC_BF16(X, n, acc)                                                                                 \
+    void exec_WGMMA_BF16_N##n(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, issue(w, in); }
+PTX_WGMMA_N(EXEC_F16, )
+PTX_WGMMA_N(EXEC_BF16, )
+
+void exec_WGMMA_FENCE(Warp *w, const Inst *in, uint32_t lanes)
+{
+    Accumulators *a = &w->accumulators;
+    uint32_t number;
+    (void)lanes;
+    if (!warpgroup_step(w, (GroupStep){.in = in}, &number)) return;
+    for (int r = 0; r < a->n; r++)
+        if (a->state[r] == TOUCHED) a->state[r] = FENCED;
+}
+
+void exec_WGMMA_COMMIT(Warp *w, const Inst *in, uint32_t lanes)
+{
+    Warpgroup *g = warpgroup_of(w);
+    uint32_t number;
+    (void)lanes;
+    if (!warpgroup_step(w, (GroupStep){.in = in}, &number)) return;
+    if (w->accumulators.commits == g->n_commits) g->commit[g->n_commits++ % GROUP_STEPS] = number;
+    w->accumulators.commits++;
+}
+
+/* The operands of everything up to a commit are read: their bytes are free for those who know of it. */
+static void finish_reads(Warp *w, Warpgroup *g, uint32_t commit)
+{
+    if (g->read > commit) return;
+    uint32_t clock = clocks_done(&w->block->cluster->clocks, g->actor);
+    for (; g->read <= commit; g->read++) {
+        GroupStep *s = &g->step[g->read % GROUP_STEPS];
+        mark_step(w, g, s, &clock);
+        s->read_clock = clock;
+    }
+    for (uint32_t later = g->read; later < g->n; later++)
+        mark_step(w, g, &g->step[later % GROUP_STEPS], NULL);
+}
+
+void exec_WGMMA_WAIT(Warp *w, const Inst *in, uint32_t lanes)
+{
+    Warpgroup *g = warpgroup_of(w);
+    uint32_t pending = (uint32_t)in->arg[0].imm, commits = w->accumulators.commits, number;
+    (void)lanes;
+    if (commits <= pending) {
+        warpgroup_step(w, (GroupStep){.in = in}, &number);
+        return;
+    }
+    uint32_t commit = g->commit[(commits - pending - 1) % GROUP_STEPS];
+    if (!warpgroup_passed(g, commit)) {
+        wait_at(w, AT_WARPGROUP, true);
+        return;
+    }
+    if (!warpgroup_step(w, (GroupStep){.in = in}, &number)) return;
+    execute_until(w, g, commit);
+    finish_reads(w, g, commit);
+    clocks_learn(&w->block->cluster->clocks, clocks_known(&w->block->cluster->clocks, w->actor), g->actor,
+                 g->step[commit % GROUP_STEPS].read_clock);
+    land(w, commit);
+}
