@@ -109,11 +109,7 @@ static void check_flow(PtxKernel *k)
         for (int a = 0; a < inst->n_args; a++) {
             const PtxArg *arg = &inst->arg[a];
             bool reads =
-<<<<<<< HEAD
-                arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && (slot[a].access & PTX_READ) && !slot[a].perhaps);
-=======
                 arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && slot[a].access == PTX_READ);
->>>>>>> emu-hopper
             for (uint32_t r = 0; reads && r < arg->count; r++)
                 check_read(k, &written, inst, arg->cls, arg->first + r);
         }

@@ -6,8 +6,7 @@
  *     %r        a register; classes: p .pred, h .b16, r .b32, d .b64, f .f32
  *     %R %D %F  a register of that class, or an immediate (F: a float written 0fXXXXXXXX)
  *     %{4f}     a brace list of 4 registers
- *     %=r       the instruction writes it; %+r reads and writes it; all other slots are read
- *     %~r       writes it, and reads it only when a predicate says so: it need not be written before
+ *     %=r       the instruction writes it; %+r also reads it, if a predicate says so; all other slots are read
  *     %[r] %[d] memory at register + byte offset (shared addresses are 32 bits, global ones 64)
  *     %[P]      a kernel parameter
  *     %i<0,15>  an immediate integer from 0 to 15
@@ -32,9 +31,9 @@
     ROW(X, 136, 68) ROW(X, 144, 72) ROW(X, 152, 76) ROW(X, 160, 80) ROW(X, 168, 84) ROW(X, 176, 88) ROW(X, 184, 92) ROW(X, 192, 96) \
     ROW(X, 200, 100) ROW(X, 208, 104) ROW(X, 216, 108) ROW(X, 224, 112) ROW(X, 232, 116) ROW(X, 240, 120) ROW(X, 248, 124) ROW(X, 256, 128)
 #define PTX_WGMMA_F16(X, n, acc) \
-    X(WGMMA_F16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.f16.f16 %~{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
+    X(WGMMA_F16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.f16.f16 %+{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
 #define PTX_WGMMA_BF16(X, n, acc) \
-    X(WGMMA_BF16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.bf16.bf16 %~{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
+    X(WGMMA_BF16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.bf16.bf16 %+{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
 #define PTX_WGMMA(X) PTX_WGMMA_N(PTX_WGMMA_F16, X) PTX_WGMMA_N(PTX_WGMMA_BF16, X)
 
 #define PTX_OPS(X) \

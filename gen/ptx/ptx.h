@@ -53,7 +53,6 @@ typedef struct PtxSlot {
     char kind;        /* r: register(s)  R: register or immediate  [: memory  P: parameter  i S Y L T A */
     PtxClass cls;     /* of the register, or of the base of a memory operand */
     PtxAccess access; /* of the register; the base of a memory operand is read */
-    bool perhaps;     /* it is read only when a predicate of the instruction says so */
     int count;        /* registers in the range */
     bool braces;      /* printed as a brace list */
     int64_t lo, hi;   /* range of an i */

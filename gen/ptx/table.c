@@ -49,9 +49,8 @@ const char *ptx_slot(const char *text, PtxSlot *slot)
         slot->access = PTX_WRITE;
         text++;
     }
-    if (*text == '+' || *text == '~') {
+    if (*text == '+') {
         slot->access = PTX_READ_WRITE;
-        slot->perhaps = *text == '~';
         text++;
     }
     switch (*text) {
