@@ -52,10 +52,14 @@ static ts_status encode(const ts_kernel *kernel, const RtMapKey *key, CUtensorMa
     ts_dtype type = kernel->header.type[key->tensor];
     cuuint64_t dims[] = {key->cols, key->rows}, strides[] = {pitch_of(key, rt_dtype_bytes(type))};
     cuuint32_t box_dims[] = {(cuuint32_t)box->cols, (cuuint32_t)box->rows}, steps[] = {1, 1};
+    bool pushed;
+    ts_status status = rt_enter(kernel->context, &pushed); /* the driver wants a current context even for this */
+    if (status) return status;
     CUresult result = driver->cuTensorMapEncodeTiled(
         map, data_type(type), 2, (void *)(uintptr_t)key->address, dims, strides, box_dims, steps,
         CU_TENSOR_MAP_INTERLEAVE_NONE, box->plain ? CU_TENSOR_MAP_SWIZZLE_NONE : CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
         CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    rt_leave(kernel->context, pushed);
     return rt_driver_check(driver, result, "making a tensor map of %s at 0x%llx, %llu rows of %llu, %llu B apart",
                            rt_tensor_name[key->tensor], (unsigned long long)key->address,
                            (unsigned long long)key->rows, (unsigned long long)key->cols,
