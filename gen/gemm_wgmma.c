@@ -353,7 +353,7 @@ static void copying_warpgroup(Wgmma *g, PtxArg end)
     PtxArg stores = ptx_label(k, "stores");
     PtxArg helper = ptx_reg(k, PTX_PRED, "p_helper");
     ptx_section(k, "the warpgroup that copies: a thread of each warp");
-    emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
+    if (g->h->regs_producer) emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
     emit(k, SETP_GE_U32, helper, g->gemm->tid, imm(32));
     emit(k, ELECT, g->p);
     emit_unless(k, g->p, BRA, end);
@@ -664,7 +664,7 @@ static void consumer_place(Wgmma *g)
 {
     PtxKernel *k = g->k;
     ptx_section(k, "a consumer: its number, its thread, its operands");
-    emit(k, SETMAXNREG_INC, imm(g->h->regs_consumer));
+    if (g->h->regs_producer) emit(k, SETMAXNREG_INC, imm(g->h->regs_consumer));
     g->consumer = word(g, "consumer");
     g->thread = word(g, "consumer_thread");
     emit(k, SUB_S32, g->consumer, g->warpgroup, imm(1));

@@ -52,7 +52,7 @@ typedef struct GenWgmmaPlan {
     int acc_regs;       /* of one wgmma: 64 x wg_n */
     int cluster;        /* blocks of a cluster */
     GenBoxPlan x, w;
-    int regs_producer, regs_consumer; /* setmaxnreg */
+    int regs_producer, regs_consumer; /* of a thread, by setmaxnreg; regs_producer = 0: without it */
     int chunk_cols;     /* y leaves in chunks of 64 rows by so many columns */
     int chunk_row_bytes; /* of its buffer: 128, swizzled, or an odd multiple of 16 */
     bool chunk_swizzled;

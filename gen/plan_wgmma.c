@@ -157,6 +157,7 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
     g->regs_producer = g->consumers == 3 ? 32 : 40;
     g->regs_consumer = (all - g->regs_producer) / g->consumers / 8 * 8;
     if (g->regs_consumer > MAX_CONSUMER) g->regs_consumer = MAX_CONSUMER;
+    if (entry >= MAX_CONSUMER) g->regs_producer = 0; /* there are enough for all */
     p->regs_acc = g->blocks_m * g->acc_regs;
     p->regs_estimate = entry < MOST ? entry : MOST;
     if (p->regs_acc + REGS_REST > g->regs_consumer)

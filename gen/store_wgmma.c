@@ -184,6 +184,7 @@ static void piece_setup(Wgmma *g)
     g->piece_col = word(g, "piece_col");
     g->piece_at = word(g, "piece_at");
     g->piece_byte = word(g, "piece_byte");
+    g->turn_row = word(g, "turn_row");
     g->y_pitch = stride_bytes(g, "y_pitch", g->gemm->ldy_param);
     if (g->plan->config.y_layout == GEN_LAYOUT_ANY) g->y_col_step = stride_bytes(g, "y_col_step", g->gemm->csy_param);
     emit(k, DIV_U32, g->piece_row, g->gemm->lane, imm(row_lanes(g)));
@@ -455,55 +456,73 @@ static void store_piece(Wgmma *g, PtxArg to, PtxArg from, PtxArg left)
     emit(k, LABEL, whole);
 }
 
-/* Rows first .. of this warp's 16, one turn of 32 lanes; part: of a row that 32 lanes do not cover. */
-static void store_turn(Wgmma *g, Chunk c, int first, int part)
+/* This lane's piece of row `row` of the chunk, in shared memory: piece_at; col: its column in the chunk. */
+static void piece_source(Wgmma *g, PtxArg row, PtxArg col)
 {
     PtxKernel *k = g->k;
-    const GenPlan *p = g->plan;
-    PtxArg row = g->rows_left, col = g->cols_left;
-    PtxArg place = g->piece_at, wide_row = g->gemm->wide_scratch, chunk16 = g->piece_byte;
-    int cols = c.tiles * 8, part_cols = part * 32 * p->y_piece_elems;
-    /* in shared memory */
+    PtxArg byte = g->piece_byte;
+    emit(k, MUL_LO_S32, byte, col, imm(g->plan->y_bytes));
+    emit(k, SHR_U32, byte, byte, imm(4));
+    gen_swizzled_offset(g->gemm, ROW_BYTES, g->piece_at, row, byte);
+    emit(k, MUL_LO_S32, byte, col, imm(g->plan->y_bytes));
+    emit(k, AND_B32, byte, byte, imm(15));
+    emit(k, ADD_S32, g->piece_at, g->piece_at, byte);
+    emit(k, ADD_S32, g->piece_at, g->piece_at, g->store_at);
+    emit(k, ADD_S32, g->piece_at, g->piece_at, g->out_at);
+}
+
+/* Its place in y: y_at. */
+static void piece_target(Wgmma *g, PtxArg row, PtxArg col)
+{
+    PtxKernel *k = g->k;
+    PtxArg factor = g->gemm->wide_scratch;
+    emit(k, LD_PARAM_B64, g->y_at, mem(g->gemm->y_param, 0));
+    emit(k, CVT_U64_U32, factor, row);
+    emit(k, MAD_LO_S64, g->y_at, factor, g->y_pitch, g->y_at);
+    if (g->y_col_step.kind == PTX_ARG_NONE) {
+        emit(k, MAD_WIDE_U32, g->y_at, col, imm(g->plan->y_bytes), g->y_at);
+        return;
+    }
+    emit(k, CVT_U64_U32, factor, col);
+    emit(k, MAD_LO_S64, g->y_at, factor, g->y_col_step, g->y_at);
+}
+
+/* One turn of 32 lanes, from row turn_row of this warp's 16 on; part: of a row that 32 lanes do not cover. */
+static void store_turn(Wgmma *g, Chunk c, int part)
+{
+    PtxKernel *k = g->k;
+    PtxArg row = g->rows_left, col = g->cols_left, left = g->piece_byte;
     emit(k, SHR_U32, row, g->thread, imm(5));
     emit(k, MAD_LO_S32, row, row, imm(16), g->piece_row);
-    emit(k, ADD_S32, row, row, imm(first));
-    emit(k, ADD_S32, col, g->piece_col, imm(part_cols));
-    emit(k, MUL_LO_S32, chunk16, col, imm(p->y_bytes));
-    emit(k, SHR_U32, chunk16, chunk16, imm(4));
-    gen_swizzled_offset(g->gemm, ROW_BYTES, place, row, chunk16);
-    emit(k, MUL_LO_S32, chunk16, col, imm(p->y_bytes));
-    emit(k, AND_B32, chunk16, chunk16, imm(15));
-    emit(k, ADD_S32, place, place, chunk16);
-    emit(k, ADD_S32, place, place, g->store_at);
-    emit(k, ADD_S32, place, place, g->out_at);
-    /* in y */
-    emit(k, SUB_S32, chunk16, imm(cols), col); /* columns of the chunk from here on */
+    emit(k, ADD_S32, row, row, g->turn_row);
+    emit(k, ADD_S32, col, g->piece_col, imm(part * 32 * g->plan->y_piece_elems));
+    piece_source(g, row, col);
+    emit(k, SUB_S32, left, imm(c.tiles * 8), col); /* columns of the chunk from here on */
     emit(k, ADD_S32, row, row, g->row);
     emit(k, ADD_S32, row, row, imm(64 * c.block));
     emit(k, ADD_S32, col, col, g->col);
     emit(k, ADD_S32, col, col, imm(8 * c.first));
-    emit(k, LD_PARAM_B64, g->y_at, mem(g->gemm->y_param, 0));
-    emit(k, CVT_U64_U32, wide_row, row);
-    emit(k, MAD_LO_S64, g->y_at, wide_row, g->y_pitch, g->y_at);
-    if (g->y_col_step.kind == PTX_ARG_NONE) {
-        emit(k, MAD_WIDE_U32, g->y_at, col, imm(p->y_bytes), g->y_at);
-    } else {
-        emit(k, CVT_U64_U32, wide_row, col);
-        emit(k, MAD_LO_S64, g->y_at, wide_row, g->y_col_step, g->y_at);
-    }
+    piece_target(g, row, col);
     emit(k, SETP_LT_U32, g->p_row, row, g->gemm->m);
     emit(k, SUB_S32, col, g->gemm->n, col);
-    emit(k, MIN_S32, col, col, chunk16);
-    store_piece(g, mem(g->y_at, 0), mem(place, 0), col);
+    emit(k, MIN_S32, col, col, left);
+    store_piece(g, mem(g->y_at, 0), mem(g->piece_at, 0), col);
 }
 
 /* By warps: each has written the rows that it copies. */
 static void store_rows(Wgmma *g, Chunk c)
 {
+    PtxKernel *k = g->k;
+    PtxArg turn = gen_wgmma_label(g, "store_rows");
     int lanes = row_lanes(g), parts = ROW_BYTES / g->plan->y_piece_bytes / lanes;
-    emit(g->k, BAR_WARP_SYNC);
-    for (int row = 0; row < 16; row += 32 / lanes)
-        for (int part = 0; part < parts; part++) store_turn(g, c, row, part);
+    emit(k, BAR_WARP_SYNC);
+    emit(k, MOV_B32, g->turn_row, imm(0));
+    emit(k, LABEL, turn);
+    emit(k, PRAGMA_NOUNROLL);
+    for (int part = 0; part < parts; part++) store_turn(g, c, part);
+    emit(k, ADD_S32, g->turn_row, g->turn_row, imm(32 / lanes));
+    emit(k, SETP_LT_U32, g->p, g->turn_row, imm(16));
+    emit_if(k, g->p, BRA, turn);
 }
 
 static void store_chunk(Wgmma *g, Chunk c)

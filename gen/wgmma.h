@@ -52,6 +52,7 @@ typedef struct Wgmma {
     PtxArg y_at, y_pitch, y_col_step; /* b64: where TMA does not store: this lane's piece in y, strides in bytes */
     PtxArg piece_row, piece_col;      /* b32: of that piece in a warp's 16 rows of a chunk */
     PtxArg piece_at, piece_byte;      /* b32: scratch: its place in the buffer; its byte in 16 */
+    PtxArg turn_row;                  /* b32: the first of the rows that 32 lanes store in a turn */
     PtxArg bias, z, r, y;     /* f32[4] */
     PtxArg p_row, p_col, elem;
 } Wgmma;
