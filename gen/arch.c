@@ -28,11 +28,13 @@ const GenArch *gen_arch_find(const char *name)
     return NULL;
 }
 
-/* PTX runs on its own target and on every later one, so the newest that is not newer than the device. */
+/* PTX runs on its own target and on every later one, so the newest that is not newer than the device; what has a
+ * suffix runs on that one alone, and uses it best. */
 const GenArch *gen_arch_for_device(int major, int minor)
 {
     const GenArch *best = NULL;
     for (int i = 0; i < N_ARCHES; i++)
-        if (!arch_table[i].suffix && arch_table[i].sm <= major * 10 + minor) best = &arch_table[i];
+        if (arch_table[i].suffix ? arch_table[i].sm == major * 10 + minor : arch_table[i].sm <= major * 10 + minor)
+            best = &arch_table[i];
     return best;
 }

@@ -71,10 +71,19 @@ static const struct Tile *narrow_tile(int i)
     return NULL;
 }
 
+static bool has_wgmma(const GenArch *arch) { return arch->sm == 90 && arch->suffix == 'a'; }
+
 bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
 {
     gen_config_default(arch, type, config);
     if (i < 0) return false;
+    if (has_wgmma(arch)) {
+        int n_wgmma = 0;
+        GenConfig unused;
+        while (gen_wgmma_tile(n_wgmma, &unused)) n_wgmma++;
+        if (gen_wgmma_tile(i, config)) return true;
+        i -= n_wgmma;
+    }
     if (i < N_TILES) {
         set_tile(config, &tile_table[i]);
         return true;
@@ -122,19 +131,19 @@ bool gen_shipped(int i, GenConfig *config)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Time of a problem under a tile, in multiply-adds at the full rate of one SM (0.42 ps on an H200): what the
- * busiest SM has to do, k-block by k-block, and then tile by tile the epilogue. However small, a k-block
+/* Time of a problem under a tile of the mma back end, in nanoseconds, counted in multiply-adds at the full rate of one
+ * SM (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the epilogue. However small, a k-block
  * takes about 0.3 us; an output takes about 70 ps; before the first k-block can be multiplied, 1.2 us pass
  * (docs/tuning.md). A pure function of its arguments. */
 static double cost(const GenProblem *p, const struct Tile *t)
 {
-    const double least_block = 0.7e6, output = 170, start = 2.9e6;
+    const double least_block = 0.7e6, output = 170, start = 2.9e6, mac_ns = 0.42e-3;
     int64_t tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n);
     int64_t busiest = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
     double outputs = (double)busiest * t->m * t->n, block = outputs * t->k * 100 / rate;
-    return (double)ceil_div(p->k, t->k) * (block > least_block ? block : least_block) + outputs * output +
-           start;
+    double blocks = (double)ceil_div(p->k, t->k) * (block > least_block ? block : least_block);
+    return mac_ns * (blocks + outputs * output + start);
 }
 
 static int copy_bytes(int align_bytes)
@@ -175,11 +184,39 @@ static bool suits(const struct Tile *t, const GenConfig *c)
     return c->x != GEN_F32 || t->x32_rate > 0;
 }
 
+/* The best so far. */
+typedef struct Choice {
+    GenConfig config;
+    double cost_ns;
+    bool found;
+} Choice;
+
+static void consider(Choice *best, const GenConfig *candidate, double cost_ns)
+{
+    if (best->found && cost_ns >= best->cost_ns) return;
+    *best = (Choice){*candidate, cost_ns, true};
+}
+
+static void consider_mma(const GenProblem *p, GenConfig candidate, Choice *best, GenError *error)
+{
+    for (int i = 0; i < N_TILES; i++) {
+        if (!suits(&tile_table[i], &candidate)) continue;
+        set_tile(&candidate, &tile_table[i]);
+        if (gen_config_check(&candidate, error)) consider(best, &candidate, cost(p, &tile_table[i]));
+    }
+}
+
+static void consider_wgmma(const GenProblem *p, GenConfig candidate, Choice *best, GenError *error)
+{
+    GenPlan plan;
+    for (int i = 0; gen_wgmma_tile(i, &candidate); i++)
+        if (gen_plan(&candidate, &plan, error)) consider(best, &candidate, gen_wgmma_cost_ns(p, &plan));
+}
+
 bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
 {
-    double best_cost = 0;
     GenConfig candidate;
-    bool found = false;
+    Choice best = {.found = false};
     gen_config_default(p->arch, p->w, &candidate);
     candidate.x = p->x;
     candidate.bias = p->bias;
@@ -189,16 +226,10 @@ bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
     candidate.y_store_bytes = copy_bytes(p->y_align_bytes);
     set_layouts(p, &candidate);
     if (p->epilogue && !gen_config_set_epilogue(&candidate, p->epilogue, error)) return false;
-    for (int i = 0; i < N_TILES; i++) {
-        if (!suits(&tile_table[i], &candidate)) continue;
-        set_tile(&candidate, &tile_table[i]);
-        double c = cost(p, &tile_table[i]);
-        if ((found && c >= best_cost) || !gen_config_check(&candidate, error)) continue;
-        *config = candidate;
-        best_cost = c;
-        found = true;
-    }
-    return found; /* otherwise *error says why the last candidate was refused */
+    consider_mma(p, candidate, &best, error);
+    if (has_wgmma(p->arch)) consider_wgmma(p, candidate, &best, error);
+    if (best.found) *config = best.config;
+    return best.found; /* otherwise *error says why the last candidate was refused */
 }
 
 /* ---- packing ---- */

@@ -11,4 +11,10 @@ bool gen_fail(GenError *error, const char *format, ...) __attribute__((format(pr
 bool gen_expr_name(const GenExpr *expr, char *name, size_t name_bytes);
 bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
 
+/* choose_wgmma.c: tile i of the wgmma back end's list, put into a config; false behind the last. */
+bool gen_wgmma_tile(int i, GenConfig *config);
+/* The time that a problem takes, in nanoseconds. */
+struct GenPlan;
+double gen_wgmma_cost_ns(const GenProblem *problem, const struct GenPlan *plan);
+
 #endif

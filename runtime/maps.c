@@ -57,7 +57,7 @@ static ts_status encode(const ts_kernel *kernel, const RtMapKey *key, CUtensorMa
     if (status) return status;
     CUresult result = driver->cuTensorMapEncodeTiled(
         map, data_type(type), 2, (void *)(uintptr_t)key->address, dims, strides, box_dims, steps,
-        CU_TENSOR_MAP_INTERLEAVE_NONE, box->plain ? CU_TENSOR_MAP_SWIZZLE_NONE : CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+        CU_TENSOR_MAP_INTERLEAVE_NONE, box->plain ? CU_TENSOR_MAP_SWIZZLE_NONE : CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
         CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     rt_leave(kernel->context, pushed);
     return rt_driver_check(driver, result, "making a tensor map of %s at 0x%llx, %llu rows of %llu, %llu B apart",

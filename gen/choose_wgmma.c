@@ -1,0 +1,89 @@
+/* choose_wgmma.c: the configurations of the wgmma back end worth offering, and what a problem costs under one. */
+#include "gen/internal.h"
+#include "gen/plan.h"
+
+/* Tiles, best first for large problems. group_m: so many rows of tiles as make a wave of an H200 about square, which
+ * reads least (docs/tuning.md). */
+/* clang-format off */
+static const struct WgmmaTile { int m, n, k, warps_m, warps_n, stages, group_m, skew; bool pingpong; } tile_table[] = {
+    {128, 256,  64, 2, 1, 4, 16, 0, false},
+    {256, 144,  64, 2, 1, 3,  8, 1, false},
+    {256, 128,  64, 2, 1, 4,  8, 0, false},
+    {256, 176,  64, 2, 1, 3,  8, 1, false},
+    {192, 192,  64, 3, 1, 3, 12, 0, false},
+    {192, 128,  64, 3, 1, 4,  8, 0, false},
+    {128, 192,  64, 2, 1, 4, 12, 0, false},
+    {128, 176,  64, 2, 1, 4, 12, 0, false},
+    {128, 160,  64, 2, 1, 5, 12, 0, false},
+    {128, 128,  64, 2, 1, 5, 12, 0, true},
+    {128, 128,  64, 2, 1, 6, 12, 0, false},
+    {128, 128, 128, 2, 1, 3, 12, 0, false},
+    {192,  96,  64, 3, 1, 5,  8, 0, false},
+    {128, 112,  64, 2, 1, 6, 12, 0, false},
+    {128,  96,  64, 2, 1, 6,  8, 0, false},
+    {128,  80,  64, 2, 1, 7,  8, 0, false},
+    {64,  256,  64, 2, 1, 4, 16, 0, true},
+    {128,  64,  64, 2, 1, 8,  8, 0, false},
+    {128,  64, 128, 2, 1, 4,  8, 0, false},
+    {64,  128,  64, 2, 1, 6, 16, 0, true},
+    {64,  192,  64, 1, 1, 6, 16, 0, false},
+    {64,  128, 128, 1, 1, 4, 16, 0, false},
+    {64,   96, 128, 1, 1, 4, 16, 0, false},
+    {64,   64, 128, 2, 1, 4, 12, 0, true},
+    {64,   64, 128, 1, 1, 5, 12, 0, false},
+    {64,   48, 128, 1, 1, 6, 12, 0, false},
+    {64,   32, 128, 1, 1, 6,  8, 0, false},
+    {64,   16, 128, 1, 1, 8,  8, 0, false},
+    {64,    8, 128, 1, 1, 8,  8, 0, false},
+};
+/* clang-format on */
+enum { N_TILES = sizeof tile_table / sizeof *tile_table };
+
+bool gen_wgmma_tile(int i, GenConfig *c)
+{
+    if (i < 0 || i >= N_TILES) return false;
+    const struct WgmmaTile *t = &tile_table[i];
+    c->backend = GEN_BACKEND_WGMMA;
+    c->tile_m = t->m;
+    c->tile_n = t->n;
+    c->tile_k = t->k;
+    c->warps_m = t->warps_m;
+    c->warps_n = t->warps_n;
+    c->stages = t->stages;
+    c->group_m = t->group_m;
+    c->skew_blocks = t->skew;
+    c->pingpong = t->pingpong;
+    return true;
+}
+
+static double ceil_div(double a, double b) { return (double)(((int64_t)a + (int64_t)b - 1) / (int64_t)b); }
+static double larger(double a, double b) { return a > b ? a : b; }
+
+/* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory (TMA writes
+ * it, wgmma reads x once and W once for each 64 rows), L2, which gives more to an SM when few ask, and the latency of
+ * a load, spread over the stages. Rows that begin inside a line of 128 bytes cost L2 almost twice. */
+static double block_ns(const GenProblem *p, const GenPlan *plan, double tiles)
+{
+    const double tensor_macs = 3300, smem_bytes = 240, l2_bytes = 91, few = 1.5, cut_rows = 1.7, latency = 1600;
+    const GenConfig *c = &plan->config;
+    const GenWgmmaPlan *g = &plan->g;
+    double blocks = (double)c->tile_m / 64 * c->tile_n / g->wg_n;
+    double read = blocks * 2 * (64 + g->wg_n) * c->tile_k, filled = plan->stage_bytes;
+    double l2 = filled / (tiles > 100 ? l2_bytes : few * l2_bytes);
+    if (p->x_layout == GEN_LAYOUT_ROW && p->k % 64) l2 *= cut_rows;
+    double tensor = (double)c->tile_m * c->tile_n * c->tile_k / tensor_macs;
+    return larger(larger(tensor, (read + filled) / smem_bytes), larger(l2, latency / c->stages));
+}
+
+/* Waves of tiles, k-block by k-block and then the epilogue, which pingpong hides but for the last; no faster than
+ * memory gives x and W and takes y. Constants are fitted to an H200 (docs/tuning.md). */
+double gen_wgmma_cost_ns(const GenProblem *p, const GenPlan *plan)
+{
+    const double output = 0.068, hidden = 0.15, start = 1100, dram_bytes = 2700;
+    const GenConfig *c = &plan->config;
+    double m = (double)p->m, n = (double)p->n, k = (double)p->k;
+    double tiles = ceil_div(m, c->tile_m) * ceil_div(n, c->tile_n), waves = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
+    double epilogue = (double)c->tile_m * c->tile_n * output * (c->pingpong && waves > 1 ? hidden : 1);
+    double work = waves * (ceil_div(k, c->tile_k) * block_ns(p, plan, tiles) + epilogue);
+    return start + 2 * c->tile_k + larger(work, 2 * (m * k + n * k + m * n) / dram_bytes);
+}
