@@ -133,9 +133,9 @@ static void step(Cluster *c, Warp *w)
     uint32_t lanes = here & guard_lanes(w, in);
     w->jumping = 0;
     if (lanes) {
-        count_op(&w->block->counters, in->op);
         if (in->accumulators) accumulators_touch(w, in);
         in->exec(w, in, lanes);
+        if (!w->retry) count_op(&w->block->counters, in->op);
     }
     advance(w, here, pc, in->target);
 }
@@ -335,8 +335,10 @@ static bool run_cluster(Cluster *c, uint64_t index)
     if (setjmp(c->trapped)) return false;
     run_warps(c);
     transfers_end_cluster(c);
-    for (int r = 0; r < c->n_blocks; r++)
+    for (int r = 0; r < c->n_blocks; r++) {
         for (int i = 0; i < c->block[r]->n_warps; i++) copies_drop(&c->block[r]->warp[i]);
+        mbarriers_drop(c->block[r]);
+    }
     count(&c->block[0]->counters, COUNT_instructions, c->executed);
     return true;
 }
