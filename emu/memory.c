@@ -15,6 +15,12 @@ static _Noreturn void trap_shared_range(Warp *w, int lane, uint32_t address, uin
 {
     uint32_t size = w->block->launch->shared_bytes;
     int64_t offset = (int64_t)address - SHARED_BASE;
+    if (address >> CLUSTER_SHIFT)
+        trap(w, lane, TRAP_OUT_OF_BOUNDS,
+             "%s %u B of shared memory at 0x%x, which is an address of the cluster's window (mapa): only "
+             "arrivals and "
+             "TMA loads take those",
+             verb, bytes, address);
     if (offset < 0)
         trap(w, lane, TRAP_OUT_OF_BOUNDS,
              "%s %u B of shared memory at 0x%x, which is before the array (it starts at 0x%x)", verb, bytes,
