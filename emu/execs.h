@@ -2,7 +2,7 @@
  *
  * The declarations come from the table itself, and program.c takes the address of each: a row without
  * its exec_ROW does not link. `lanes` is never empty and holds the lanes whose guard is true; an
- * instruction marked WARP is only called with all 32 (bar.sync: with all live ones).
+ * instruction marked WARP is only called with all 32 (barriers: with all live ones).
  */
 #ifndef EMU_EXECS_H
 #define EMU_EXECS_H

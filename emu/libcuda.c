@@ -6,7 +6,8 @@
  * at random, and races, stray and misaligned accesses, and broken barriers are traps.
  *
  * Environment:
- *     TILESMITH_EMU_SM         compute capability: 80, 86, 89 (default), 90 or 120; read by cuInit
+ *     TILESMITH_EMU_SM         compute capability: 80, 86, 89 (default), 90 or 120; read by cuInit. 90 runs
+ *                              code for sm_90a too
  *     TILESMITH_EMU_MEMORY_MB  device memory, default 4096; read by cuInit
  *     TILESMITH_EMU_SEED       of the warp scheduler, default 1; read by each launch, like those below
  *     TILESMITH_EMU_THREADS    host threads, default the online CPUs; results do not depend on it

@@ -355,8 +355,8 @@ static bool dimensions_ok(const Function *f, const CUlaunchConfig *l)
     return block && grid && l->sharedMemBytes <= (unsigned)f->max_dynamic_shared_bytes;
 }
 
-/* Blocks of a cluster, as the kernel and the attributes of the launch have it. What an attribute asks for beyond
- * that makes no difference here: kernels run one after the other. */
+/* Blocks of a cluster, as the kernel and the attributes of the launch have it. What an attribute asks for
+ * beyond that makes no difference here: kernels run one after the other. */
 static CUresult cluster_of(const Function *f, const CUlaunchConfig *l, unsigned *cluster)
 {
     unsigned required = (unsigned)f->module->program->kernel->cluster, asked = 0;
@@ -469,7 +469,8 @@ EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, voi
     unsigned char *block = calloc(1, (size_t)k->param_bytes + 8);
     LEAVE_IF(!block, CUDA_ERROR_OUT_OF_MEMORY);
     CUresult r = gather_params(k, params, extra, block);
-    if (!r && stream_captures(config->hStream)) r = capture_launch(config->hStream, f, config, cluster, block);
+    if (!r && stream_captures(config->hStream))
+        r = capture_launch(config->hStream, f, config, cluster, block);
     else if (!r) r = launch_now(c, f, config, cluster, block);
     free(block);
     LEAVE(r);

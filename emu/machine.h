@@ -1,7 +1,7 @@
 /* machine.h: the machine that executes a kernel: what the files of the emulator share.
  *
  *     program.c   PtxKernel -> Program: labels resolved, operands turned into rows of the register file
- *     machine.c   grid -> clusters -> blocks -> warps; the scheduler
+ *     machine.c   grid -> clusters -> blocks -> warps;  schedule.c  which warp goes on
  *     execs.h     one exec_ROW per row of gen/ptx/ops.h, in the files named here
  *     alu.c, tensor.c, control.c, memory.c (with all checks of an access), async.c (cp.async)
  *     barrier.c   bar.sync and barrier.cluster;  mbarrier.c  barriers in shared memory
@@ -235,6 +235,11 @@ void machine_run(const Launch *launch, LaunchResult *result);
 /* Ends the block with a sentence: "line 214: st.global...: block 3, thread 17: <what happened>". */
 _Noreturn void trap(Warp *w, int lane, TrapKind kind, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+void machine_step(Cluster *c, Warp *w); /* one instruction */
+
+/* ---- the scheduler (schedule.c) ---- */
+/* Runs all warps of a cluster to their end. */
+void schedule(Cluster *c);
 uint64_t cluster_draw(Cluster *c); /* the next random number */
 /* The instruction under way lets the warp wait; `again`: it is executed anew when the warp goes on. */
 void wait_at(Warp *w, Wait wait, bool again);

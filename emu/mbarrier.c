@@ -24,14 +24,18 @@ void mbarriers_open(Block *b, uint32_t *knowledge, uint32_t *remote)
     b->mbarriers.remote = remote;
 }
 
-/* The bytes of the last block's mbarriers are anybody's again. */
 void mbarriers_new_block(Block *b)
 {
-    Mbarriers *m = &b->mbarriers;
-    for (int i = 0; i < m->n; i++)
-        races_copy_landed(&b->races, m->barrier[i].init_actor, m->barrier[i].offset, MBARRIER_BYTES);
-    m->n = 0;
-    memset(m->remote, 0, (size_t)b->cluster->clocks.n_warps * sizeof *m->remote);
+    b->mbarriers.n = 0;
+    memset(b->mbarriers.remote, 0, (size_t)b->cluster->clocks.n_warps * sizeof *b->mbarriers.remote);
+}
+
+void mbarriers_drop(Block *b)
+{
+    for (int i = 0; i < b->mbarriers.n; i++) {
+        const Mbarrier *m = &b->mbarriers.barrier[i];
+        races_copy_landed(&b->races, m->init_actor, m->offset, MBARRIER_BYTES);
+    }
 }
 
 static Mbarrier *find(Block *b, uint32_t offset)

@@ -38,6 +38,8 @@ typedef struct Mbarriers {
 
 void mbarriers_open(struct Block *b, uint32_t *knowledge, uint32_t *remote);
 void mbarriers_new_block(struct Block *b);
+/* At the end of a cluster: the bytes are free for the next block. */
+void mbarriers_drop(struct Block *b);
 /* The last warp of the block has ended: nothing may still be on its way here. */
 void mbarriers_end_block(struct Warp *last);
 /* The warp's own mbarriers become visible to the async proxy. */

@@ -15,6 +15,12 @@ static _Noreturn void trap_shared_range(Warp *w, int lane, uint32_t address, uin
 {
     uint32_t size = w->block->launch->shared_bytes;
     int64_t offset = (int64_t)address - SHARED_BASE;
+    if (address >> CLUSTER_SHIFT)
+        trap(w, lane, TRAP_OUT_OF_BOUNDS,
+             "%s %u B of shared memory at 0x%x, which is an address of the cluster's window (mapa): only "
+             "arrivals and "
+             "TMA loads take those",
+             verb, bytes, address);
     if (offset < 0)
         trap(w, lane, TRAP_OUT_OF_BOUNDS,
              "%s %u B of shared memory at 0x%x, which is before the array (it starts at 0x%x)", verb, bytes,
@@ -54,8 +60,7 @@ static void describe_work(const Warp *w, const Conflict *c, const char *thread, 
         snprintf(out, bytes, "which belongs to the mbarrier of line %d", in->line);
     else if (in->op == PTX_TMA_LOAD || in->op == PTX_TMA_LOAD_MULTICAST)
         snprintf(out, bytes, "while the TMA load of line %d to it is in flight", in->line);
-    else
-        snprintf(out, bytes, "while the cp.async of line %d (%s) to it is in flight", in->line, thread);
+    else snprintf(out, bytes, "while the cp.async of line %d (%s) to it is in flight", in->line, thread);
 }
 
 static void describe_actor(const Warp *w, const Conflict *c, char *out, size_t bytes)
@@ -93,8 +98,8 @@ _Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const Block *b, c
              "barrier",
              verb, byte, where, who, line);
     case WITH_READ_IN_FLIGHT:
-        trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s reads: nobody has waited for that", verb,
-             byte, where, c->actor >= w->block->cluster->clocks.n_warps ? who : "a TMA store");
+        trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s reads: nobody has waited for that", verb, byte,
+             where, c->actor >= w->block->cluster->clocks.n_warps ? who : "a TMA store");
     default:
         trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s read, with no barrier between", verb, byte,
              where, who);
@@ -128,7 +133,8 @@ void shared_for_copy(Warp *w, int lane, uint32_t address, uint32_t bytes)
     w->unfenced |= 1u << lane;
 }
 
-/* A fence makes visible what its own lanes wrote; the clock is the warp's, so all that did must have fenced. */
+/* A fence makes visible what its own lanes wrote; the clock is the warp's, so all that did must have fenced.
+ */
 void exec_FENCE_PROXY_ASYNC(Warp *w, const Inst *in, uint32_t lanes)
 {
     (void)in;
@@ -142,7 +148,8 @@ void exec_MAPA(Warp *w, const Inst *in, uint32_t lanes)
 {
     uint32_t *to = write_row(w, in, 0);
     const uint32_t *address = read_row(w, in, 1), *rank = read_row(w, in, 2);
-    EACH_LANE(l, lanes) {
+    EACH_LANE(l, lanes)
+    {
         if (rank[l] >= (uint32_t)w->block->cluster->n_blocks)
             trap(w, (int)l, TRAP_OUT_OF_BOUNDS, "there is no block %u in a cluster of %d", rank[l],
                  w->block->cluster->n_blocks);

@@ -154,10 +154,11 @@ static void test_unloaded(void)
 /* A captured launch keeps its cluster: the kernel stores how many clusters the grid has. */
 static void test_clusters(void)
 {
-    static const char clusters[] = ".version 7.8\n.target sm_90\n.address_size 64\n\n"
-                                   ".visible .entry clusters(\n    .param .u64 at\n)\n{\n"
-                                   "    .reg .b64 %at;\n    .reg .b32 %n;\n    ld.param.b64 %at, [at];\n"
-                                   "    mov.u32 %n, %nclusterid.x;\n    st.global.b32 [%at], %n;\n    ret;\n}\n";
+    static const char clusters[] =
+        ".version 7.8\n.target sm_90\n.address_size 64\n\n"
+        ".visible .entry clusters(\n    .param .u64 at\n)\n{\n"
+        "    .reg .b64 %at;\n    .reg .b32 %n;\n    ld.param.b64 %at, [at];\n"
+        "    mov.u32 %n, %nclusterid.x;\n    st.global.b32 [%at], %n;\n    ret;\n}\n";
     enum { CLUSTER_DIMENSION = 4 };
     LaunchAttribute attribute = {.id = CLUSTER_DIMENSION, .value.cluster = {2, 1, 1}};
     LaunchConfig config = {{6, 1, 1}, {1, 1, 1}, 0, stream, &attribute, 1};
@@ -167,7 +168,8 @@ static void test_clusters(void)
            d.launch_ex(&config, function, params, NULL) == SUCCESS && g.end(stream, &graph) == SUCCESS &&
            g.instantiate(&exec, graph, 0) == SUCCESS,
        "a launch of clusters is captured");
-    ok(d.fill32(word, 0, 1) == SUCCESS && g.replay(exec, stream) == SUCCESS && counted() == 3, "and replayed");
+    ok(d.fill32(word, 0, 1) == SUCCESS && g.replay(exec, stream) == SUCCESS && counted() == 3,
+       "and replayed");
     ok(g.destroy_exec(exec) == SUCCESS && g.destroy(graph) == SUCCESS, "and dropped");
 }
 

@@ -117,7 +117,7 @@ static bool passes(const char *text, int cluster, Shape s)
               matrix_new(&b, s.n, s.k, 2) && matrix_new(&y, s.m, s.n, 0) && map_new(&map[0], &a, TILE_M) &&
               map_new(&map[1], &b, TILE_N / (uint32_t)cluster) && map_new(&map[2], &y, TILE_M / 2) &&
               launch(function, cluster, s, arguments) && DO(d.synchronize()) && right(&y, s);
-    if (log[0]) note("%s", log);
+    if (log[0]) note("%.*s", (int)strcspn(log, "\n"), log);
     if (context) d.context_destroy(context);
     return ok;
 }
@@ -130,6 +130,64 @@ static char *read_text(int cluster)
     if (!f || !fread(text, 1, (1 << 16) - 1, f)) printf("Bail out! %s\n", path);
     if (f) fclose(f);
     return text;
+}
+
+static void set_seed(int seed)
+{
+    char number[8];
+    snprintf(number, sizeof number, "%d", seed);
+    setenv("TILESMITH_EMU_SEED", number, 1);
+}
+
+/* ---- other ways to do it right ---- */
+
+#define ARRIVE_EVERYWHERE                                                                                    \
+    "mad.lo.s32 %bar, %before, 8, %empty;\n    mapa.shared::cluster.u32 %bar, %bar, %r;\n"                   \
+    "    setp.lt.u32 %p, %in_group, 2;\n    @%p mbarrier.arrive.shared::cluster.b64 _, [%bar];\n"
+
+typedef struct Variant {
+    const char *what;
+    Mutation change[4];
+} Variant;
+
+static const Variant variants[] = {
+    {"the producers wait for all stages at the end, and there is no cluster barrier",
+     {{"the last stage is given back too", "    wgmma.wait_group.sync.aligned 0;\n",
+       "    wgmma.wait_group.sync.aligned 0;\n    " ARRIVE_EVERYWHERE, 0},
+      {"the producers wait", "    bra END;\n\n    // ---- consumers",
+       "    mov.b32 %k, 0;\nDRAIN:\n    mad.lo.s32 %bar, %slot, 8, %empty;\nDRAIN_WAIT:\n    "
+       "mbarrier.try_wait.parity.shared::cta.b64 %done, [%bar], %parity;\n    @!%done bra DRAIN_WAIT;\n    "
+       "add.s32 %slot, %slot, 1;\n    setp.ne.u32 %p, %slot, 3;\n    @%p bra DRAIN_NEXT;\n    mov.b32 %slot, "
+       "0;\n"
+       "    xor.b32 %parity, %parity, 1;\nDRAIN_NEXT:\n    add.s32 %k, %k, 1;\n    setp.lt.u32 %p, %k, 3;\n  "
+       "  "
+       "@%p bra DRAIN;\n    bra END;\n\n    // ---- consumers",
+       0},
+      {"no barrier", "barrier.cluster.arrive.release.aligned;\n    barrier.cluster.wait.acquire.aligned;", "",
+       1}}},
+    {"each warp arrives",
+     {{"count", "[%empty+0], 4;", "[%empty+0], 16;", 0},
+      {"count", "[%empty+8], 4;", "[%empty+8], 16;", 0},
+      {"count", "[%empty+16], 4;", "[%empty+16], 16;", 0},
+      {"lanes", "setp.lt.u32 %p, %in_group, 2;", "setp.lt.u32 %p, %lane, 2;", 0}}},
+    {"the stages are given back at once",
+     {{"wait", "wgmma.wait_group.sync.aligned 1;", "wgmma.wait_group.sync.aligned 0;", 0}}},
+};
+
+static void test_variant(const char *text, const Variant *v)
+{
+    char *changed = strdup(text);
+    for (int i = 0; i < 4 && v->change[i].find && changed; i++) {
+        char *more = mutate(changed, &v->change[i]);
+        ok(more != NULL, "the kernel has what is changed: %s", v->change[i].what);
+        free(changed);
+        changed = more;
+    }
+    for (int seed = 1; seed <= 12 && changed; seed++) {
+        set_seed(seed);
+        ok(passes(changed, 2, (Shape){256, 64, 448}), "right too, seed %d: %s", seed, v->what);
+    }
+    free(changed);
 }
 
 /* ---- faults ---- */
@@ -180,37 +238,45 @@ static const Mutation faults[] = {
 
 static void test_fault(const char *text, const Mutation *m)
 {
-    char *mutant = mutate(text, m), number[8];
+    char *mutant = mutate(text, m);
     if (!ok(mutant != NULL, "the kernel has what is changed: %s", m->what)) return;
     for (int seed = 1; seed <= 4; seed++) {
-        snprintf(number, sizeof number, "%d", seed);
-        setenv("TILESMITH_EMU_SEED", number, 1);
+        set_seed(seed);
         ok(!passes(mutant, 2, (Shape){256, 64, 448}), "caught, seed %d: %s", seed, m->what);
     }
     free(mutant);
 }
 
-int main(void)
+static void test_ring(int cluster, int seeds)
 {
     static const Shape shapes[] = {{256, 128, 448}, {201, 99, 437}, {3, 5, 64}};
+    char *text = read_text(cluster);
+    for (int seed = 1; seed <= seeds; seed++) {
+        set_seed(seed);
+        for (int i = 0; i < 3; i++)
+            ok(passes(text, cluster, shapes[i]), "ring%d, %dx%dx%d, seed %d", cluster, shapes[i].m,
+               shapes[i].n, shapes[i].k, seed);
+    }
+    free(text);
+}
+
+int main(void)
+{
     setenv("TILESMITH_EMU_SM", "90", 1);
     setenv("TILESMITH_EMU_QUIET", "1", 1);
     const char *gpu = getenv("TILESMITH_TEST_DRIVER");
     if (!driver_open(&d, gpu ? gpu : emulator_path()) || !DO(d.init(0))) return 1;
+    int major = 0, minor = 0;
+    d.device_attribute(&major, SM_MAJOR, 0);
+    d.device_attribute(&minor, SM_MINOR, 0);
+    if (10 * major + minor != 90) return skip_all("this needs a device of sm_90");
     if (!gpu) last_trap = (const char *(*)(void))dlsym(d.library, "emu_last_trap");
-    for (int cluster = 1; cluster <= 2; cluster++) {
-        char *text = read_text(cluster);
-        for (int seed = 1; seed <= (gpu ? 1 : 12); seed++) {
-            char number[8];
-            snprintf(number, sizeof number, "%d", seed);
-            setenv("TILESMITH_EMU_SEED", number, 1);
-            for (int i = 0; i < 3; i++)
-                ok(passes(text, cluster, shapes[i]), "ring%d, %dx%dx%d, seed %d", cluster, shapes[i].m,
-                   shapes[i].n, shapes[i].k, seed);
-        }
-        for (size_t i = 0; i < sizeof faults / sizeof *faults && cluster == 2 && !gpu; i++)
-            test_fault(text, &faults[i]);
-        free(text);
-    }
+    test_ring(1, gpu ? 1 : 12);
+    test_ring(2, gpu ? 1 : 12);
+    if (gpu) return done();
+    char *text = read_text(2);
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) test_variant(text, &variants[i]);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) test_fault(text, &faults[i]);
+    free(text);
     return done();
 }

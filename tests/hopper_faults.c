@@ -134,7 +134,7 @@ static const Fault faults[] = {
      "no block 2 in a cluster of 2"},
     {"an own address taken for a cluster's",
      "mapa.shared::cluster.u32 %far, %smem, %rank;\n! st.shared.b32 [%far], %r;\n", 32, 2, ILLEGAL_ADDRESS,
-     "behind the end"},
+     "of the cluster's window"},
     {"an arrival at a barrier that is not known to be made",
      "@%one mbarrier.init.shared::cta.b64 [%bar], 2;\nxor.b32 %q, %rank, 1;\nmapa.shared::cluster.u32 %far, "
      "%bar, %q;\n"

@@ -9,8 +9,8 @@
  *     ulp N [, abs X]              floats: within N units in the last place, or within X
  *     any NaN equals any NaN       words are floats
  *
- * At the end every row must have been covered by some file; of the rows of wgmma, which differ in N alone, some of
- * each type.
+ * At the end every row must have been covered by some file; of the rows of wgmma, which differ in N alone,
+ * some of each type.
  */
 #include "gen/ptx/ptx.h"
 #include "tests/emu_driver.h"
@@ -278,7 +278,8 @@ static uint64_t param_c = 0x0123456789ABCDEF;
 
 static void shuffle(const Block *b)
 {
-    EACH(l) {
+    EACH(l)
+    {
         const uint32_t wanted[] = {b->in[in[1] & 31][0], b->in[5][0], b->in[(l + 1) & 31][1]};
         memcpy(out, wanted, sizeof wanted);
     }
@@ -408,15 +409,18 @@ static double half_of(const Block *b, int mantissa, int first, int n, int i)
     return narrow_value((uint16_t)(b->in[i / 2 / n][first + i / 2 % n] >> 16 * (i & 1)), mantissa);
 }
 
-/* Three products of a warpgroup: what each lane holds of A (words 0 to 3) and B (4 and 5) is the matrix row by row, or,
- * where it is transposed, column by column. */
+/* Three products of a warpgroup: what each lane holds of A (words 0 to 3) and B (4 and 5) is the matrix row
+ * by row, or, where it is transposed, column by column. */
 static void wgmma(const Block *b, int mantissa)
 {
-    static const struct { int n, word; bool a_by_columns, b_by_columns; } product[] = {
-        {8, 0, false, false}, {24, 4, false, true}, {32, 16, true, true}};
-    for (int p = 0; p < 3; p++)
-        EACH(l) for (int i = 0; i < product[p].n / 2; i++) {
-            int n_cols = product[p].n, m = l / 32 * 16 + l % 32 / 4 + 8 * (i / 2 % 2), n = 8 * (i / 4) + 2 * (l % 4) + i % 2;
+    static const struct {
+        int n, word;
+        bool a_by_columns, b_by_columns;
+    } product[] = {{8, 0, false, false}, {24, 4, false, true}, {32, 16, true, true}};
+    for (int p = 0; p < 3; p++) EACH(l) for (int i = 0; i < product[p].n / 2; i++)
+        {
+            int n_cols = product[p].n, m = l / 32 * 16 + l % 32 / 4 + 8 * (i / 2 % 2),
+                n = 8 * (i / 4) + 2 * (l % 4) + i % 2;
             double sum = 0;
             for (int k = 0; k < 16; k++)
                 sum += half_of(b, mantissa, 0, 4, product[p].a_by_columns ? 64 * k + m : 16 * m + k) *
@@ -452,7 +456,8 @@ static void barrier(const Block *b)
 
 static void mbarrier(const Block *b)
 {
-    EACH(l) {
+    EACH(l)
+    {
         const uint32_t *next = b->in[(l + 32) % b->n];
         const uint32_t wanted[] = {next[0], next[1], (uint32_t)l / 32};
         memcpy(out, wanted, sizeof wanted);
@@ -462,8 +467,10 @@ static void mbarrier(const Block *b)
 
 static void cluster(const Block *b)
 {
-    EACH(l) {
-        const uint32_t wanted[] = {(uint32_t)b->index % 2, (uint32_t)b->index / 2, BLOCKS / 2, (uint32_t)l, 1, 2};
+    EACH(l)
+    {
+        const uint32_t wanted[] = {
+            (uint32_t)b->index % 2, (uint32_t)b->index / 2, BLOCKS / 2, (uint32_t)l, 1, 2};
         memcpy(out, wanted, sizeof wanted);
         (void)in;
     }
@@ -474,7 +481,8 @@ static void setmaxnreg(const Block *b) { EACH(l) out[0] = in[0] + (l >= 128); }
 /* The row, its chunks of four words in the order of the swizzle; the first of them is put together anew. */
 static void tma(const Block *b)
 {
-    EACH(l) {
+    EACH(l)
+    {
         const uint32_t *even = b->in[l - b->index % 2 * b->n];
         for (int i = 0; i < 32; i++) out[i] = in[4 * (i / 4 ^ l % 8) + i % 4];
         out[0] = in[4];
@@ -673,8 +681,9 @@ static bool run(const Driver *d, const File *f, const char *text, const Words *i
     bool ok = DO(d->load(&module, text, 0, NULL, NULL)) && DO(d->function(&function, module, f->name)) &&
               DO(d->alloc(&device_in, bytes)) && DO(d->alloc(&device_out, bytes)) &&
               DO(d->to_device(device_in, in, bytes)) && DO(d->fill32(device_out, UNTOUCHED, bytes / 4)) &&
-              (!f->maps || (rows_map(d, &map[0], device_in, lanes, 0) && rows_map(d, &map[1], device_in, lanes, 3) &&
-                            rows_map(d, &map[2], device_out, lanes, 3))) &&
+              (!f->maps ||
+               (rows_map(d, &map[0], device_in, lanes, 0) && rows_map(d, &map[1], device_in, lanes, 3) &&
+                rows_map(d, &map[2], device_out, lanes, 3))) &&
               DO(d->launch(function, BLOCKS, 1, 1, (unsigned)f->threads, 1, 1, (unsigned)f->shared_bytes,
                            NULL, f->maps ? of_maps : of_words, NULL)) &&
               DO(d->synchronize()) && DO(d->to_host(out, device_out, bytes));

@@ -25,9 +25,10 @@ static void check_target(PtxKernel *k, const PtxInst *inst)
     bool this_chip = info->flags & PTX_FLAG_ARCH;
     if (info->sm > k->sm || (this_chip && (info->sm != k->sm || k->sm_suffix != 'a')))
         ptx_error_at(k, inst, "needs sm_%d%s; the target is sm_%d%.1s", info->sm, this_chip ? "a" : "", k->sm,
-                &k->sm_suffix);
+                     &k->sm_suffix);
     if (needs > has)
-        ptx_error_at(k, inst, "needs PTX %d.%d; .version is %d.%d", needs / 10, needs % 10, has / 10, has % 10);
+        ptx_error_at(k, inst, "needs PTX %d.%d; .version is %d.%d", needs / 10, needs % 10, has / 10,
+                     has % 10);
 }
 
 static void check_operands(PtxKernel *k, const PtxInst *inst)
@@ -38,7 +39,7 @@ static void check_operands(PtxKernel *k, const PtxInst *inst)
         bool reg = a->kind == PTX_ARG_REG || a->kind == PTX_ARG_MEM;
         if (reg && a->first + a->count > (uint32_t)k->reg_count[a->cls])
             ptx_error_at(k, inst, "operand %d: register %u of class %s is not declared", i + 1,
-                    a->first + a->count - 1, ptx_class_info[a->cls].name);
+                         a->first + a->count - 1, ptx_class_info[a->cls].name);
         if (a->kind == PTX_ARG_PARAM && a->first >= (uint32_t)k->n_params)
             ptx_error_at(k, inst, "operand %d: there is no parameter %u", i + 1, a->first);
         if (a->kind == PTX_ARG_SHARED && !k->shared_align)
@@ -92,8 +93,8 @@ static void check_read(PtxKernel *k, const Written *written, const PtxInst *inst
 }
 
 /* In the order of the text, every register is written before it is read. Loops run forwards and carry
- * initialised values, so for our kernels this is exact. Accumulators of wgmma may hold anything: whether they are
- * read is for its predicate to say. */
+ * initialised values, so for our kernels this is exact. Accumulators of wgmma may hold anything: whether they
+ * are read is for its predicate to say. */
 static void check_flow(PtxKernel *k)
 {
     Written written;
@@ -108,8 +109,7 @@ static void check_flow(PtxKernel *k)
         if (inst->guard >= 0) check_read(k, &written, inst, PTX_PRED, (uint32_t)inst->guard);
         for (int a = 0; a < inst->n_args; a++) {
             const PtxArg *arg = &inst->arg[a];
-            bool reads =
-                arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && slot[a].access == PTX_READ);
+            bool reads = arg->kind == PTX_ARG_MEM || (arg->kind == PTX_ARG_REG && slot[a].access == PTX_READ);
             for (uint32_t r = 0; reads && r < arg->count; r++)
                 check_read(k, &written, inst, arg->cls, arg->first + r);
         }

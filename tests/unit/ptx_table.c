@@ -142,49 +142,66 @@ static void refusals_of_the_checker(void)
 
 /* ---- wgmma: short texts, and what they are refused for; NULL: not at all ---- */
 
-#define WGMMA "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%a0, %a1, %a2, %a3}, %d, %d, %p, 1, 1, 0, 0;\n"
-#define FENCE "wgmma.fence.sync.aligned;\n"
-#define COMMIT "wgmma.commit_group.sync.aligned;\n"
+#define WGMMA                                                                                                \
+    "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%a0, %a1, %a2, %a3}, %d, %d, %p, 1, 1, 0, 0;\n"
+#define FENCE   "wgmma.fence.sync.aligned;\n"
+#define COMMIT  "wgmma.commit_group.sync.aligned;\n"
 #define WAIT(n) "wgmma.wait_group.sync.aligned " #n ";\n"
 
 static void wgmma_rules(void)
 {
-    static const struct { const char *target, *directives, *body, *wanted; } kernel[] = {
+    static const struct {
+        const char *target, *directives, *body, *wanted;
+    } kernel[] = {
         {"sm_90a", "", FENCE WGMMA COMMIT WAIT(0) "add.rn.f32 %x, %a0, %a1;\n", NULL},
-        {"sm_90a", "", FENCE "LOOP:\n" WGMMA WGMMA COMMIT WAIT(1) "@%p bra LOOP;\n" WAIT(0) "neg.f32 %x, %a3;\n", NULL},
+        {"sm_90a", "",
+         FENCE "LOOP:\n" WGMMA WGMMA COMMIT WAIT(1) "@%p bra LOOP;\n" WAIT(0) "neg.f32 %x, %a3;\n", NULL},
         {"sm_90a", "", "mov.f32 %a0, 0f00000000;\n" FENCE WGMMA COMMIT WAIT(0), NULL},
         {"sm_90a", "", WGMMA COMMIT WAIT(0), "accumulates in %a0, with no wgmma.fence"},
-        {"sm_90a", "", FENCE "mov.f32 %a2, 0f00000000;\n" WGMMA COMMIT WAIT(0), "accumulates in %a2, with no wgmma.fence"},
-        {"sm_90a", "", FENCE WGMMA COMMIT "neg.f32 %x, %a3;\n" WAIT(0), "uses %a3, an accumulator of the wgmma of line 11"},
+        {"sm_90a", "", FENCE "mov.f32 %a2, 0f00000000;\n" WGMMA COMMIT WAIT(0),
+         "accumulates in %a2, with no wgmma.fence"},
+        {"sm_90a", "", FENCE WGMMA COMMIT "neg.f32 %x, %a3;\n" WAIT(0),
+         "uses %a3, an accumulator of the wgmma of line 11"},
         {"sm_90a", "", FENCE WGMMA COMMIT WAIT(1) "neg.f32 %x, %a3;\n", "uses %a3"},
         {"sm_90a", "", FENCE WGMMA WAIT(0) "neg.f32 %x, %a3;\n", "uses %a3"},
         {"sm_90a", "", FENCE WGMMA COMMIT FENCE WGMMA COMMIT WAIT(1) "neg.f32 %x, %a3;\n", "uses %a3"},
-        {"sm_90a", "", "mov.f32 %b0, 0f00000000;\nLOOP:\nneg.f32 %x, %b0;\n" FENCE WGMMA COMMIT WAIT(0) "mul.rn.f32 %a0, %x, %x;\n@%p bra LOOP;\n", NULL},
-        {"sm_90a", "", FENCE "mov.f32 %b0, 0f00000000;\nLOOP:\nmul.rn.f32 %x, %b0, %b0;\n" FENCE
-                       "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%b0, %b1, %b2, %b3}, %d, %d, %p, 1, 1, 0, 0;\n" COMMIT
-                       "@%p bra LOOP;\n", "uses %b0"},
-        {"sm_90a", "", FENCE WGMMA "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {%a0, %a1, %a2, %a3, %a4, %a5, %a6, "
-                       "%a7}, %d, %d, %p, 1, 1, 0, 0;\n", "accumulates in %a0, which is in flight in a wgmma of another shape"},
+        {"sm_90a", "",
+         "mov.f32 %b0, 0f00000000;\nLOOP:\nneg.f32 %x, %b0;\n" FENCE WGMMA COMMIT WAIT(
+             0) "mul.rn.f32 %a0, %x, %x;\n@%p bra LOOP;\n",
+         NULL},
+        {"sm_90a", "",
+         FENCE "mov.f32 %b0, 0f00000000;\nLOOP:\nmul.rn.f32 %x, %b0, %b0;\n" FENCE
+               "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%b0, %b1, %b2, %b3}, %d, %d, %p, 1, 1, 0, "
+               "0;\n" COMMIT "@%p bra LOOP;\n",
+         "uses %b0"},
+        {"sm_90a", "",
+         FENCE WGMMA "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {%a0, %a1, %a2, %a3, %a4, %a5, %a6, "
+                     "%a7}, %d, %d, %p, 1, 1, 0, 0;\n",
+         "accumulates in %a0, which is in flight in a wgmma of another shape"},
         {"sm_90", "", FENCE, "WGMMA_FENCE needs sm_90a; the target is sm_90"},
         {"sm_100", "", "setmaxnreg.dec.sync.aligned.u32 40;\n", "needs sm_90a; the target is sm_100"},
         {"sm_90a", "", "setmaxnreg.dec.sync.aligned.u32 40;\n", "needs .maxntid"},
         {"sm_90a", ".maxntid 384, 1, 1\n", "setmaxnreg.dec.sync.aligned.u32 40;\n", NULL},
-        {"sm_90a", ".maxntid 384, 1, 1\n", "setmaxnreg.dec.sync.aligned.u32 44;\n", "wants a multiple of 8 registers"},
+        {"sm_90a", ".maxntid 384, 1, 1\n", "setmaxnreg.dec.sync.aligned.u32 44;\n",
+         "wants a multiple of 8 registers"},
         {"sm_90a", ".maxntid 512, 1, 1\n.minnctapersm 4\n", FENCE WGMMA COMMIT WAIT(0), NULL},
-        {"sm_90a", ".maxntid 1024, 1, 1\n.minnctapersm 3\n", FENCE WGMMA COMMIT WAIT(0), "needs 30 registers a thread"},
+        {"sm_90a", ".maxntid 1024, 1, 1\n.minnctapersm 3\n", FENCE WGMMA COMMIT WAIT(0),
+         "needs 30 registers a thread"},
         {"sm_89", ".explicitcluster\n.reqnctapercluster 2, 1, 1\n", "", "clusters need sm_90"},
         {"sm_90", ".explicitcluster\n.reqnctapercluster 2, 1, 1\n", "", NULL},
     };
     for (size_t i = 0; i < sizeof kernel / sizeof *kernel; i++) {
         char text[4096];
         snprintf(text, sizeof text,
-                 ".version 8.7\n.target %s\n.address_size 64\n.visible .entry k()\n%s{\n.reg .pred %%p;\n.reg .b64 %%d;\n"
+                 ".version 8.7\n.target %s\n.address_size 64\n.visible .entry k()\n%s{\n.reg .pred "
+                 "%%p;\n.reg .b64 %%d;\n"
                  ".reg .f32 %%x, %%a<8>, %%b<4>;\nmov.b64 %%d, 0; setp.ne.b64 %%p, %%d, 0;\n%sret;\n}\n",
                  kernel[i].target, kernel[i].directives, kernel[i].body);
         PtxKernel *k = ptx_parse(text);
         bool good = !k->error[0] && ptx_check(k);
         bool as_wanted = kernel[i].wanted ? !good && strstr(k->error, kernel[i].wanted) : good;
-        if (!ok(as_wanted, "wgmma %zu: %s", i, kernel[i].wanted ? kernel[i].wanted : "is good")) note("got: %s\n%s", k->error, text);
+        if (!ok(as_wanted, "wgmma %zu: %s", i, kernel[i].wanted ? kernel[i].wanted : "is good"))
+            note("got: %s\n%s", k->error, text);
         ptx_free(k);
     }
 }
