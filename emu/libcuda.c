@@ -8,6 +8,7 @@
  * Environment:
  *     TILESMITH_EMU_SM         compute capability: 80, 86, 89 (default), 90 or 120; read by cuInit. 90 runs
  *                              code for sm_90a too
+ *     TILESMITH_EMU_SMS        SMs of the device, default those of the chip; read by cuInit
  *     TILESMITH_EMU_MEMORY_MB  device memory, default 4096; read by cuInit
  *     TILESMITH_EMU_SEED       of the warp scheduler, default 1; read by each launch, like those below
  *     TILESMITH_EMU_THREADS    host threads, default the online CPUs; results do not depend on it
@@ -80,7 +81,7 @@ EXPORT CUresult cuInit(unsigned flags)
     api_lock();
     if (initialized) LEAVE(CUDA_SUCCESS);
     int sm = (int)setting("TILESMITH_EMU_SM", 89, 80, 120);
-    if (!chip_select(sm)) {
+    if (!chip_select(sm, (int)setting("TILESMITH_EMU_SMS", 0, 1, 1024))) {
         fprintf(stderr,
                 "tilesmith emulator: there is no device sm_%d (TILESMITH_EMU_SM); it can be 80, 86, 89, 90 "
                 "or 120\n",

@@ -46,7 +46,7 @@ typedef struct Chip {
     int clock_khz, memory_clock_khz, bus_bits, l2_bytes;
 } Chip;
 const Chip *chip(void);
-bool chip_select(int sm); /* false: no such chip in the table */
+bool chip_select(int sm, int sm_count); /* false: no such chip in the table */
 
 /* ---- handles ---- */
 typedef enum ObjectKind {

@@ -19,15 +19,16 @@ static const Chip chips[] = {
     {120, 170, 101376, 102400, 1536, 24, 2407000, 14001000, 512,  96 << 20},
 };
 
-static const Chip *selected = &chips[2];
+static Chip selected;
 
-const Chip *chip(void) { return selected; }
+const Chip *chip(void) { return &selected; }
 
-bool chip_select(int sm)
+bool chip_select(int sm, int sm_count)
 {
     for (size_t i = 0; i < sizeof chips / sizeof *chips; i++) {
         if (chips[i].sm != sm) continue;
-        selected = &chips[i];
+        selected = chips[i];
+        if (sm_count) selected.sm_count = sm_count;
         return true;
     }
     return false;

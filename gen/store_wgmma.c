@@ -261,9 +261,11 @@ void gen_wgmma_store_begin(Wgmma *g)
     load_bias(g);
 }
 
+/* Between two meetings: all have read the bias of the tile before, and none reads this one's too early. */
 void gen_wgmma_store_bias(Wgmma *g)
 {
     PtxKernel *k = g->k;
+    gen_wgmma_meet(g);
     for (int i = 0; i < bias_loads(g); i++) {
         bool all = WG_THREADS * (i + 1) <= g->h->wg_n;
         PtxArg to = mem(g->bias_at, 4 * WG_THREADS * i);

@@ -143,7 +143,7 @@ static void types_and_layouts(ts_context *context, const GenArch *arch)
         char name[GEN_MAX_NAME];
         GenType w = i % 2 ? GEN_BF16 : GEN_F16;
         const char *text = config[i / 2], *same = strstr(text, "_xbf16");
-        snprintf(name, sizeof name, "mma_sm%d_%s_%.*s%s", arch->sm, gen_type_name(w),
+        snprintf(name, sizeof name, "mma_sm%d%.1s_%s_%.*s%s", arch->sm, &arch->suffix, gen_type_name(w),
                  same && w == GEN_BF16 ? (int)(same - text) : (int)strlen(text), text,
                  same && w == GEN_BF16 ? "_xf16" : "");
         if (same && w == GEN_BF16) strncat(name, same + 6, sizeof name - strlen(name) - 1);

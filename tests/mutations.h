@@ -1,0 +1,68 @@
+/* mutations.h: faults put into a kernel's text must not pass: the emulator traps, or the result is wrong.
+ * The control, the same kernel without a fault, passes under every schedule seed used here. An emulated device is of
+ * one kind in a process, so each kind has a test of its own. */
+#ifndef TESTS_MUTATIONS_H
+#define TESTS_MUTATIONS_H
+
+#include "tests/kit.h"
+#include "tests/mutate.h"
+
+typedef struct Subject {
+    const char *config, *sm; /* sm: of the emulated device */
+    const Mutation *mutations;
+    int n_mutations;
+} Subject;
+
+/* Runs a kernel's text in a context of its own: a trap spoils a context. */
+static inline bool passes(const Subject *subject, const char *text, const char *seed, Error *why)
+{
+    static const Shape shapes[] = {{67, 75, 260}, {129, 127, 65}, {300, 200, 500}};
+    Verdict v;
+    bool good = true;
+    setenv("TILESMITH_EMU_SEED", seed, 1);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes && good; i++) {
+        ts_kernel *kernel = NULL;
+        ts_context *context = kit_context(subject->sm);
+        good = context && ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK;
+        if (!good) refuse(why, "%s", ts_last_error());
+        good = good && kit_run(context, kernel, shapes[i], false, &v, why);
+        ts_kernel_destroy(kernel);
+        ts_context_destroy(context);
+    }
+    return good;
+}
+
+static inline void test_control(const Subject *subject, const char *text)
+{
+    static const char *const seeds[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
+    for (int i = 0; i < 8; i++) {
+        Error why = {""};
+        ok(passes(subject, text, seeds[i], &why), "%s without a fault, seed %s: right%s%s", subject->config, seeds[i],
+           why.text[0] ? ": " : "", why.text);
+    }
+}
+
+static inline void test_mutation(const Subject *subject, const char *text, const Mutation *mutation)
+{
+    Error why = {""};
+    char *mutant = mutate(text, mutation);
+    if (!ok(mutant != NULL, "'%s' is in the kernel", mutation->find)) return;
+    ok(!passes(subject, mutant, "1", &why), "caught: %s", mutation->what);
+    note("%s", why.text);
+    free(mutant);
+}
+
+/* The kernel passes as it is, under several schedules, and with none of the mutations. */
+static inline int test_mutations(const Subject *subject)
+{
+    char *text;
+    size_t bytes;
+    if (kit_on_gpu()) return skip_all("only the emulator promises to catch faults");
+    if (ts_generate(subject->config, &text, &bytes) != TS_OK) return 1;
+    test_control(subject, text);
+    for (int i = 0; i < subject->n_mutations; i++) test_mutation(subject, text, &subject->mutations[i]);
+    ts_free_text(text);
+    return done();
+}
+
+#endif
