@@ -12,7 +12,10 @@
     X(X_COPY_BYTES, x_copy_bytes)                                                                            \
     X(W_COPY_BYTES, w_copy_bytes)                                                                            \
     X(Y_STORE, y_store_bytes)                                                                                \
-    X(MIN_BLOCKS, min_blocks)
+    X(MIN_BLOCKS, min_blocks)                                                                                \
+    X(CLUSTER_M, cluster_m)                                                                                  \
+    X(CLUSTER_N, cluster_n)                                                                                  \
+    X(SKEW_BLOCKS, skew_blocks)
 
 static int unknown_arch(const Options *o)
 {
@@ -48,6 +51,7 @@ int choose_fields(const Options *o, GenConfig *config)
     if (given(o, OPT_##id)) config->member = o->number[OPT_##id];
     NUMBER_CHOICES(X)
 #undef X
+    if (given(o, OPT_PINGPONG)) config->pingpong = true;
     return EXIT_OK;
 }
 

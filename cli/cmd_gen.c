@@ -8,7 +8,8 @@
 static const OptionId takes[] = {
     OPT_ARCH,     OPT_DTYPE,      OPT_TILE,    OPT_WARPS,        OPT_STAGES,
     OPT_EPILOGUE, OPT_CONFIG,     OPT_GROUP_M, OPT_X_COPY_BYTES, OPT_W_COPY_BYTES,
-    OPT_Y_STORE,  OPT_MIN_BLOCKS, OPT_ALL,     OPT_OUTPUT,       OPT_HELP,
+    OPT_Y_STORE,  OPT_MIN_BLOCKS, OPT_CLUSTER_M, OPT_CLUSTER_N,  OPT_SKEW_BLOCKS,
+    OPT_PINGPONG, OPT_ALL,        OPT_OUTPUT,  OPT_HELP,
 };
 
 /* "dir" and a config -> "dir/NAME.ptx"; false: too long. */

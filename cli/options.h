@@ -25,6 +25,10 @@ X(X_COPY_BYTES, "x-copy-bytes",  0,   INT,  "BYTES",  "16, 8, 4 or 2: the alignm
 X(W_COPY_BYTES, "w-copy-bytes",  0,   INT,  "BYTES",  "16, 8, 4 or 2: the alignment of W's rows") \
 X(Y_STORE,      "y-store-bytes", 0,   INT,  "BYTES",  "16, 8, 4 or 2: the alignment of y's rows")\
 X(MIN_BLOCKS,   "min-blocks",    0,   INT,  "N",      "resident blocks per SM to compile for (0: what fits)") \
+X(CLUSTER_M,    "cluster-m",     0,   INT,  "N",      "wgmma: blocks of a cluster along m, which share W") \
+X(CLUSTER_N,    "cluster-n",     0,   INT,  "N",      "wgmma: blocks of a cluster along n, which share x") \
+X(SKEW_BLOCKS,  "skew-blocks",   0,   INT,  "N",      "wgmma: k-blocks out of step where tiles meet (0: none)") \
+X(PINGPONG,     "pingpong",      0,   FLAG, "",       "wgmma: each warpgroup has tiles of its own") \
 X(ALL,          "all",           0,   FLAG, "",       "write the shipped set, each kernel to NAME.ptx") \
 X(OUTPUT,       "output",        'o', TEXT, "PATH",   "where to write: a file, a directory (NAME.ptx there), or -") \
 X(REFUSED,      "refused",       0,   FLAG, "",       "show the configurations that cannot work, and why") \

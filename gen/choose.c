@@ -121,6 +121,14 @@ bool gen_shipped(int i, GenConfig *config)
         "mma_sm89_bf16_16x64x128_w1x4_s4",
         "mma_sm89_f16_64x64x64_w2x2_s3_vx2_vw2_vy2",
         "mma_sm89_f16_128x128x32_w2x4_s3_e_z_gelu",
+        "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16",
+        "wgmma_sm90a_bf16_128x256x64_w2x1_s4_g16",
+        "wgmma_sm90a_f16_256x144x64_w2x1_s3_k1",
+        "wgmma_sm90a_bf16_256x128x64_w2x1_s4_cm2",
+        "wgmma_sm90a_f16_128x128x64_w2x1_s5_g12_pingpong",
+        "wgmma_sm90a_bf16_128x64x128_w2x1_s4_wcol",
+        "wgmma_sm90a_f16_64x32x128_w1x1_s6",
+        "wgmma_sm90a_f16_192x128x64_w3x1_s4_vy2",
     };
     GenError error;
     if (i < 0 || i >= (int)(sizeof names / sizeof *names)) return false;

@@ -99,12 +99,12 @@ refused(1, qr/./, 'gen', '--group-m', 0);
 # ---- list ----
 my @lines = split /\n/, works('a list', 'list');
 like(shift @lines, qr/^# config +threads +shared +blocks.SM +registers$/, 'has a heading');
-is(scalar(grep { !/^mma_sm\d+_b?f16_\S+ +\d+ +\d+ B +\d+ +\d+$/ } @lines), 0, 'and one line a config');
+is(scalar(grep { !/^(wg)?mma_sm\d+a?_b?f16_\S+ +\d+ +\d+ B +\d+ +\d+$/ } @lines), 0, 'and one line a config');
 my @some = split /\n/, works('of one arch and type', 'list', qw(--arch sm_86 --dtype bf16));
 is_deeply([grep { !/^#/ } @some], [grep {/^mma_sm86_bf16_/} @lines], 'is a part of it');
 cmp_ok(scalar @some, '>', 10, 'of more than ten');
 my @refused = split /\n/, works('what is refused', 'list', '--refused');
-is(scalar(grep { !/^# |^mma_\S+ +\S+ .* / } @refused), 0, 'has a sentence each');
+is(scalar(grep { !/^# |^(wg)?mma_\S+ +\S+ .* / } @refused), 0, 'has a sentence each');
 my %listed = map { (split)[0] => 1 } @lines;
 is(scalar(grep { !/^#/ && $listed{(split)[0]} } @refused), 0, 'and is not listed as working');
 refused(2, qr/--arch 'sm_12' is not known/, 'list', '--arch', 'sm_12');

@@ -84,6 +84,30 @@ static void refusals(void)
     refusal("mma_sm89_f16_64x64x32_w2x2_s3_vy3", "y_store_bytes=3");
     refusal("mma_sm89_f16_64x64x32_w2x2_s3_g99", "group_m=99");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_o3", "min_blocks=3 do not fit");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_cm2", "are of the wgmma back end, not of mma");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_pingpong", "are of the wgmma back end, not of mma");
+    refusal("wgmma_sm89_f16_128x128x64_w2x1_s3", "an instruction of sm_90a alone");
+    refusal("wgmma_sm90_f16_128x128x64_w2x1_s3", "an instruction of sm_90a alone");
+    refusal("wgmma_sm90a_f16_128x128x32_w2x1_s3", "tile_k=32 is not 64 or 128");
+    refusal("wgmma_sm90a_f16_96x128x64_w1x1_s3", "tile_m=96 is not a multiple of 64");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s9", "stages=9 is not from 2 to 8");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xf32", "x must have W's type (f16)");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_vx8", "TMA reads rows aligned to 16 bytes");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xany_vx2", "aligned to 16 bytes");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_cm2_cn2", "is not 1x1, 2x1 or 1x2");
+    refusal("wgmma_sm90a_f16_64x128x64_w2x1_s3", "does not split over 2 warpgroups of 64 rows");
+    refusal("wgmma_sm90a_f16_128x88x64_w1x2_s3", "does not split over 2 warpgroups of 8 columns");
+    refusal("wgmma_sm90a_f16_256x128x64_w2x2_s3", "1 to 3 have enough registers");
+    refusal("wgmma_sm90a_f16_192x128x64_w3x1_s3_pingpong", "a game of 2 warpgroups");
+    refusal("wgmma_sm90a_f16_64x96x64_w1x1_s3_wcol", "loaded by 64 along its columns");
+    refusal("wgmma_sm90a_f16_128x72x64_w2x1_s3_cm2", "do not share by eights");
+    refusal("wgmma_sm90a_f16_128x256x64_w2x1_s5", "and the way of y need");
+    refusal("wgmma_sm90a_f16_192x256x64_w3x1_s3", "registers");
+    refusal("wgmma_sm90a_f16_256x256x64_w2x1_s3", "registers a thread");
+    refusal("wgmma_sm90a_f16_64x128x64_w1x1_s3_k1", "skew_blocks=1 needs cooperating warpgroups");
+    refusal("wgmma_sm90a_f16_256x128x64_w2x1_s3_k2", "there are 3 stages");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_k4", "leave none to load");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_o4", "registers");
 }
 
 /* Each listed config: its name parses back to it, and its kernel's text to the same text, twice. */
