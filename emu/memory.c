@@ -17,9 +17,8 @@ static _Noreturn void trap_shared_range(Warp *w, int lane, uint32_t address, uin
     int64_t offset = (int64_t)address - SHARED_BASE;
     if (address >> CLUSTER_SHIFT)
         trap(w, lane, TRAP_OUT_OF_BOUNDS,
-             "%s %u B of shared memory at 0x%x, which is an address of the cluster's window (mapa): only "
-             "arrivals and "
-             "TMA loads take those",
+             "%s %u B of shared memory at 0x%x, an address of the cluster's window (mapa), as only arrivals "
+             "and TMA loads take it",
              verb, bytes, address);
     if (offset < 0)
         trap(w, lane, TRAP_OUT_OF_BOUNDS,

@@ -33,11 +33,11 @@ typedef struct Clocks {
 typedef struct Races {
     Clocks *clocks;
     uint32_t n_granules;
-    int n_warps, n_readers, first_actor; /* of the block: warps, then warpgroups; the actor that is warp 0 */
-    int reader[RACE_READERS];            /* actor of each reader */
-    uint32_t *writer_clock;              /* [granule] */
-    uint32_t *writer;                    /* [granule] lane | actor << 5 | pc << 15 */
-    uint32_t *read[RACE_READERS];        /* [reader][granule] clock */
+    int n_readers, first_actor;   /* of the block: warps, then warpgroups; the actor that is warp 0 */
+    int reader[RACE_READERS];     /* actor of each reader */
+    uint32_t *writer_clock;       /* [granule] */
+    uint32_t *writer;             /* [granule] lane | actor << 5 | pc << 15 */
+    uint32_t *read[RACE_READERS]; /* [reader][granule] clock */
 } Races;
 
 /* How an access collides with an earlier one. */

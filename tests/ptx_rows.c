@@ -409,25 +409,32 @@ static double half_of(const Block *b, int mantissa, int first, int n, int i)
     return narrow_value((uint16_t)(b->in[i / 2 / n][first + i / 2 % n] >> 16 * (i & 1)), mantissa);
 }
 
-/* Three products of a warpgroup: what each lane holds of A (words 0 to 3) and B (4 and 5) is the matrix row
- * by row, or, where it is transposed, column by column. */
+typedef struct Product {
+    int n, b_words; /* of B, per lane; A is in words 0 to 3, B in those behind */
+    bool a_by_columns, b_by_columns;
+    int to; /* the word of the first result */
+} Product;
+
+/* A product of a warpgroup: what each lane holds of A and B is the matrix row by row, or column by column. */
+static void wgmma_product(const Block *b, int mantissa, const Product *p, bool add)
+{
+    EACH(l) for (int i = 0; i < p->n / 2; i++) {
+        int m = l / 32 * 16 + l % 32 / 4 + 8 * (i / 2 % 2), n = 8 * (i / 4) + 2 * (l % 4) + i % 2;
+        double sum = 0;
+        for (int k = 0; k < 16; k++)
+            sum += half_of(b, mantissa, 0, 4, p->a_by_columns ? 64 * k + m : 16 * m + k) *
+                   half_of(b, mantissa, 4, p->b_words, p->b_by_columns ? p->n * k + n : 16 * n + k);
+        out[p->to + i] = bits((float)(sum + (add ? f32(in[6 + i]) : 0)));
+    }
+}
+
 static void wgmma(const Block *b, int mantissa)
 {
-    static const struct {
-        int n, word;
-        bool a_by_columns, b_by_columns;
-    } product[] = {{8, 0, false, false}, {24, 4, false, true}, {32, 16, true, true}};
-    for (int p = 0; p < 3; p++) EACH(l) for (int i = 0; i < product[p].n / 2; i++)
-        {
-            int n_cols = product[p].n, m = l / 32 * 16 + l % 32 / 4 + 8 * (i / 2 % 2),
-                n = 8 * (i / 4) + 2 * (l % 4) + i % 2;
-            double sum = 0;
-            for (int k = 0; k < 16; k++)
-                sum += half_of(b, mantissa, 0, 4, product[p].a_by_columns ? 64 * k + m : 16 * m + k) *
-                       half_of(b, mantissa, 4, 2, product[p].b_by_columns ? n_cols * k + n : 16 * n + k);
-            out[product[p].word + i] = bits((float)(sum + (p == 2 ? f32(in[6 + i]) : 0)));
-        }
+    static const Product product[] = {
+        {8, 2, false, false, 0}, {24, 2, false, true, 4}, {32, 2, true, true, 16}};
+    for (int i = 0; i < 3; i++) wgmma_product(b, mantissa, &product[i], i == 2);
 }
+static void wgmma_atoms(const Block *b) { wgmma_product(b, 10, &(Product){64, 4, true, true, 0}, false); }
 static void wgmma_f16(const Block *b) { wgmma(b, 10); }
 static void wgmma_bf16(const Block *b) { wgmma(b, 7); }
 
@@ -590,6 +597,7 @@ static const File files[] = {
     {"wgmma_bf16", wgmma_bf16, .half = bf16_integer, .threads = 128, .shared_bytes = 4096},
     {"wgmma_bf16", wgmma_bf16, .half = bf16_special, .threads = 128, .shared_bytes = 4096},
     {"wgmma_bf16", wgmma_bf16, .half = bf16_real, .real = true, .threads = 128, .shared_bytes = 4096},
+    {"wgmma_atoms", wgmma_atoms, .half = f16_integer, .threads = 128, .shared_bytes = 4096},
     {"control", control, .threads = 32},
     {"barrier", barrier, .threads = 128, .shared_bytes = 512},
     {"mbarrier", mbarrier, .threads = 128, .shared_bytes = 520},

@@ -251,6 +251,28 @@ static void arrays_and_scalars(void)
     ptx_free(k);
 }
 
+/* A kernel with everything that the head of a file can have: maps, launch bounds, a cluster. */
+static void whole_file(const char *path)
+{
+    static char text[1 << 16];
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f) fclose(f);
+    text[n] = 0;
+    PtxKernel *k = ptx_parse(text);
+    char *once = printed(k);
+    PtxKernel *back = ptx_parse(once);
+    char *again = printed(back);
+    is_str(again, once, "%s: parse, print, parse, print gives the same", path);
+    ok(back->cluster == 2 && back->max_threads == 384 && back->param[1].offset_bytes == 128 &&
+           back->param_bytes == 388,
+       "%s: its launch bounds and parameters are kept", path);
+    free(once);
+    free(again);
+    ptx_free(k);
+    ptx_free(back);
+}
+
 int main(void)
 {
     for (int op = 0; op < PTX_N_OPS; op++) {
@@ -262,5 +284,6 @@ int main(void)
     wgmma_rules();
     refusals_of_the_parser();
     arrays_and_scalars();
+    whole_file("tests/hopper/ring2.ptx");
     return done();
 }
