@@ -42,6 +42,8 @@ def listed(arch, dtype):
 def device_arch():
     """The newest architecture whose list is offered for the current device."""
     major, minor = torch.cuda.get_device_capability()
+    if (major, minor) == (9, 0):
+        return "sm_90a"
     for sm in (120, 90, 89, 86, 80):
         if sm <= 10 * major + minor:
             return f"sm_{sm}"
