@@ -2,7 +2,8 @@
  *
  * A box is box[1] rows of box[0] elements. In shared memory they stand row behind row, each place swizzled by
  * its address; what lies outside the tensor is zero there, counts among the bytes of a load, and is not
- * written by a store.
+ * written by a store, but for the rest of the 16 bytes of global memory that a row ends in: an H200 writes those
+ * too (and so say others: triton issue 11583).
  */
 #include "emu/execs.h"
 
@@ -43,7 +44,15 @@ void exec_PREFETCH_MAP(Warp *w, const Inst *in, uint32_t lanes)
     EACH_LANE(l, lanes) read_map(w, (int)l, address[l], &map);
 }
 
-/* The part of a row of the box that lies in the tensor: elements [from, to). */
+/* Elements of the box up to the end of the 16 bytes that element `to` - 1 stands in. */
+static uint32_t whole_pieces(const Transfer *t, uint32_t to)
+{
+    uint32_t elems = 16 / t->map.element_bytes, end = (uint32_t)(t->column + (int32_t)to);
+    uint32_t more = (elems - end % elems) % elems;
+    return to + more < t->map.box[0] ? to + more : t->map.box[0];
+}
+
+/* The part of a row of the box that a copy reads from or writes to global memory: elements [from, to). */
 static void inside(const Transfer *t, uint32_t row, uint32_t *from, uint32_t *to)
 {
     const TensorMap *m = &t->map;
@@ -52,6 +61,7 @@ static void inside(const Transfer *t, uint32_t row, uint32_t *from, uint32_t *to
     if (y < 0 || y >= (int64_t)m->dim[1] || last <= 0 || first >= m->box[0]) return;
     *from = first > 0 ? (uint32_t)first : 0;
     *to = last < m->box[0] ? (uint32_t)last : m->box[0];
+    if (t->store) *to = whole_pieces(t, *to);
 }
 
 /* Where that part stands in global memory. */

@@ -217,6 +217,8 @@ static void consider_mma(const GenProblem *p, GenConfig candidate, Choice *best,
 static void consider_wgmma(const GenProblem *p, GenConfig candidate, Choice *best, GenError *error)
 {
     GenPlan plan;
+    bool whole = p->n * gen_type_bytes(p->y) % 16 == 0; /* TMA would store what is behind the last column */
+    if (!whole && candidate.y_store_bytes == 16) candidate.y_store_bytes = 8;
     for (int i = 0; gen_wgmma_tile(i, &candidate); i++)
         if (gen_plan(&candidate, &plan, error)) consider(best, &candidate, gen_wgmma_cost_ns(p, &plan));
 }

@@ -12,7 +12,7 @@
 enum {
     LOG_BYTES = 16384,
     MAX_FILE_BYTES = 64 << 20,
-    INFO_BYTES = RT_BYTES_THROUGH(ts_kernel_info, y_layout)
+    INFO_BYTES = RT_BYTES_THROUGH(ts_kernel_info, y_layout) /* of the first release */
 };
 
 static const uint16_t value_offset[RT_N_PARAMS] = {
@@ -331,6 +331,7 @@ ts_status ts_kernel_get_info(const ts_kernel *kernel, ts_kernel_info *info)
         .x_layout = h->layout[RT_TENSOR_x],
         .w_layout = h->layout[RT_TENSOR_w],
         .y_layout = h->layout[RT_TENSOR_y],
+        .n_multiple = rt_n_multiple(h),
     };
     return rt_write_struct(info, INFO_BYTES, &ours, sizeof ours, "ts_kernel_info");
 }

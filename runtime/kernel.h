@@ -48,6 +48,8 @@ ts_status rt_map_find(ts_kernel *kernel, const RtMapKey *key, CUtensorMap *map);
 void rt_maps_free(RtMaps *maps);
 
 /* ---- launch.c ---- */
+/* TMA stores whole 16 bytes: what the columns of y must be a multiple of; 1: it does not store. */
+int rt_n_multiple(const RtHeader *header);
 /* Points *args at a struct of this release's layout, in *copy where the caller's is of another, and checks
  * m, n and k. */
 ts_status rt_args_read(const ts_linear_args **args, ts_linear_args *copy);

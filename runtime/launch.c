@@ -163,9 +163,25 @@ static ts_status check_r(const ts_kernel *kernel, const ts_linear_args *args)
                    kernel->header.config, kernel->header.epilogue);
 }
 
+int rt_n_multiple(const RtHeader *header)
+{
+    return header->has[RT_PARAM_y_map] ? 16 / rt_dtype_bytes(header->type[RT_TENSOR_y]) : 1;
+}
+
+static ts_status check_columns(const ts_kernel *kernel, const ts_linear_args *args)
+{
+    int multiple = rt_n_multiple(&kernel->header);
+    if (args->n % multiple == 0) return TS_OK;
+    return rt_fail(TS_ERROR_MISALIGNED,
+                   "n is %lld; the kernel %s stores y by TMA, 16 bytes at a time, and needs a multiple of %d: use a "
+                   "kernel that stores less at once (vy8, vy4, vy2)",
+                   (long long)args->n, kernel->header.config, multiple);
+}
+
 static ts_status check_tensors(const ts_kernel *kernel, const ts_linear_args *args)
 {
     ts_status status = check_matrix(kernel, RT_TENSOR_y, &args->y, args->m, args->n);
+    if (!status) status = check_columns(kernel, args);
     if (!status && args->k) status = check_matrix(kernel, RT_TENSOR_x, &args->x, args->m, args->k);
     if (!status && args->k) status = check_matrix(kernel, RT_TENSOR_w, &args->w, args->n, args->k);
     if (!status) status = check_bias(kernel, args);

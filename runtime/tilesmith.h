@@ -247,6 +247,7 @@ typedef struct ts_kernel_info {
     int32_t local_bytes;                     /* of a thread: spills and local arrays; 0 is what to expect */
     int32_t blocks_per_sm;                   /* that fit together; 0: this driver cannot tell */
     ts_layout x_layout, w_layout, y_layout;  /* how the matrices must lie */
+    int32_t n_multiple;                      /* n must be a multiple of this: 1, but for kernels that store by TMA */
 } ts_kernel_info;
 
 TS_API ts_status ts_kernel_get_info(const ts_kernel *kernel, ts_kernel_info *info);

@@ -303,7 +303,7 @@ static void test_fault(const char *text, const Mutation *m)
 
 static void test_ring(int cluster, int seeds)
 {
-    static const Shape shapes[] = {{256, 128, 448}, {201, 99, 437}, {3, 5, 64}};
+    static const Shape shapes[] = {{256, 128, 448}, {201, 104, 437}, {3, 8, 64}};
     char *text = read_text(cluster);
     for (int seed = 1; seed <= seeds; seed++) {
         set_seed(seed);

@@ -30,6 +30,15 @@ static inline ts_context *kit_context(const char *sm)
     return context;
 }
 
+/* The shape with as many more columns as the kernel needs (ts_kernel_info.n_multiple). */
+static inline Shape kit_shape(const ts_kernel *kernel, Shape shape)
+{
+    ts_kernel_info info = {.struct_size = sizeof info};
+    ts_kernel_get_info(kernel, &info);
+    shape.n = (shape.n + info.n_multiple - 1) / info.n_multiple * info.n_multiple;
+    return shape;
+}
+
 /* One run of a loaded kernel on random inputs; false with the reason in `why` when it is not right. */
 static inline bool kit_run(ts_context *context, const ts_kernel *kernel, Shape shape, bool without_bias,
                            Verdict *verdict, Error *why)

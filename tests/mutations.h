@@ -25,7 +25,7 @@ static inline bool passes(const Subject *subject, const char *text, const char *
         ts_context *context = kit_context(subject->sm);
         good = context && ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK;
         if (!good) refuse(why, "%s", ts_last_error());
-        good = good && kit_run(context, kernel, shapes[i], false, &v, why);
+        good = good && kit_run(context, kernel, kit_shape(kernel, shapes[i]), false, &v, why);
         ts_kernel_destroy(kernel);
         ts_context_destroy(context);
     }

@@ -34,10 +34,9 @@ static bool run_shapes(ts_context *context, const ts_kernel *kernel, const char 
     for (size_t i = 0; i < n; i++) {
         Verdict v;
         Error why = {""};
-        bool good = kit_run(context, kernel, shape[i], false, &v, &why);
-        if (!good)
-            note("%s %lldx%lldx%lld: %s", name, (long long)shape[i].m, (long long)shape[i].n,
-                 (long long)shape[i].k, why.text);
+        Shape s = kit_shape(kernel, shape[i]);
+        bool good = kit_run(context, kernel, s, false, &v, &why);
+        if (!good) note("%s %lldx%lldx%lld: %s", name, (long long)s.m, (long long)s.n, (long long)s.k, why.text);
         all &= good;
         if (v.rel_err > *worst) *worst = v.rel_err;
     }
@@ -151,6 +150,50 @@ static void types_and_layouts(ts_context *context, const GenArch *arch)
     }
 }
 
+/* What the listed configs of the wgmma back end leave out. */
+static void wgmma_variants(ts_context *context)
+{
+    static const char *const config[] = {
+        "128x128x64_w2x1_s4_cm2",
+        "128x128x64_w2x1_s4_cn2",
+        "128x128x64_w2x1_s4_xcol",
+        "128x128x64_w2x1_s4_wcol",
+        "128x128x64_w2x1_s3_xcol_wcol_cm2",
+        "128x128x128_w2x1_s2_xcol_wcol_cn2",
+        "128x256x64_w2x1_s4_k2",
+        "128x128x64_w1x2_s4_k2",
+        "256x128x64_w2x1_s4_cn2_k2",
+        "128x128x64_w2x1_s4_cm2_pingpong",
+        "192x96x64_w3x1_s3_yf32",
+        "128x128x64_w2x1_s4_yf32",
+        "128x256x64_w2x1_s3_yf32",
+        "128x128x64_w2x1_s4_biasf32_vy8",
+        "128x256x64_w2x1_s4_vy4",
+        "128x176x64_w2x1_s4_vy2",
+        "256x128x64_w2x1_s3_yf32_vy4",
+        "128x128x64_w2x1_s4_yany_vy2",
+        "64x32x128_w1x1_s4_o2",
+        "128x128x64_w2x1_s4_e_z_r_add_gelu",
+    };
+    for (size_t i = 0; i < 2 * sizeof config / sizeof *config; i++) {
+        char name[GEN_MAX_NAME];
+        snprintf(name, sizeof name, "wgmma_sm90a_%s_%s", i % 2 ? "bf16" : "f16", config[i / 2]);
+        run_config(context, name, shapes, sizeof shapes / sizeof *shapes);
+    }
+}
+
+/* TMA would store behind the last column. */
+static void cut_columns(ts_context *context)
+{
+    Verdict v;
+    Error why = {""};
+    ts_kernel *kernel = load(context, "wgmma_sm90a_f16_128x128x64_w2x1_s4");
+    if (!kernel) return;
+    bool ran = kit_run(context, kernel, (Shape){16, 12, 64}, false, &v, &why);
+    ok(!ran && strstr(why.text, "needs a multiple of 8"), "12 columns are refused: %s", why.text);
+    ts_kernel_destroy(kernel);
+}
+
 static void no_bias(ts_context *context, const char *name)
 {
     Verdict v;
@@ -172,6 +215,7 @@ int main(void)
     no_bias(context, "mma_sm80_f16_64x64x32_w2x2_s3");
     epilogues(context, arch);
     types_and_layouts(context, arch);
+    if (arch->suffix) wgmma_variants(context), cut_columns(context);
     listed(context, arch, GEN_F16);
     listed(context, arch, GEN_BF16);
     ts_context_destroy(context);

@@ -165,6 +165,7 @@ class KernelInfo(ctypes.Structure):
         ("x_layout", c_int),
         ("w_layout", c_int),
         ("y_layout", c_int),
+        ("n_multiple", c_int32),
     ]
 
 
