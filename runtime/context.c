@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 enum {
-    OPTIONS_BYTES = RT_BYTES_THROUGH(ts_context_options, device_ordinal),
+    OPTIONS_BYTES = RT_BYTES_THROUGH(ts_context_options, no_early_start),
     INFO_BYTES = RT_BYTES_THROUGH(ts_device_info, name)
 };
 
@@ -84,6 +84,7 @@ static ts_status retain_primary(ts_context *context, int ordinal)
 static ts_status open_context(ts_context *context, const ts_context_options *options)
 {
     int ordinal = options->device_ordinal;
+    context->no_early_start = options->no_early_start;
     ts_status status = rt_driver_open(&context->driver, options->driver_library);
     if (!status) status = take_current(context, ordinal);
     if (!status && !context->cuda) status = retain_primary(context, ordinal < 0 ? 0 : ordinal);

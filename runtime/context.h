@@ -18,6 +18,7 @@ struct ts_context {
     bool retained;     /* `cuda` is the primary context, and a reference to it is ours */
     atomic_int users;  /* the caller, and each kernel and timer */
     ts_device_info info;
+    bool no_early_start; /* as the options say */
     _Atomic(RtExtension *) extension;
 };
 

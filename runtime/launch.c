@@ -314,7 +314,8 @@ static ts_status launch_failed(const ts_kernel *kernel, CUresult result, RtGrid 
  * and wait before they touch memory (griddepcontrol.wait). */
 static bool starts_early(const ts_kernel *kernel)
 {
-    return kernel->header.cluster_m && kernel->context->driver.cuLaunchKernelEx;
+    const ts_context *context = kernel->context;
+    return kernel->header.cluster_m && context->driver.cuLaunchKernelEx && !context->no_early_start;
 }
 
 static CUresult launch_early(const ts_kernel *kernel, RtGrid grid, ts_stream stream, void **param)

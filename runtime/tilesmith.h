@@ -122,6 +122,7 @@ typedef struct ts_context_options {
     size_t struct_size;         /* sizeof(ts_context_options) */
     const char *driver_library; /* path or soname of the driver; NULL: "libcuda.so.1" */
     int32_t device_ordinal;     /* -1: the device of the thread's current CUDA context, or else device 0 */
+    int32_t no_early_start;     /* 1: kernels for sm_90a are launched without programmatic dependent launch */
 } ts_context_options;
 
 static inline ts_context_options ts_context_options_make(void)

@@ -387,10 +387,22 @@ static void note_params(const char *text, void **params, FakeLaunch *launch)
     for (at = at ? at + strlen("// params:") : ""; launch->n_params < 16; at += used) {
         int i = launch->n_params;
         char type[4];
-        if (sscanf(at, " %7[a-z]:%3[a-z0-9]%n", launch->name[i], type, &used) != 2) break;
-        memcpy(&launch->value[i], params[i], type[1] == '6' ? 8 : 4);
+        if (sscanf(at, " %7[a-z_]:%3[a-z0-9]%n", launch->name[i], type, &used) != 2) break;
+        bool wide = strcmp(type, "u64") == 0 || strcmp(type, "map") == 0;
+        memcpy(&launch->value[i], params[i], wide ? 8 : 4);
         launch->n_params++;
     }
+}
+
+static CUresult note_launch(FakeLaunch *launch, CUfunction function, void **params)
+{
+    CUstream stream = launch->stream;
+    if (is_capturing(stream)) return stream->launches++, CUDA_SUCCESS;
+    note_params(((CUmodule)function)->text, params, launch);
+    pthread_mutex_lock(&launch_lock);
+    last_launch = *launch;
+    pthread_mutex_unlock(&launch_lock);
+    return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
@@ -402,12 +414,33 @@ EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigne
     NEEDS_CONTEXT();
     NEEDS(!extra && grid_x && grid_y && grid_z && block_x * block_y * block_z <= 1024, INVALID_VALUE);
     FakeLaunch launch = {
-        {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, smem_bytes, stream, 0, {{0}}, {0}};
-    if (is_capturing(stream)) return stream->launches++, CUDA_SUCCESS;
-    note_params(((CUmodule)function)->text, params, &launch);
-    pthread_mutex_lock(&launch_lock);
-    last_launch = launch;
-    pthread_mutex_unlock(&launch_lock);
+        {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, smem_bytes, stream, 0, {{0}}, {0}, 0};
+    return note_launch(&launch, function, params);
+}
+
+EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction function, void **params, void **extra)
+{
+    FAKE(cuLaunchKernelEx);
+    NEEDS_CONTEXT();
+    NEEDS(!extra && c->gridDimX && c->numAttrs == 1, INVALID_VALUE);
+    FakeLaunch launch = {{c->gridDimX, c->gridDimY, c->gridDimZ}, {c->blockDimX, c->blockDimY, c->blockDimZ},
+                         c->sharedMemBytes, c->hStream, 0, {{0}}, {0},
+                         c->attrs->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION};
+    return note_launch(&launch, function, params);
+}
+
+/* A map of the fake: its address, then rows and box rows. */
+EXPORT CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
+                                       const cuuint64_t *dims, const cuuint64_t *strides, const cuuint32_t *box,
+                                       const cuuint32_t *element_strides, CUtensorMapInterleave interleave,
+                                       CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion,
+                                       CUtensorMapFloatOOBfill fill)
+{
+    FAKE(cuTensorMapEncodeTiled);
+    NEEDS_CONTEXT();
+    NEEDS(rank == 2 && (uintptr_t)address % 16 == 0 && strides[0] % 16 == 0, INVALID_VALUE);
+    (void)type, (void)element_strides, (void)interleave, (void)swizzle, (void)promotion, (void)fill;
+    *map = (CUtensorMap){{(uintptr_t)address, dims[0], dims[1], box[0], box[1]}};
     return CUDA_SUCCESS;
 }
 

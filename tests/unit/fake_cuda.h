@@ -23,7 +23,8 @@ typedef struct FakeLaunch {
     void *stream;
     int n_params;
     char name[16][8];
-    uint64_t value[16]; /* 4-byte ones zero-extended */
+    uint64_t value[16]; /* 4-byte ones zero-extended; of a tensor map its address */
+    int early;          /* it may start before the kernel in front of it ends */
 } FakeLaunch;
 
 typedef struct Fake {

@@ -287,6 +287,110 @@ static void test_refusals(void)
     ts_kernel_destroy(kernel);
 }
 
+/* ---- kernels with tensor maps ---- */
+
+/* The sample as a kernel for TMA, its params, grid, tile, alignment and boxes being those of one. */
+static char *maps_sample(void)
+{
+    static const char *const changes[][2] = {
+        {SAMPLE_PARAMS, "x_map:map w_map:map y_map:map bias:u64 n:u32 m:u32 k:u32 s:f32"},
+        {"grid: tiles", "grid: persistent 2x1"},
+        {"align: x=16 w=16 y=4", "align: x=16 w=16 y=16"},
+        {"workspace_bytes: 0\n", "workspace_bytes: 0\n// boxes: x=64x128 w=64x32 y=64x64\n"},
+    };
+    char *text = sample_with("", "");
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        char *at = strstr(text, changes[i][0]), *next = malloc(strlen(text) + strlen(changes[i][1]) + 1);
+        sprintf(next, "%.*s%s%s", (int)(at - text), text, changes[i][1], at + strlen(changes[i][0]));
+        free(text);
+        text = next;
+    }
+    return text;
+}
+
+static ts_linear_args maps_args(void)
+{
+    ts_linear_args args = good_args();
+    args.y = ts_matrix_make(0x30000, 208, TS_F16);
+    return args;
+}
+
+static void test_map_launch(ts_kernel *kernel)
+{
+    ts_linear_args args = maps_args();
+    FakeLaunch launch;
+    fake.reset();
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "a launch with tensor maps: %s", ts_last_error());
+    fake.last_launch(&launch);
+    ok(fake_param(&launch, "x_map") == 0x10000 && fake_param(&launch, "w_map") == 0x20000 &&
+           fake_param(&launch, "y_map") == 0x30000,
+       "the maps are of x, W and y");
+    ok(launch.grid[0] == 16 && launch.grid[1] == 1, "2 x 4 tiles of clusters of 2: %u blocks", launch.grid[0]);
+    ok(launch.early, "it may start early");
+    ok(fake.calls("cuTensorMapEncodeTiled") == 3, "three maps were made");
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 3,
+       "the same call again makes none");
+    args.x.data = 0x50000;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 4,
+       "another x makes one");
+    args.m = 299;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 6,
+       "another m makes those of x and y");
+    args.k = 0, args.x.data = args.w.data = 0;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "without k: %s", ts_last_error());
+}
+
+static void test_map_refusals(ts_kernel *kernel)
+{
+    ts_linear_args args = maps_args();
+    args.n = 199;
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_MISALIGNED, "needs a multiple of 8");
+    args = maps_args();
+    args.w.data += 8;
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_MISALIGNED, "the address of w");
+    args = maps_args();
+    args.x.data = 0x60000;
+    setenv("FAKE_CUDA_FAIL", "cuTensorMapEncodeTiled=1", 1);
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_DRIVER, "making a tensor map of x");
+    setenv("FAKE_CUDA_FAIL", "cuLaunchKernelEx=719", 1);
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_LAUNCH, "launching 16x1x1 blocks");
+    unsetenv("FAKE_CUDA_FAIL");
+}
+
+static void test_late_start(const char *text)
+{
+    ts_context_options options = ts_context_options_make();
+    ts_context *late;
+    ts_kernel *kernel = NULL;
+    ts_linear_args args = maps_args();
+    FakeLaunch launch;
+    options.driver_library = fake_path();
+    options.no_early_start = 1;
+    ok(ts_context_create(&options, &late) == TS_OK && ts_kernel_load(late, text, strlen(text), &kernel) == TS_OK &&
+           ts_kernel_launch(kernel, &args, NULL) == TS_OK,
+       "a context without early starts: %s", ts_last_error());
+    fake.last_launch(&launch);
+    ok(!launch.early && fake_param(&launch, "x_map") == 0x10000, "the launch is a plain one");
+    ts_kernel_destroy(kernel);
+    ts_context_destroy(late);
+}
+
+static void test_maps(void)
+{
+    char *text = maps_sample();
+    ts_kernel *kernel;
+    ts_kernel_info info = {.struct_size = sizeof info};
+    if (!ok(ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK, "a kernel with maps: %s", ts_last_error()))
+        return free(text);
+    ts_kernel_get_info(kernel, &info);
+    ok(info.n_multiple == 8, "it stores whole 16 bytes");
+    test_map_launch(kernel);
+    test_map_refusals(kernel);
+    ts_kernel_destroy(kernel);
+    test_late_start(text);
+    free(text);
+}
+
 int main(void)
 {
     ts_context_options options = ts_context_options_make();
@@ -309,6 +413,7 @@ int main(void)
     test_edges();
     test_r();
     test_refusals();
+    test_maps();
     ts_context_destroy(context);
     ok(fake.live() == 0, "nothing is left: %d", fake.live());
     return done();

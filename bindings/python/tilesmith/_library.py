@@ -121,7 +121,12 @@ class LinearArgs(ctypes.Structure):
 
 
 class ContextOptions(ctypes.Structure):
-    _fields_ = [("struct_size", c_size_t), ("driver_library", c_char_p), ("device_ordinal", c_int32)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("driver_library", c_char_p),
+        ("device_ordinal", c_int32),
+        ("no_early_start", c_int32),
+    ]
 
 
 class DeviceInfo(ctypes.Structure):
