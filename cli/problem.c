@@ -210,7 +210,7 @@ static ts_matrix view(const Problem *p, OperandId id, ts_dtype dtype)
     return matrix;
 }
 
-static ts_linear_args arguments(const Problem *p)
+ts_linear_args problem_args(const Problem *p)
 {
     const Operand *op = p->operand;
     ts_linear_args a = ts_linear_args_make();
@@ -227,7 +227,7 @@ static ts_linear_args arguments(const Problem *p)
 
 static bool launch(Problem *p, ts_stream stream, ts_timer *timer, float *milliseconds, Error *error)
 {
-    ts_linear_args args = arguments(p);
+    ts_linear_args args = problem_args(p);
     return device_check(ts_timer_start(timer, stream), error) &&
            device_check(ts_kernel_launch(p->kernel, &args, stream), error) &&
            device_check(ts_timer_stop(timer, stream), error) &&

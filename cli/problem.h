@@ -47,6 +47,8 @@ void problem_randomise(Problem *p, uint64_t seed);
 /* Rounds an array of the right shape into an operand; a finite number that becomes infinite is refused. */
 bool problem_take(Problem *p, OperandId id, const NpyArray *array, const char *path, Error *error);
 bool problem_run(Problem *p, Error *error);
+/* What is launched, and what is computed for comparison. */
+ts_linear_args problem_args(const Problem *p);
 Linear problem_linear(const Problem *p);
 /* y without padding: float16 as it is, other types as float32. The caller frees *array. */
 bool problem_output(const Problem *p, NpyArray *array, Error *error);

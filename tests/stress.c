@@ -1,0 +1,105 @@
+/* stress.c: launches of changing kernels and shapes one behind the other, with nothing between them: blocks of one start
+ * while those of another end, and find the barriers and tensor maps that they left. Each problem is verified once; at
+ * the end each y, poisoned in between, must have the same bits again.
+ *
+ * On a GPU 1,000 launches, or TILESMITH_LAUNCHES (100000 takes about 3 seconds); in the emulator a few.
+ */
+#include "cli/device.h"
+#include "tests/kit.h"
+
+static const char *const configs[] = {
+    "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16", "wgmma_sm90a_f16_256x144x64_w2x1_s3_k1",
+    "wgmma_sm90a_bf16_128x128x64_w2x1_s4_cm2", "wgmma_sm90a_f16_128x128x64_w2x1_s5_g12_pingpong",
+    "wgmma_sm90a_f16_64x32x128_w1x1_s6",       "wgmma_sm90a_f16_192x128x64_w3x1_s4_vy2",
+    "wgmma_sm90a_bf16_128x256x64_w2x1_s4_k2",  "mma_sm80_f16_64x64x32_w2x2_s3",
+};
+static const Shape small[] = {{200, 264, 136}, {70, 40, 500}}, large[] = {{1000, 2048, 520}, {3000, 776, 1032}};
+enum { N_CONFIGS = sizeof configs / sizeof *configs, N_JOBS = 2 * N_CONFIGS };
+
+typedef struct Job {
+    ts_kernel *kernel;
+    Problem problem;
+    Matrix first; /* y of the verified run */
+    ts_linear_args args;
+} Job;
+
+static bool verify_once(Job *job, Error *why)
+{
+    Verdict v;
+    Problem *p = &job->problem;
+    const Matrix *y = &p->operand[OPERAND_Y].host;
+    if (!problem_create(p, why)) return false;
+    problem_randomise(p, 7);
+    if (!problem_run(p, why)) return false;
+    Linear linear = problem_linear(p);
+    if (!verify(&linear, y, &v, why)) return false;
+    if (!v.ok) return refuse(why, "wrong: rel_err %.2e", v.rel_err);
+    if (!matrix_create(&job->first, y->type, y->rows, y->cols, y->pitch, why)) return false;
+    memcpy(job->first.data, y->data, matrix_bytes(y));
+    job->args = problem_args(p);
+    return true;
+}
+
+static bool prepare(ts_context *context, Job *job, const char *config, Shape shape, Error *why)
+{
+    char *text;
+    size_t bytes;
+    if (ts_generate(config, &text, &bytes) != TS_OK) return refuse(why, "%s", ts_last_error());
+    ts_status status = ts_kernel_load(context, text, bytes, &job->kernel);
+    ts_free_text(text);
+    if (status) return refuse(why, "%s", ts_last_error());
+    job->problem = (Problem){.context = context, .kernel = job->kernel, .shape = shape, .s = 2};
+    return verify_once(job, why);
+}
+
+static void end_job(Job *job)
+{
+    problem_free(&job->problem);
+    matrix_free(&job->first);
+    ts_kernel_destroy(job->kernel);
+}
+
+static bool launch_all(ts_context *context, Job *jobs, long launches, Error *why)
+{
+    uint64_t random = 1;
+    for (int i = 0; i < N_JOBS; i++) {
+        const Operand *y = &jobs[i].problem.operand[OPERAND_Y];
+        if (!device_check(ts_fill(context, y->device, MATRIX_POISON, matrix_bytes(&y->host)), why)) return false;
+    }
+    for (long i = 0; i < launches; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        const Job *job = &jobs[i < N_JOBS ? (uint64_t)i : (random >> 33) % N_JOBS];
+        if (!device_check(ts_kernel_launch(job->kernel, &job->args, NULL), why)) return false;
+    }
+    return device_check(ts_stream_synchronize(context, NULL), why);
+}
+
+static bool same_bits(ts_context *context, Job *job, Error *why)
+{
+    Matrix *y = &job->problem.operand[OPERAND_Y].host;
+    if (!device_check(ts_copy_to_host(context, y->data, job->problem.operand[OPERAND_Y].device, matrix_bytes(y)), why))
+        return false;
+    return memcmp(y->data, job->first.data, matrix_bytes(y)) == 0 || refuse(why, "y has other bits than at first");
+}
+
+int main(void)
+{
+    const char *wanted = getenv("TILESMITH_LAUNCHES");
+    long launches = wanted ? atol(wanted) : kit_on_gpu() ? 1000 : 3 * N_JOBS;
+    ts_context *context = kit_context("90");
+    ts_device_info info = {.struct_size = sizeof info};
+    Job jobs[N_JOBS] = {{0}};
+    Error why = {""};
+    if (!context || ts_context_get_info(context, &info) != TS_OK) return 1;
+    if (info.compute_major != 9) return skip_all("these kernels are for sm_90a");
+    for (int i = 0; i < N_JOBS; i++) {
+        Shape shape = (kit_on_gpu() ? large : small)[i % 2];
+        ok(prepare(context, &jobs[i], configs[i / 2], shape, &why), "%s is right%s", configs[i / 2], why.text);
+    }
+    ok(launch_all(context, jobs, launches, &why), "%ld launches%s", launches, why.text);
+    for (int i = 0; i < N_JOBS; i++)
+        ok(same_bits(context, &jobs[i], &why), "%s is right still%s", configs[i / 2], why.text);
+    for (int i = 0; i < N_JOBS; i++) end_job(&jobs[i]);
+    ts_context_destroy(context);
+    return done();
+}
