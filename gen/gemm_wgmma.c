@@ -36,15 +36,12 @@ enum {
     BAR_ALL = 0,      /* named barriers: all threads; one a consumer; one a turn in pingpong */
     BAR_CONSUMER = 1,
     BAR_TURN = 4,
-    BOX_COLS = 64,
 };
 
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
-/* skew_blocks: halves of a consumer's tile, or the two consumers themselves, are out of step. */
-static int skew_of_halves(const Wgmma *g) { return g->h->blocks_m == 2 ? g->plan->config.skew_blocks : 0; }
-static int lag(const Wgmma *g) { return g->h->blocks_m == 1 ? g->plan->config.skew_blocks : 0; }
+static int skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
 static int stages(const Wgmma *g) { return g->plan->config.stages; }
 
 PtxArg gen_wgmma_label(Wgmma *g, const char *name)
@@ -159,7 +156,7 @@ static void tile_walk(Wgmma *g)
     emit(k, ADD_S32, g->k_blocks, g->gemm->depth, imm(c->tile_k - 1));
     emit(k, DIV_U32, g->k_blocks, g->k_blocks, imm(c->tile_k));
     /* behind the end of k come zeros: without k one block of them, and enough for both ends of a tile */
-    emit(k, MAX_S32, g->k_blocks, g->k_blocks, imm(skew_of_halves(g) ? 2 * skew_of_halves(g) : lag(g) ? lag(g) : 1));
+    emit(k, MAX_S32, g->k_blocks, g->k_blocks, imm(skew(g) ? 2 * skew(g) : 1));
     emit(k, ADD_S32, g->tiles_m, g->gemm->m, imm(tile_m - 1));
     emit(k, DIV_U32, g->tiles_m, g->tiles_m, imm(tile_m));
     emit(k, ADD_S32, g->tiles_n, g->gemm->n, imm(tile_n - 1));
@@ -329,20 +326,19 @@ static void produce(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
     PtxArg next = ptx_label(k, "produce_tile"), zeros = ptx_label(k, "produce_zeros");
-    int skew = skew_of_halves(g);
     ptx_section(k, "the producer");
     Producer p = producer_setup(g);
     cluster_tile(g);
     emit(k, GRID_WAIT);
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, skew ? zeros : end);
+    emit_if(k, g->p, BRA, skew(g) ? zeros : end);
     produce_tile(&p);
     emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
     emit(k, BRA, next);
-    if (!skew) return;
+    if (!skew(g)) return;
     emit(k, LABEL, zeros); /* `along` stands behind the end of k */
-    for (int i = 0; i < skew; i++) produce_block(&p);
+    for (int i = 0; i < skew(g); i++) produce_block(&p);
 }
 
 /* The warpgroup that does not multiply: one thread of its first warp is the producer, and one of each of the next
@@ -480,30 +476,7 @@ typedef struct Consumer {
     PtxArg p_before;     /* predicate: it is to be released by this thread */
     PtxArg in_step;      /* b32: k-blocks before the last ones, in which the halves are out of step */
     GenRing ahead;       /* of a half that is ahead of the other */
-    PtxArg p_first;      /* predicate: consumer 0 has not let consumer 1 go yet */
 } Consumer;
-
-/* Consumer 1 starts when consumer 0 has multiplied its first k-blocks, and stays behind it. */
-static void let_other_go(Consumer *c)
-{
-    Wgmma *g = c->g;
-    PtxArg on = gen_wgmma_label(g, "not_first");
-    emit(g->k, SETP_EQ_AND_U32, g->p, c->block, imm(lag(g)), c->p_first);
-    emit_unless(g->k, g->p, BRA, on);
-    emit(g->k, BAR_ARRIVE, imm(BAR_TURN), imm(2 * WG_THREADS));
-    emit(g->k, SETP_NE_U32, c->p_first, g->consumer, g->consumer);
-    emit(g->k, LABEL, on);
-}
-
-static void wait_to_go(Consumer *c)
-{
-    Wgmma *g = c->g;
-    PtxArg on = gen_wgmma_label(g, "goes_first");
-    emit(g->k, SETP_EQ_U32, c->p_first, g->consumer, imm(0));
-    emit_if(g->k, c->p_first, BRA, on);
-    emit(g->k, BAR_SYNC_SOME, imm(BAR_TURN), imm(2 * WG_THREADS));
-    emit(g->k, LABEL, on);
-}
 
 /* One turn: waits for a k-block, multiplies it, and releases the slot whose products are done. */
 static void consume_block(Consumer *c)
@@ -526,7 +499,6 @@ static void consume_block(Consumer *c)
     }
     gen_wgmma_advance(g, g->ring, stages(g));
     emit(k, ADD_S32, c->block, c->block, imm(1));
-    if (lag(g)) let_other_go(c);
 }
 
 /* The k-blocks from `block` on, in step. */
@@ -534,7 +506,7 @@ static void main_loop(Consumer *c)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    bool skewed = skew_of_halves(g) > 0;
+    bool skewed = skew(g) > 0;
     PtxArg loop = ptx_label(k, "main_loop"), done = ptx_label(k, "main_loop_done");
     PtxArg last = skewed ? c->in_step : g->k_blocks;
     if (g->h->loop_waits) emit(k, MOV_B32, c->before, imm(0));
@@ -572,7 +544,7 @@ static void multiply_half(Consumer *c, int half, bool first, bool group_each)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    int blocks = skew_of_halves(g);
+    int blocks = skew(g);
     emit(k, MOV_B32, c->ahead.slot, g->ring.slot);
     emit(k, MOV_B32, c->ahead.phase, g->ring.phase);
     for (int i = 0; half == HALF_A && i < blocks; i++) { /* for B they have come */
@@ -599,8 +571,8 @@ static void finish_group(Consumer *c, int left)
 
 static void finish_groups(Consumer *c)
 {
-    for (int left = skew_of_halves(c->g); left > 0; left--) finish_group(c, left);
-    emit(c->g->k, MOV_B32, c->block, imm(skew_of_halves(c->g)));
+    for (int left = skew(c->g); left > 0; left--) finish_group(c, left);
+    emit(c->g->k, MOV_B32, c->block, imm(skew(c->g)));
 }
 
 static void store_half(Consumer *c, int half)
@@ -613,7 +585,7 @@ static void turn_out_of_step(Consumer *c)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    int blocks = skew_of_halves(g);
+    int blocks = skew(g);
     ptx_section(k, "the tile's end: half A, then B under the store of A");
     multiply_half(c, HALF_A, false, false);
     multiply_half(c, HALF_B, false, true);
@@ -684,12 +656,11 @@ static Consumer consumer_setup(Wgmma *g)
         c.before = word(g, "slot_before");
         c.p_before = ptx_reg(k, PTX_PRED, "p_before");
     }
-    if (skew_of_halves(g)) {
+    if (skew(g)) {
         c.ahead = gen_wgmma_ring(g, "slot_ahead", "phase_ahead");
         c.in_step = word(g, "k_blocks_in_step");
-        emit(k, SUB_S32, c.in_step, g->k_blocks, imm(skew_of_halves(g)));
+        emit(k, SUB_S32, c.in_step, g->k_blocks, imm(skew(g)));
     }
-    if (lag(g)) c.p_first = ptx_reg(k, PTX_PRED, "p_first");
     return c;
 }
 
@@ -698,7 +669,7 @@ static void consume_tile(Consumer *c)
     Wgmma *g = c->g;
     gen_wgmma_tile_place(g);
     gen_wgmma_store_begin(g);
-    if (skew_of_halves(g)) {
+    if (skew(g)) {
         multiply_half(c, HALF_B, true, true);
         finish_groups(c);
     } else {
@@ -707,7 +678,7 @@ static void consume_tile(Consumer *c)
     ptx_section(g->k, "main loop: one k-block a turn");
     if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
     main_loop(c);
-    if (skew_of_halves(g)) turn_out_of_step(c);
+    if (skew(g)) turn_out_of_step(c);
     else store_tile(g);
     gen_wgmma_next_tile(g);
     if (g->plan->config.pingpong) skip_blocks(g, g->k_blocks);
@@ -717,7 +688,7 @@ static void consume(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
     PtxArg next = ptx_label(k, "consume_tile"), done = ptx_label(k, "consumed");
-    bool skewed = skew_of_halves(g) > 0;
+    bool skewed = skew(g) > 0;
     consumer_place(g);
     Consumer c = consumer_setup(g);
     gen_wgmma_store_setup(g);
@@ -727,7 +698,6 @@ static void consume(Wgmma *g, PtxArg end)
     gen_wgmma_first_tile(g);
     if (g->plan->config.pingpong) pingpong_begin(g);
     if (skewed) multiply_half(&c, HALF_A, true, false);
-    if (lag(g)) wait_to_go(&c);
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
     emit_if(k, g->p, BRA, skewed ? done : end);

@@ -115,12 +115,9 @@ static void plan_store(const GenConfig *c, GenPlan *p)
 static bool check_skew(const GenConfig *c, const GenWgmmaPlan *g, GenError *error)
 {
     if (!c->skew_blocks) return true;
-    if (c->pingpong || g->blocks_m > 2 || (g->blocks_m == 1 && g->consumers != 2))
-        return gen_fail(error, "skew_blocks=%d needs cooperating warpgroups of 128 rows, or two of them; here are %d of %d",
-                        c->skew_blocks, g->consumers, g->wg_m);
-    if (g->blocks_m == 1)
-        return c->skew_blocks < c->stages ||
-               gen_fail(error, "skew_blocks=%d of %d stages leave none to load", c->skew_blocks, c->stages);
+    if (c->pingpong || g->blocks_m != 2)
+        return gen_fail(error, "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64; these have %d",
+                        c->skew_blocks, g->wg_m);
     return 2 * c->skew_blocks <= c->stages ||
            gen_fail(error, "skew_blocks=%d hold that many slots at a tile's end and at the next one's beginning; there are %d stages",
                     c->skew_blocks, c->stages);

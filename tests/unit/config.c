@@ -106,7 +106,7 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_256x256x64_w2x1_s3", "registers a thread");
     refusal("wgmma_sm90a_f16_64x128x64_w1x1_s3_k1", "skew_blocks=1 needs cooperating warpgroups");
     refusal("wgmma_sm90a_f16_256x128x64_w2x1_s3_k2", "there are 3 stages");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_k4", "leave none to load");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_k1", "two halves of 64; these have 64");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_o4", "registers");
 }
 
