@@ -139,10 +139,10 @@ bool gen_shipped(int i, GenConfig *config)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Time of a problem under a tile of the mma back end, in nanoseconds, counted in multiply-adds at the full rate of one
- * SM (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the epilogue. However small, a k-block
- * takes about 0.3 us; an output takes about 70 ps; before the first k-block can be multiplied, 1.2 us pass
- * (docs/tuning.md). A pure function of its arguments. */
+/* Time of a problem under a tile of the mma back end, in nanoseconds, counted in multiply-adds at the full
+ * rate of one SM (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by
+ * tile the epilogue. However small, a k-block takes about 0.3 us; an output takes about 70 ps; before the
+ * first k-block can be multiplied, 1.2 us pass (docs/tuning.md). A pure function of its arguments. */
 static double cost(const GenProblem *p, const struct Tile *t)
 {
     const double least_block = 0.7e6, output = 170, start = 2.9e6, mac_ns = 0.42e-3;

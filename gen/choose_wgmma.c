@@ -1,9 +1,10 @@
-/* choose_wgmma.c: the configurations of the wgmma back end worth offering, and what a problem costs under one. */
+/* choose_wgmma.c: the configurations of the wgmma back end worth offering, and what a problem costs under
+ * one. */
 #include "gen/internal.h"
 #include "gen/plan.h"
 
-/* Tiles, best first for large problems. group_m: so many rows of tiles as make a wave of an H200 about square, which
- * reads least (docs/tuning.md). */
+/* Tiles, best first for large problems. group_m: so many rows of tiles as make a wave of an H200 about
+ * square, which reads least (docs/tuning.md). */
 /* clang-format off */
 static const struct WgmmaTile { int m, n, k, warps_m, warps_n, stages, group_m, skew; bool pingpong; } tile_table[] = {
     {128, 256,  64, 2, 1, 4, 16, 0, false},
@@ -59,12 +60,14 @@ bool gen_wgmma_tile(int i, GenConfig *c)
 static double ceil_div(double a, double b) { return (double)(((int64_t)a + (int64_t)b - 1) / (int64_t)b); }
 static double larger(double a, double b) { return a > b ? a : b; }
 
-/* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory (TMA writes
- * it, wgmma reads x once and W once for each 64 rows), L2, which gives more to an SM when few ask, and the latency of
- * a load, spread over the stages. Rows that begin inside a line of 128 bytes cost L2 almost twice. */
+/* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
+ * (TMA writes it, wgmma reads x once and W once for each 64 rows), L2, which gives more to an SM when few
+ * ask, and the latency of a load, spread over the stages. Rows that begin inside a line of 128 bytes cost L2
+ * almost twice. */
 static double block_ns(const GenProblem *p, const GenPlan *plan, double tiles)
 {
-    const double tensor_macs = 3300, smem_bytes = 240, l2_bytes = 91, few = 1.5, cut_rows = 1.7, latency = 1600;
+    const double tensor_macs = 3300, smem_bytes = 240, l2_bytes = 91, few = 1.5, cut_rows = 1.7,
+                 latency = 1600;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double blocks = (double)c->tile_m / 64 * c->tile_n / g->wg_n;
@@ -75,14 +78,15 @@ static double block_ns(const GenProblem *p, const GenPlan *plan, double tiles)
     return larger(larger(tensor, (read + filled) / smem_bytes), larger(l2, latency / c->stages));
 }
 
-/* Waves of tiles, k-block by k-block and then the epilogue, which pingpong hides but for the last; no faster than
- * memory gives x and W and takes y. Constants are fitted to an H200 (docs/tuning.md). */
+/* Waves of tiles, k-block by k-block and then the epilogue, which pingpong hides but for the last; no faster
+ * than memory gives x and W and takes y. Constants are fitted to an H200 (docs/tuning.md). */
 double gen_wgmma_cost_ns(const GenProblem *p, const GenPlan *plan)
 {
     const double output = 0.068, hidden = 0.15, start = 1100, dram_bytes = 2700;
     const GenConfig *c = &plan->config;
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
-    double tiles = ceil_div(m, c->tile_m) * ceil_div(n, c->tile_n), waves = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
+    double tiles = ceil_div(m, c->tile_m) * ceil_div(n, c->tile_n),
+           waves = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
     double epilogue = (double)c->tile_m * c->tile_n * output * (c->pingpong && waves > 1 ? hidden : 1);
     double work = waves * (ceil_div(k, c->tile_k) * block_ns(p, plan, tiles) + epilogue);
     return start + 2 * c->tile_k + larger(work, 2 * (m * k + n * k + m * n) / dram_bytes);

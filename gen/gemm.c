@@ -13,8 +13,8 @@
 /* ---- parameters ---- */
 
 /* The parameters in order: name, type, whether the kernel has it. ldx, ldw, ldy: from row to row, or from
- * column to column of a column-major matrix; csx, csw, csy: along a row of a matrix strided both ways. A tensor map
- * stands for base and pitch where TMA does the copies. */
+ * column to column of a column-major matrix; csx, csw, csy: along a row of a matrix strided both ways. A
+ * tensor map stands for base and pitch where TMA does the copies. */
 #define PARAMETERS(X)                                                                                        \
     X(x_map, MAP, tma)                                                                                       \
     X(w_map, MAP, tma)                                                                                       \
@@ -66,6 +66,7 @@ static void scratch(Gemm *g)
     g->bits_scratch = ptx_reg(g->k, PTX_B32, "bits_scratch");
     g->f32_scratch = ptx_regs(g->k, PTX_F32, "f32_scratch", 2);
     g->wide_scratch = ptx_reg(g->k, PTX_B64, "wide_scratch");
+    g->elem = ptx_reg(g->k, PTX_B16, "elem");
 }
 
 /* ---- the header: enough to launch the kernel from its text alone ---- */
@@ -76,8 +77,10 @@ static void box_header(Gemm *g)
 {
     const GenWgmmaPlan *h = &g->p->g;
     char y[40] = "";
-    if (h->tma_store) snprintf(y, sizeof y, " y=%dx%d%s", h->chunk_cols, 64, h->chunk_swizzled ? "" : " plain=y");
-    ptx_header(g->k, "boxes: x=%dx%d w=%dx%d%s", h->x.box_step, h->x.box_rows, h->w.box_step, h->w.box_rows, y);
+    if (h->tma_store)
+        snprintf(y, sizeof y, " y=%dx%d%s", h->chunk_cols, 64, h->chunk_swizzled ? "" : " plain=y");
+    ptx_header(g->k, "boxes: x=%dx%d w=%dx%d%s", h->x.box_step, h->x.box_rows, h->w.box_step, h->w.box_rows,
+               y);
 }
 
 static void header(Gemm *g, const char *params, const char *grid)

@@ -7,6 +7,7 @@
  *     layout.c     the swizzle of tiles in shared memory
  *     convert.c    16-bit elements to and from fp32, and vectors of them shifted into place
  *     store.c      accumulator fragments -> bias -> epilogue -> y
+ *     piece.c      elements, and what a lane stores at once
  *     epilogue.c   the epilogue expression on fp32 registers
  */
 #ifndef GEN_GEMM_H
@@ -29,7 +30,7 @@ typedef struct Gemm {
     PtxArg row0, col0;
     /* scratch for a few instructions at a time */
     PtxArg p_scratch, half_scratch, word_scratch, bits_scratch; /* pred, b16[2], b32[4], b32 */
-    PtxArg f32_scratch, wide_scratch;                           /* f32[2], b64 */
+    PtxArg f32_scratch, wide_scratch, elem;                     /* f32[2], b64, b16 */
 } Gemm;
 
 /* gemm.c: what every kernel begins with, from its plan: name, target, parameters, header lines (grid: the rule for
@@ -65,6 +66,13 @@ void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element);
 void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high);
 /* word_scratch = the 16 bytes from byte `byte` (0 to 14, even) on of the eight words raw, which are used up. */
 void gen_shift_vector(Gemm *g, PtxArg raw, PtxArg byte);
+
+/* piece.c: value = the element at [address] as fp32 under guard p, 0 where p is false. A piece of y from shared memory,
+ * loaded under p_load and stored under p. The elements of a piece that the last column cuts, under p: `left` columns
+ * are left from column 0 on, the piece begins at column `col`. */
+void gen_load_element(Gemm *g, GenType type, PtxArg value, PtxArg address, PtxArg p);
+void gen_copy_piece(Gemm *g, PtxArg p_load, PtxArg p, PtxArg to, PtxArg from);
+void gen_copy_cut_piece(Gemm *g, PtxArg left, int col, PtxArg p, PtxArg p_scratch, PtxArg to, PtxArg from);
 
 /* store.c: acc[(i * mma_n + j) * 4 ..] is the 16x8 mma tile (i, j) of this warp. Shared memory is free for it
  * when all warps have come here: it waits for that itself. */

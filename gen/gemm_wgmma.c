@@ -1,5 +1,6 @@
-/* gemm_wgmma.c: the back end for wgmma and TMA (sm_90a), persistent and warp-specialised. A block is one warpgroup that
- * copies, of which one thread is the producer, and one to three consumer warpgroups, which multiply:
+/* gemm_wgmma.c: the back end for wgmma and TMA (sm_90a), persistent and warp-specialised. A block is one
+ * warpgroup that copies, of which one thread is the producer, and one to three consumer warpgroups, which
+ * multiply:
  *
  *     producer                         ring of stages                      consumer
  *     for each tile, each k-block:                                         for each tile, each k-block:
@@ -7,13 +8,13 @@
  *       expect_tx full[slot]
  *       TMA x, W into slot   ---------- bytes complete full[slot] ------->   wait full[slot]
  *                                                                            wgmma, asynchronous
- *                                                                          epilogue, y: to other threads of the
- *                                                                          warpgroup that copies (store_wgmma.c)
+ *                                                                          epilogue, y: to other threads of
+ * the warpgroup that copies (store_wgmma.c)
  *
- * full[] counts one arrival and the bytes of a k-block; empty[] counts one arrival a consumer, of each block that the
- * slot's data went to: in a cluster, x or W is loaded in shares and sent to both blocks, so that both must be done
- * with a slot. Tiles are dealt out in a fixed order; the producer runs ahead into the next tile while the consumers
- * store this one.
+ * full[] counts one arrival and the bytes of a k-block; empty[] counts one arrival a consumer, of each block
+ * that the slot's data went to: in a cluster, x or W is loaded in shares and sent to both blocks, so that
+ * both must be done with a slot. Tiles are dealt out in a fixed order; the producer runs ahead into the next
+ * tile while the consumers store this one.
  *
  * Cooperating consumers have parts of one tile. So that the tensor cores do not wait for the epilogue, with
  * skew_blocks = b a consumer's two halves of 64 rows, A and B, are out of step where one tile meets the next:
@@ -21,11 +22,12 @@
  *     tensor cores   ... A and B    A: last b   B: last b     A: first b    B: first b   A and B ...
  *     this thread                               store A       store B
  *
- * Then the k-blocks of a tile's end and of the next one's beginning are held in the ring twice as long, and no more
- * of them are held than there are stages. Behind its last tile the producer loads b k-blocks of zeros.
+ * Then the k-blocks of a tile's end and of the next one's beginning are held in the ring twice as long, and
+ * no more of them are held than there are stages. Behind its last tile the producer loads b k-blocks of
+ * zeros.
  *
- * In pingpong each consumer has whole tiles, the two take turns in the main loop, and one stores while the other
- * multiplies.
+ * In pingpong each consumer has whole tiles, the two take turns in the main loop, and one stores while the
+ * other multiplies.
  */
 #include "gen/wgmma.h"
 
@@ -33,7 +35,7 @@
 
 enum {
     WG_THREADS = 128,
-    BAR_ALL = 0,      /* named barriers: all threads; one a consumer; one a turn in pingpong */
+    BAR_ALL = 0, /* named barriers: all threads; one a consumer; one a turn in pingpong */
     BAR_CONSUMER = 1,
     BAR_TURN = 4,
 };
@@ -102,7 +104,8 @@ static void init_barriers(Wgmma *g)
     emit_if(k, g->p, BRA, ready);
     for (int i = 0; i < stages(g); i++) {
         emit(k, MBARRIER_INIT, mem(g->smem, full_offset(g) + 8 * i), imm(1));
-        emit(k, MBARRIER_INIT, mem(g->smem, empty_offset(g) + 8 * i), imm(g->h->cluster * (g->plan->config.pingpong ? 1 : g->h->consumers)));
+        emit(k, MBARRIER_INIT, mem(g->smem, empty_offset(g) + 8 * i),
+             imm(g->h->cluster * (g->plan->config.pingpong ? 1 : g->h->consumers)));
     }
     if (g->h->tma_store) gen_wgmma_store_barriers(g);
     emit(k, FENCE_MBARRIER_INIT);
@@ -163,7 +166,8 @@ static void tile_walk(Wgmma *g)
     emit(k, DIV_U32, g->tiles_n, g->tiles_n, imm(tile_n));
     emit(k, MUL_LO_S32, g->group_tiles, g->tiles_n, imm(c->group_m));
     emit(k, MUL_LO_S32, g->tiles, g->tiles_n, g->tiles_m);
-    emit(k, MOV_SPECIAL, g->tile_step = word(g, "tile_step"), special(clusters(g) ? PTX_NCLUSTERID_X : PTX_NCTAID_X));
+    emit(k, MOV_SPECIAL, g->tile_step = word(g, "tile_step"),
+         special(clusters(g) ? PTX_NCLUSTERID_X : PTX_NCTAID_X));
     g->tile = word(g, "tile");
     g->row0 = word(g, "row0");
     g->col0 = word(g, "col0");
@@ -187,8 +191,9 @@ void gen_wgmma_next_tile(Wgmma *g)
     if (g->plan->config.pingpong) emit(g->k, ADD_S32, g->tile, g->tile, g->tile_step);
 }
 
-/* row0, col0 of the tile: down the columns of a group of group_m rows of tiles, then the next column; every other
- * group from right to left. Tiles that are multiplied at one time, or one after the other, share rows of x or W in L2.
+/* row0, col0 of the tile: down the columns of a group of group_m rows of tiles, then the next column; every
+ * other group from right to left. Tiles that are multiplied at one time, or one after the other, share rows
+ * of x or W in L2.
  */
 void gen_wgmma_tile_place(Wgmma *g)
 {
@@ -222,10 +227,10 @@ void gen_wgmma_tile_place(Wgmma *g)
 typedef struct Source {
     const GenBoxPlan *plan;
     const char *name;
-    PtxArg map, first;  /* b64: tensor map; b32: row0 or col0 */
-    bool shared;        /* the blocks of the cluster have it in common, and load shares of it */
-    PtxArg share;       /* b32: bytes in a slot to this block's share */
-    PtxArg origin;      /* b32: of this block's share along m or n */
+    PtxArg map, first; /* b64: tensor map; b32: row0 or col0 */
+    bool shared;       /* the blocks of the cluster have it in common, and load shares of it */
+    PtxArg share;      /* b32: bytes in a slot to this block's share */
+    PtxArg origin;     /* b32: of this block's share along m or n */
 } Source;
 
 static void source_setup(Wgmma *g, Source *s)
@@ -297,7 +302,8 @@ static Producer producer_setup(Wgmma *g)
         .slot_at = word(g, "slot_at"),
     };
     for (int i = 0; i < 2; i++) source_setup(g, &p.source[i]);
-    if (clusters(g)) emit(k, MOV_B16, p.mask = ptx_reg(k, PTX_B16, "cluster_mask"), imm((1 << g->h->cluster) - 1));
+    if (clusters(g))
+        emit(k, MOV_B16, p.mask = ptx_reg(k, PTX_B16, "cluster_mask"), imm((1 << g->h->cluster) - 1));
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
     return p;
@@ -341,8 +347,8 @@ static void produce(Wgmma *g, PtxArg end)
     for (int i = 0; i < skew(g); i++) produce_block(&p);
 }
 
-/* The warpgroup that does not multiply: one thread of its first warp is the producer, and one of each of the next
- * warps stores for a consumer. */
+/* The warpgroup that does not multiply: one thread of its first warp is the producer, and one of each of the
+ * next warps stores for a consumer. */
 static void copying_warpgroup(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
@@ -363,8 +369,8 @@ static void copying_warpgroup(Wgmma *g, PtxArg end)
 
 /* ---- the consumers: operands ---- */
 
-/* Descriptor of a tile at shared address `at` (PTX ISA 9.7.15.5.1.2): bits 0-13 address, 16-29 leading and 32-45
- * stride byte offset, all in 16 bytes; 62-63 = 1: swizzled by 128 bytes. Eight rows are 1024 bytes. */
+/* Descriptor of a tile at shared address `at` (PTX ISA 9.7.15.5.1.2): bits 0-13 address, 16-29 leading and
+ * 32-45 stride byte offset, all in 16 bytes; 62-63 = 1: swizzled by 128 bytes. Eight rows are 1024 bytes. */
 static PtxArg descriptor(Wgmma *g, const char *name, const GenBoxPlan *o, PtxArg address)
 {
     PtxArg desc = wide(g, name);
@@ -376,7 +382,10 @@ static PtxArg descriptor(Wgmma *g, const char *name, const GenBoxPlan *o, PtxArg
 }
 
 /* Bytes from the start of a tile to row `first` (of m or n) of it. */
-static int row_bytes(const GenBoxPlan *o, int first) { return o->col ? first / 64 * o->atom_bytes : first * 128; }
+static int row_bytes(const GenBoxPlan *o, int first)
+{
+    return o->col ? first / 64 * o->atom_bytes : first * 128;
+}
 
 static void operand_descriptors(Wgmma *g)
 {
@@ -432,7 +441,8 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
             if (x) emit(k, ADD_S64, x_desc = m->x, m->x_at, imm(x / 16));
             if (w) emit(k, ADD_S64, w_desc = m->w, m->w_at, imm(w / 16));
             PtxArg acc = span(g->acc, i * h->acc_regs, h->acc_regs);
-            PtxArg args[] = {PTX_NONE, acc, x_desc, w_desc, step ? m->yes : m->add, imm(h->x.col), imm(h->w.col)};
+            PtxArg args[] = {PTX_NONE,      acc,          x_desc, w_desc, step ? m->yes : m->add,
+                             imm(h->x.col), imm(h->w.col)};
             ptx_emit(k, __FILE__, __LINE__, wgmma_op(g->plan->config.w, h->wg_n), PTX_NONE, false, 6, args);
         }
 }
@@ -471,11 +481,11 @@ typedef struct Consumer {
     Wgmma *g;
     Product product;
     Release release;
-    PtxArg block;        /* b32: k-blocks of this tile that are multiplied */
-    PtxArg before;       /* b32: the slot before this one */
-    PtxArg p_before;     /* predicate: it is to be released by this thread */
-    PtxArg in_step;      /* b32: k-blocks before the last ones, in which the halves are out of step */
-    GenRing ahead;       /* of a half that is ahead of the other */
+    PtxArg block;    /* b32: k-blocks of this tile that are multiplied */
+    PtxArg before;   /* b32: the slot before this one */
+    PtxArg p_before; /* predicate: it is to be released by this thread */
+    PtxArg in_step;  /* b32: k-blocks before the last ones, in which the halves are out of step */
+    GenRing ahead;   /* of a half that is ahead of the other */
 } Consumer;
 
 /* One turn: waits for a k-block, multiplies it, and releases the slot whose products are done. */
@@ -649,8 +659,12 @@ static Consumer consumer_setup(Wgmma *g)
 {
     PtxKernel *k = g->k;
     Consumer c = {.g = g, .release = release_setup(g), .block = word(g, "k_block")};
-    c.product = (Product){wide(g, "x_slot"), wide(g, "w_slot"), wide(g, "x_step"), wide(g, "w_step"),
-                          ptx_reg(k, PTX_PRED, "p_add"), ptx_reg(k, PTX_PRED, "p_yes")};
+    c.product = (Product){wide(g, "x_slot"),
+                          wide(g, "w_slot"),
+                          wide(g, "x_step"),
+                          wide(g, "w_step"),
+                          ptx_reg(k, PTX_PRED, "p_add"),
+                          ptx_reg(k, PTX_PRED, "p_yes")};
     emit(k, SETP_EQ_U32, c.product.yes, g->consumer, g->consumer);
     if (g->h->loop_waits) {
         c.before = word(g, "slot_before");
@@ -745,8 +759,8 @@ void gen_gemm_wgmma(Gemm *gemm)
     const GenConfig *c = &gemm->p->config;
     PtxArg producer_label = ptx_label(g.k, "producer"), end = ptx_label(g.k, "end");
     if (g.h->cluster > 1) g.k->cluster = g.h->cluster;
-    ptx_comment(g.k, "block tile %dx%dx%d, %d consumers of %dx%d, %d stages of %d B", c->tile_m, c->tile_n, c->tile_k,
-                g.h->consumers, g.h->wg_m, g.h->wg_n, c->stages, g.plan->stage_bytes);
+    ptx_comment(g.k, "block tile %dx%dx%d, %d consumers of %dx%d, %d stages of %d B", c->tile_m, c->tile_n,
+                c->tile_k, g.h->consumers, g.h->wg_m, g.h->wg_n, c->stages, g.plan->stage_bytes);
     place(&g);
     init_barriers(&g);
     ptx_section(g.k, "the next kernel may start; the one before may still run, until griddepcontrol.wait");

@@ -4,29 +4,32 @@
 #include "gen/plan.h"
 
 enum {
-    ATOM = 64,        /* elements of 16 bits in a row of shared memory: 128 bytes, the swizzle's span */
+    ATOM = 64, /* elements of 16 bits in a row of shared memory: 128 bytes, the swizzle's span */
     ROW_BYTES = 128,
     WG_THREADS = 128, /* a warpgroup */
     MAX_BOX_ROWS = 256,
-    REGS_REST = 28,   /* of a consumer, beside its accumulators */
+    REGS_REST = 28, /* of a consumer, beside its accumulators */
 };
 
 static bool check_fields(const GenConfig *c, GenError *error)
 {
     if (c->arch->sm != 90 || c->arch->suffix != 'a')
-        return gen_fail(error, "wgmma is an instruction of sm_90a alone; for %s use the mma back end", c->arch->name);
+        return gen_fail(error, "wgmma is an instruction of sm_90a alone; for %s use the mma back end",
+                        c->arch->name);
     if (c->tile_k != 64 && c->tile_k != 128) return gen_fail(error, "tile_k=%d is not 64 or 128", c->tile_k);
     if (c->tile_m % 64 || c->tile_m > 256)
         return gen_fail(error, "tile_m=%d is not a multiple of 64 up to 256", c->tile_m);
     if (c->stages < 2 || c->stages > 8) return gen_fail(error, "stages=%d is not from 2 to 8", c->stages);
     if (c->x != c->w)
-        return gen_fail(error, "TMA copies without converting: x must have W's type (%s), or take the mma back end",
+        return gen_fail(error,
+                        "TMA copies without converting: x must have W's type (%s), or take the mma back end",
                         gen_type_name(c->w));
     if (c->x_copy_bytes != 16 || c->w_copy_bytes != 16)
         return gen_fail(error, "TMA reads rows aligned to 16 bytes, x has %d and W %d: take the mma back end",
                         c->x_copy_bytes, c->w_copy_bytes);
     if (c->x_layout == GEN_LAYOUT_ANY || c->w_layout == GEN_LAYOUT_ANY)
-        return gen_fail(error, "TMA reads matrices with one stride of 1: take the mma back end for two strides");
+        return gen_fail(error,
+                        "TMA reads matrices with one stride of 1: take the mma back end for two strides");
     if (c->cluster_m * c->cluster_n > 2 || c->cluster_m < 1 || c->cluster_n < 1)
         return gen_fail(error, "a cluster of %dx%d is not 1x1, 2x1 or 1x2", c->cluster_m, c->cluster_n);
     return true;
@@ -40,13 +43,16 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
     if (apart && g->consumers != 2)
         return gen_fail(error, "pingpong is a game of 2 warpgroups, not of %dx%d", c->warps_m, c->warps_n);
     if (g->consumers < 1 || g->consumers > 3)
-        return gen_fail(error, "%dx%d warpgroups multiply: 1 to 3 have enough registers", c->warps_m, c->warps_n);
+        return gen_fail(error, "%dx%d warpgroups multiply: 1 to 3 have enough registers", c->warps_m,
+                        c->warps_n);
     g->wg_m = apart ? c->tile_m : c->tile_m / c->warps_m;
     g->wg_n = apart ? c->tile_n : c->tile_n / c->warps_n;
     if (g->wg_m % 64)
-        return gen_fail(error, "tile_m=%d does not split over %d warpgroups of 64 rows each", c->tile_m, c->warps_m);
+        return gen_fail(error, "tile_m=%d does not split over %d warpgroups of 64 rows each", c->tile_m,
+                        c->warps_m);
     if (g->wg_n % 8 || (!apart && c->tile_n % c->warps_n))
-        return gen_fail(error, "tile_n=%d does not split over %d warpgroups of 8 columns each", c->tile_n, c->warps_n);
+        return gen_fail(error, "tile_n=%d does not split over %d warpgroups of 8 columns each", c->tile_n,
+                        c->warps_n);
     g->blocks_m = g->wg_m / 64;
     g->acc_regs = g->wg_n / 2;
     g->loop_waits = apart ? 1 : 0; /* two that work at once cover each other's gaps */
@@ -54,14 +60,15 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
 }
 
 /* `tile` elements along m or n, of which each of `sharers` blocks loads an equal part. */
-static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, int tile, int wg_tile, int sharers,
-                         GenError *error)
+static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, int tile, int wg_tile,
+                         int sharers, GenError *error)
 {
     o->tile_bytes = 2 * tile * c->tile_k;
     if (o->col) {
         if (tile % (ATOM * sharers) || wg_tile % ATOM)
-            return gen_fail(error, "a column-major %s is loaded by 64 along its columns; its tile has %d for %d blocks",
-                            name, tile, sharers);
+            return gen_fail(
+                error, "a column-major %s is loaded by 64 along its columns; its tile has %d for %d blocks",
+                name, tile, sharers);
         o->box_rows = c->tile_k;
         o->boxes = tile / ATOM / sharers;
         o->box_step = ATOM;
@@ -71,7 +78,8 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
         o->share_bytes = o->boxes * o->atom_bytes;
     } else {
         if (tile % (8 * sharers))
-            return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share by eights", name, tile, sharers);
+            return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share by eights", name,
+                            tile, sharers);
         o->box_rows = tile / sharers;
         o->boxes = c->tile_k / ATOM;
         o->box_step = ATOM;
@@ -86,9 +94,9 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
            gen_fail(error, "a box of %s has %d rows; TMA takes %d", name, o->box_rows, MAX_BOX_ROWS);
 }
 
-/* A chunk of y has rows of 128 bytes, swizzled. Where those do not divide the tile, TMA would store too much: then, for
- * 16-bit y, the longest rows that divide it and are free of bank conflicts without a swizzle, odd multiples of 16
- * bytes; for f32 the last chunk is narrower, and TMA does not store. */
+/* A chunk of y has rows of 128 bytes, swizzled. Where those do not divide the tile, TMA would store too much:
+ * then, for 16-bit y, the longest rows that divide it and are free of bank conflicts without a swizzle, odd
+ * multiples of 16 bytes; for f32 the last chunk is narrower, and TMA does not store. */
 static void plan_chunks(GenWgmmaPlan *g, int y_bytes, bool tma)
 {
     int row_pieces = g->wg_n * y_bytes / 16;
@@ -116,11 +124,13 @@ static bool check_skew(const GenConfig *c, const GenWgmmaPlan *g, GenError *erro
 {
     if (!c->skew_blocks) return true;
     if (c->pingpong || g->blocks_m != 2)
-        return gen_fail(error, "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64; these have %d",
-                        c->skew_blocks, g->wg_m);
-    return 2 * c->skew_blocks <= c->stages ||
-           gen_fail(error, "skew_blocks=%d hold that many slots at a tile's end and at the next one's beginning; there are %d stages",
-                    c->skew_blocks, c->stages);
+        return gen_fail(
+            error, "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64; these have %d",
+            c->skew_blocks, g->wg_m);
+    return 2 * c->skew_blocks <= c->stages || gen_fail(error,
+                                                       "skew_blocks=%d hold that many slots at a tile's end "
+                                                       "and at the next one's beginning; there are %d stages",
+                                                       c->skew_blocks, c->stages);
 }
 
 static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
@@ -140,11 +150,13 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     g->out_barrier_offset = g->barrier_offset + 2 * c->stages * 8;
     p->smem_bytes = g->out_barrier_offset + g->consumers * 2 * 2 * 8; /* two buffers: full, empty */
     if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
-    return gen_fail(error, "stages=%d of %dx%dx%d and the way of y need %d B of shared memory; %s allows %d", c->stages,
-                    c->tile_m, c->tile_n, c->tile_k, p->smem_bytes, c->arch->name, c->arch->block_smem_bytes);
+    return gen_fail(error, "stages=%d of %dx%dx%d and the way of y need %d B of shared memory; %s allows %d",
+                    c->stages, c->tile_m, c->tile_n, c->tile_k, p->smem_bytes, c->arch->name,
+                    c->arch->block_smem_bytes);
 }
 
-/* The registers of an SM belong to its warpgroups: few to the producer, an equal share of the rest to the others. */
+/* The registers of an SM belong to its warpgroups: few to the producer, an equal share of the rest to the
+ * others. */
 static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
 {
     enum { MAX_CONSUMER = 240, MOST = 255 };
@@ -158,11 +170,12 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
     p->regs_acc = g->blocks_m * g->acc_regs;
     p->regs_estimate = entry < MOST ? entry : MOST;
     if (p->regs_acc + REGS_REST > g->regs_consumer)
-        return gen_fail(error, "a tile of %dx%d a warpgroup needs about %d registers a thread; it can have %d", g->wg_m,
-                        g->wg_n, p->regs_acc + REGS_REST, g->regs_consumer);
+        return gen_fail(error,
+                        "a tile of %dx%d a warpgroup needs about %d registers a thread; it can have %d",
+                        g->wg_m, g->wg_n, p->regs_acc + REGS_REST, g->regs_consumer);
     if (g->acc_regs + 26 > entry) /* ptxas C7602 */
-        return gen_fail(error, "wgmma of 64x%d needs %d registers at the kernel's entry; %d threads leave %d", g->wg_n,
-                        g->acc_regs + 26, p->threads * p->blocks_per_sm, entry);
+        return gen_fail(error, "wgmma of 64x%d needs %d registers at the kernel's entry; %d threads leave %d",
+                        g->wg_n, g->acc_regs + 26, p->threads * p->blocks_per_sm, entry);
     int by_smem = c->arch->sm_smem_bytes / (p->smem_bytes + c->arch->smem_reserved_bytes);
     return p->blocks_per_sm <= by_smem ||
            gen_fail(error, "min_blocks=%d do not fit on an SM of %s: shared memory allows %d", c->min_blocks,

@@ -42,7 +42,6 @@ typedef struct Store {
     PtxArg ragged;                 /* predicate, of the block: the last column cuts a piece */
     PtxArg p_row, p_col, p_ragged;
     PtxArg z, r, y; /* f32[4] */
-    PtxArg elem;    /* b16: one on its way */
 } Store;
 
 /* ---- addresses ---- */
@@ -67,7 +66,6 @@ static void declare(Store *s)
     s->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
     s->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
     if (s->p->epilogue.uses_r) s->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
-    s->elem = ptx_reg(k, PTX_B16, "elem");
 }
 
 /* row, col and what is left of y from there; `row` and `col` come in as places inside the warp tile. */
@@ -176,20 +174,6 @@ static void find_ragged(Store *s)
 
 /* ---- loads ---- */
 
-/* One element of type t at [address], as fp32, under guard p; what is not loaded is 0. */
-static void load_element(Store *s, GenType t, PtxArg value, PtxArg address, PtxArg p)
-{
-    PtxKernel *k = s->k;
-    if (t == GEN_F32) {
-        emit(k, MOV_F32, value, immf(0));
-        emit_if(k, p, LD_GLOBAL_F32, value, address);
-        return;
-    }
-    emit(k, MOV_B16, s->elem, imm(0));
-    emit_if(k, p, LD_GLOBAL_B16, s->elem, address);
-    gen_widen(s->g, t, value, s->elem);
-}
-
 /* A null bias is a bias of zeros. */
 static void load_bias(Store *s)
 {
@@ -204,7 +188,8 @@ static void load_bias(Store *s)
     for (int i = 0; i < n; i++) {
         int col = 8 * (i / 2) + i % 2;
         emit(k, SETP_GT_AND_S32, s->p_col, s->cols_left, imm(col), given);
-        load_element(s, s->p->config.bias, at(s->bias, i), mem(base, col * s->p->bias_bytes), s->p_col);
+        gen_load_element(s->g, s->p->config.bias, at(s->bias, i), mem(base, col * s->p->bias_bytes),
+                         s->p_col);
     }
 }
 
@@ -227,7 +212,7 @@ static void stage_pair(Store *s, PtxArg low, PtxArg high, int buffer, int half, 
 static void load_residual(Store *s, int e, int col)
 {
     emit(s->k, SETP_GT_AND_S32, s->p_col, s->cols_left, imm(col), s->p_row);
-    load_element(s, s->p->config.y, at(s->r, e), mem(s->r_at, col * s->p->y_bytes), s->p_col);
+    gen_load_element(s->g, s->p->config.y, at(s->r, e), mem(s->r_at, col * s->p->y_bytes), s->p_col);
 }
 
 /* Column tiles j .. j+tiles-1 of rows `half` of row tile i: z = acc + bias, y = f(z). */
@@ -257,47 +242,6 @@ static void stage_rows(Store *s, int i)
 
 /* ---- shared memory to y ---- */
 
-static void copy_piece(Store *s, PtxArg p, PtxArg to, PtxArg from)
-{
-    PtxKernel *k = s->k;
-    PtxArg word = s->g->word_scratch, mine = s->p->y_row_idle ? p : PTX_NONE; /* idle lanes have no piece */
-    switch (s->p->y_piece_bytes) {
-    case 16:
-        emit_if(k, mine, LD_SHARED_V4_B32, span(word, 0, 4), from);
-        emit_if(k, p, ST_GLOBAL_V4_B32, to, span(word, 0, 4));
-        break;
-    case 8:
-        emit_if(k, mine, LD_SHARED_V2_B32, span(word, 0, 2), from);
-        emit_if(k, p, ST_GLOBAL_V2_B32, to, span(word, 0, 2));
-        break;
-    case 4:
-        emit_if(k, mine, LD_SHARED_B32, at(word, 0), from);
-        emit_if(k, p, ST_GLOBAL_B32, to, at(word, 0));
-        break;
-    case 2:
-        emit_if(k, mine, LD_SHARED_B16, s->elem, from);
-        emit_if(k, p, ST_GLOBAL_B16, to, s->elem);
-        break;
-    }
-}
-
-/* The elements of a piece that the last column cuts. */
-static void copy_cut_piece(Store *s, PtxArg to, PtxArg from, int col)
-{
-    PtxKernel *k = s->k;
-    PtxArg word = s->g->word_scratch;
-    int elems = s->p->y_piece_elems, bytes = s->p->y_bytes;
-    emit(k, SETP_LT_AND_S32, s->p_ragged, s->piece_cols, imm(col + elems), s->p_row);
-    for (int e = 0; e < elems - 1; e++) {
-        PtxArg to_element = mem(to, to.imm + e * bytes), from_element = mem(from, from.imm + e * bytes);
-        emit(k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(col + e), s->p_ragged);
-        if (bytes == 4) emit_if(k, s->p_col, LD_SHARED_B32, at(word, 0), from_element);
-        else emit_if(k, s->p_col, LD_SHARED_B16, s->elem, from_element);
-        if (bytes == 4) emit_if(k, s->p_col, ST_GLOBAL_B32, to_element, at(word, 0));
-        else emit_if(k, s->p_col, ST_GLOBAL_B16, to_element, s->elem);
-    }
-}
-
 /* Where this lane's piece of part `part` of a row goes. */
 static PtxArg part_of_row(Store *s, int part)
 {
@@ -321,12 +265,14 @@ static void copy_rows(Store *s, int i)
                               i % 2 * p->y_buffer_bytes + row * p->y_pitch_bytes + col * p->y_bytes),
                    to = part_of_row(s, part);
             emit(k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(col + p->y_piece_elems - 1), s->p_row);
-            copy_piece(s, s->p_col, to, from);
+            gen_copy_piece(s->g, p->y_row_idle ? s->p_col : PTX_NONE, s->p_col, to,
+                           from); /* idle lanes have none */
             if (p->y_piece_elems == 1) continue;
             char label[48];
             snprintf(label, sizeof label, "whole_%d_%d_%d", i, row, part);
             emit_unless(k, s->ragged, BRA, ptx_label(k, label));
-            copy_cut_piece(s, to, from, col);
+            emit(k, SETP_LT_AND_S32, s->p_ragged, s->piece_cols, imm(col + p->y_piece_elems), s->p_row);
+            gen_copy_cut_piece(s->g, s->piece_cols, col, s->p_ragged, s->p_col, to, from);
             emit(k, LABEL, ptx_label(k, label));
         }
         emit(k, ADD_S64, s->y_at, s->y_at, s->y_step);

@@ -13,12 +13,12 @@
  *     wait empty                     <---- arrive, when y is read ---
  *     y to the buffer, fence
  *     arrive full                    ------------------------------->   wait full
- *                                                                       TMA: the box, of which what is behind an edge
- *                                                                       is left out
+ *                                                                       TMA: the box, of which what is behind
+ * an edge is left out
  *
- * Rows lie in a buffer as TMA wants them, free of bank conflicts (plan_wgmma.c). Where TMA cannot store, a warp copies
- * its own rows from the buffer to y, lanes along the rows, and nobody waits for anybody. The bias of a tile is loaded
- * before its main loop and put into shared memory behind it.
+ * Rows lie in a buffer as TMA wants them, free of bank conflicts (plan_wgmma.c). Where TMA cannot store, a
+ * warp copies its own rows from the buffer to y, lanes along the rows, and nobody waits for anybody. The bias
+ * of a tile is loaded before its main loop and put into shared memory behind it.
  */
 #include "gen/wgmma.h"
 
@@ -47,7 +47,12 @@ static Chunk chunk_at(const Wgmma *g, int chunk)
 
 /* ---- the two buffers ---- */
 
-enum { OUT_FULL = 0, OUT_EMPTY = 8 * GEN_OUT_BUFFERS, OUT_BARRIER_BYTES = 2 * 8 * GEN_OUT_BUFFERS, WARPS = 4 };
+enum {
+    OUT_FULL = 0,
+    OUT_EMPTY = 8 * GEN_OUT_BUFFERS,
+    OUT_BARRIER_BYTES = 2 * 8 * GEN_OUT_BUFFERS,
+    WARPS = 4
+};
 
 void gen_wgmma_store_barriers(Wgmma *g)
 {
@@ -88,7 +93,6 @@ static void declare(Wgmma *g)
     g->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
     if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
     if (pairs_of_tiles(g)) g->packed = ptx_regs(k, PTX_B32, "packed", chunk_words(g));
-    g->elem = ptx_reg(k, PTX_B16, "elem");
     g->p_row = ptx_reg(k, PTX_PRED, "p_row");
     g->p_col = ptx_reg(k, PTX_PRED, "p_col");
     g->row = word(g, "row");
@@ -119,13 +123,13 @@ static void bias_setup(Wgmma *g)
     emit(k, MAD_LO_S32, g->bias_pair, lane_cols, imm(8), g->bias_pair);
 }
 
-/* Where this lane writes to a buffer. 16-bit y, by stmatrix: lane l gives row l%16 and 16-byte column l/16 of the
- * 16x16 elements that four matrices are; f32: its own two elements. */
+/* Where this lane writes to a buffer. 16-bit y, by stmatrix: lane l gives row l%16 and 16-byte column l/16 of
+ * the 16x16 elements that four matrices are; f32: its own two elements. */
 static void stage_setup(Wgmma *g)
 {
     PtxKernel *k = g->k;
-    PtxArg row = at(g->gemm->word_scratch, 0), column = at(g->gemm->word_scratch, 1), warp = at(g->gemm->word_scratch, 2),
-           first = at(g->gemm->word_scratch, 3);
+    PtxArg row = at(g->gemm->word_scratch, 0), column = at(g->gemm->word_scratch, 1),
+           warp = at(g->gemm->word_scratch, 2), first = at(g->gemm->word_scratch, 3);
     out_place(g);
     g->stage_at = ptx_regs(k, PTX_B32, "stage_at", stage_places(g));
     emit(k, SHR_U32, warp, g->thread, imm(5));
@@ -186,7 +190,8 @@ static void piece_setup(Wgmma *g)
     g->piece_byte = word(g, "piece_byte");
     g->turn_row = word(g, "turn_row");
     g->y_pitch = stride_bytes(g, "y_pitch", g->gemm->ldy_param);
-    if (g->plan->config.y_layout == GEN_LAYOUT_ANY) g->y_col_step = stride_bytes(g, "y_col_step", g->gemm->csy_param);
+    if (g->plan->config.y_layout == GEN_LAYOUT_ANY)
+        g->y_col_step = stride_bytes(g, "y_col_step", g->gemm->csy_param);
     emit(k, DIV_U32, g->piece_row, g->gemm->lane, imm(row_lanes(g)));
     emit(k, REM_U32, g->piece_col, g->gemm->lane, imm(row_lanes(g)));
     emit(k, MUL_LO_S32, g->piece_col, g->piece_col, imm(g->plan->y_piece_elems));
@@ -212,20 +217,6 @@ void gen_wgmma_store_setup(Wgmma *g)
 
 /* ---- a tile begins ---- */
 
-/* value = the element at [address] as fp32, under guard p; 0 where p is false. */
-static void load_element(Wgmma *g, GenType type, PtxArg value, PtxArg address, PtxArg p)
-{
-    PtxKernel *k = g->k;
-    if (type == GEN_F32) {
-        emit(k, MOV_F32, value, immf(0));
-        emit_if(k, p, LD_GLOBAL_F32, value, address);
-        return;
-    }
-    emit(k, MOV_B16, g->elem, imm(0));
-    emit_if(k, p, LD_GLOBAL_B16, g->elem, address);
-    gen_widen(g->gemm, type, value, g->elem);
-}
-
 /* row, col = origin of this consumer's part of the tile */
 static void consumer_origin(Wgmma *g, PtxArg row, PtxArg col)
 {
@@ -245,13 +236,15 @@ static void consumer_origin(Wgmma *g, PtxArg row, PtxArg col)
 static void load_bias(Wgmma *g)
 {
     PtxKernel *k = g->k;
-    PtxArg col = at(g->gemm->word_scratch, 0), left = at(g->gemm->word_scratch, 1), from = g->gemm->wide_scratch;
+    PtxArg col = at(g->gemm->word_scratch, 0), left = at(g->gemm->word_scratch, 1),
+           from = g->gemm->wide_scratch;
     emit(k, ADD_S32, col, g->col, g->thread);
     emit(k, MAD_WIDE_U32, from, col, imm(g->plan->bias_bytes), g->bias_base);
     emit(k, SUB_S32, left, g->gemm->n, col);
     for (int i = 0; i < bias_loads(g); i++) {
         emit(k, SETP_GT_AND_S32, g->p_col, left, imm(WG_THREADS * i), g->p_bias);
-        load_element(g, g->plan->config.bias, at(g->bias_raw, i), mem(from, WG_THREADS * i * g->plan->bias_bytes), g->p_col);
+        gen_load_element(g->gemm, g->plan->config.bias, at(g->bias_raw, i),
+                         mem(from, WG_THREADS * i * g->plan->bias_bytes), g->p_col);
     }
 }
 
@@ -278,11 +271,13 @@ void gen_wgmma_store_bias(Wgmma *g)
 
 /* ---- a chunk: to shared memory ---- */
 
-/* Four elements of rows half * 8 + l/4 of the wgmma i: columns of tiles j and j + 1, or of one and then two. */
+/* Four elements of rows half * 8 + l/4 of the wgmma i: columns of tiles j and j + 1, or of one and then two.
+ */
 static void load_residual(Wgmma *g, int i, int half, int j, int n)
 {
     PtxKernel *k = g->k;
-    PtxArg row = at(g->gemm->word_scratch, 2), col = at(g->gemm->word_scratch, 3), from = g->gemm->wide_scratch;
+    PtxArg row = at(g->gemm->word_scratch, 2), col = at(g->gemm->word_scratch, 3),
+           from = g->gemm->wide_scratch;
     emit(k, SHR_U32, row, g->thread, imm(5));
     emit(k, SHL_B32, row, row, imm(4));
     emit(k, ADD_S32, row, row, g->row);
@@ -301,7 +296,8 @@ static void load_residual(Wgmma *g, int i, int half, int j, int n)
     for (int e = 0; e < n; e++) {
         int at_col = 8 * (j + e / 2) + e % 2;
         emit(k, SETP_GT_AND_S32, g->p_col, g->cols_left, imm(at_col), g->p_row);
-        load_element(g, g->plan->config.y, at(g->r, e), mem(g->r_at, at_col * g->plan->y_bytes), g->p_col);
+        gen_load_element(g->gemm, g->plan->config.y, at(g->r, e), mem(g->r_at, at_col * g->plan->y_bytes),
+                         g->p_col);
     }
 }
 
@@ -324,7 +320,8 @@ static void pack_pair(Wgmma *g, int i, int j, bool both, PtxArg packed)
     for (int half = 0; half < 2; half++) {
         finish(g, i, half, j, both ? 4 : 2);
         for (int t = 0; t < 1 + both; t++)
-            gen_round_pair(g->gemm, g->plan->config.y, at(packed, 2 * t + half), at(g->y, 2 * t), at(g->y, 2 * t + 1));
+            gen_round_pair(g->gemm, g->plan->config.y, at(packed, 2 * t + half), at(g->y, 2 * t),
+                           at(g->y, 2 * t + 1));
     }
 }
 
@@ -361,7 +358,8 @@ static void stage_f32(Wgmma *g, Chunk c)
         for (int half = 0; half < 2; half++) {
             finish(g, c.block, half, c.first + j, 2);
             PtxArg to = stage_place(g, j);
-            emit(g->k, ST_SHARED_V2_F32, mem(to, to.imm + half * 8 * g->h->chunk_row_bytes), span(g->y, 0, 2));
+            emit(g->k, ST_SHARED_V2_F32, mem(to, to.imm + half * 8 * g->h->chunk_row_bytes),
+                 span(g->y, 0, 2));
         }
 }
 
@@ -421,40 +419,14 @@ void gen_wgmma_store_thread(Wgmma *g, PtxArg end)
 static void store_piece(Wgmma *g, PtxArg to, PtxArg from, PtxArg left)
 {
     PtxKernel *k = g->k;
-    PtxArg words = g->gemm->word_scratch; /* `from` is behind its second one */
     int elems = g->plan->y_piece_elems;
     emit(k, SETP_GT_AND_S32, g->p_col, left, imm(elems - 1), g->p_row);
-    switch (g->plan->y_piece_bytes) {
-    case 16:
-        emit_if(k, g->p_col, LD_SHARED_V4_B32, span(words, 0, 4), from);
-        emit_if(k, g->p_col, ST_GLOBAL_V4_B32, to, span(words, 0, 4));
-        break;
-    case 8:
-        emit_if(k, g->p_col, LD_SHARED_V2_B32, span(words, 0, 2), from);
-        emit_if(k, g->p_col, ST_GLOBAL_V2_B32, to, span(words, 0, 2));
-        break;
-    case 4:
-        emit_if(k, g->p_col, LD_SHARED_B32, at(words, 0), from);
-        emit_if(k, g->p_col, ST_GLOBAL_B32, to, at(words, 0));
-        break;
-    case 2:
-        emit_if(k, g->p_col, LD_SHARED_B16, g->elem, from);
-        emit_if(k, g->p_col, ST_GLOBAL_B16, to, g->elem);
-        break;
-    }
+    gen_copy_piece(g->gemm, g->p_col, g->p_col, to, from);
     if (elems == 1) return;
     PtxArg whole = gen_wgmma_label(g, "whole");
     emit(k, SETP_GE_S32, g->p, left, imm(elems));
     emit_if(k, g->p, BRA, whole);
-    for (int e = 0; e < elems - 1; e++) {
-        int bytes = g->plan->y_bytes;
-        PtxArg element = mem(from, from.imm + e * bytes), place = mem(to, to.imm + e * bytes);
-        emit(k, SETP_GT_AND_S32, g->p_col, left, imm(e), g->p_row);
-        if (bytes == 4) emit_if(k, g->p_col, LD_SHARED_B32, at(words, 0), element);
-        else emit_if(k, g->p_col, LD_SHARED_B16, g->elem, element);
-        if (bytes == 4) emit_if(k, g->p_col, ST_GLOBAL_B32, place, at(words, 0));
-        else emit_if(k, g->p_col, ST_GLOBAL_B16, place, g->elem);
-    }
+    gen_copy_cut_piece(g->gemm, left, 0, g->p_row, g->p_col, to, from);
     emit(k, LABEL, whole);
 }
 

@@ -54,7 +54,7 @@ typedef struct Wgmma {
     PtxArg piece_at, piece_byte;      /* b32: scratch: its place in the buffer; its byte in 16 */
     PtxArg turn_row;                  /* b32: the first of the rows that 32 lanes store in a turn */
     PtxArg bias, z, r, y;     /* f32[4] */
-    PtxArg p_row, p_col, elem;
+    PtxArg p_row, p_col;
 } Wgmma;
 
 /* gemm_wgmma.c */

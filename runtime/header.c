@@ -206,11 +206,13 @@ static ts_status read_grid(RtHeader *h, Span v)
     if (next_word(&rest, &rule)) {
         rest = trim(rest);
         if (span_is(rule, "persistent") && span_pair(rest, 1, 16, &h->cluster_m, &h->cluster_n)) return TS_OK;
-        if (span_is(rule, "groups") && span_int(rest, 1, 64, &group_m)) return h->group_m = (int)group_m, TS_OK;
+        if (span_is(rule, "groups") && span_int(rest, 1, 64, &group_m))
+            return h->group_m = (int)group_m, TS_OK;
     }
-    return bad("grid", v,
-               "this tilesmith knows the rules 'tiles', 'groups 1' to 'groups 64', and 'persistent 1x1' with the "
-               "size of a cluster");
+    return bad(
+        "grid", v,
+        "this tilesmith knows the rules 'tiles', 'groups 1' to 'groups 64', and 'persistent 1x1' with the "
+        "size of a cluster");
 }
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '$'; }
@@ -336,7 +338,8 @@ static ts_status read_boxes(RtHeader *h, Span v)
     static const struct {
         RtTensor tensor;
         RtParam map;
-    } mapped[] = {{RT_TENSOR_x, RT_PARAM_x_map}, {RT_TENSOR_w, RT_PARAM_w_map}, {RT_TENSOR_y, RT_PARAM_y_map}};
+    } mapped[] = {
+        {RT_TENSOR_x, RT_PARAM_x_map}, {RT_TENSOR_w, RT_PARAM_w_map}, {RT_TENSOR_y, RT_PARAM_y_map}};
     Span rest = v, word;
     while (next_word(&rest, &word)) {
         RtTensor tensor;
@@ -346,7 +349,8 @@ static ts_status read_boxes(RtHeader *h, Span v)
             h->box[tensor].plain = true;
             continue;
         }
-        if (!take_tensor(&word, &tensor) || !span_pair(word, 1, 256, &h->box[tensor].cols, &h->box[tensor].rows))
+        if (!take_tensor(&word, &tensor) ||
+            !span_pair(word, 1, 256, &h->box[tensor].cols, &h->box[tensor].rows))
             return bad("boxes", v, "it must read like x=64x128 w=64x256");
     }
     for (int i = 0; i < 3; i++)
@@ -377,9 +381,9 @@ static ts_status read_params(RtHeader *h, Span v)
 {
     /* itself, or the map that stands for it */
     static const RtParam needed[][2] = {
-        {RT_PARAM_x, RT_PARAM_x_map},   {RT_PARAM_w, RT_PARAM_w_map},     {RT_PARAM_y, RT_PARAM_y_map},
-        {RT_PARAM_ldx, RT_PARAM_x_map}, {RT_PARAM_ldw, RT_PARAM_w_map},   {RT_PARAM_ldy, RT_PARAM_y_map},
-        {RT_PARAM_m, RT_PARAM_m},       {RT_PARAM_n, RT_PARAM_n},         {RT_PARAM_k, RT_PARAM_k}};
+        {RT_PARAM_x, RT_PARAM_x_map},   {RT_PARAM_w, RT_PARAM_w_map},   {RT_PARAM_y, RT_PARAM_y_map},
+        {RT_PARAM_ldx, RT_PARAM_x_map}, {RT_PARAM_ldw, RT_PARAM_w_map}, {RT_PARAM_ldy, RT_PARAM_y_map},
+        {RT_PARAM_m, RT_PARAM_m},       {RT_PARAM_n, RT_PARAM_n},       {RT_PARAM_k, RT_PARAM_k}};
     Span rest = v, word;
     while (next_word(&rest, &word)) {
         bool colon;

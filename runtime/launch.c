@@ -172,10 +172,11 @@ static ts_status check_columns(const ts_kernel *kernel, const ts_linear_args *ar
 {
     int multiple = rt_n_multiple(&kernel->header);
     if (args->n % multiple == 0) return TS_OK;
-    return rt_fail(TS_ERROR_MISALIGNED,
-                   "n is %lld; the kernel %s stores y by TMA, 16 bytes at a time, and needs a multiple of %d: use a "
-                   "kernel that stores less at once (vy8, vy4, vy2)",
-                   (long long)args->n, kernel->header.config, multiple);
+    return rt_fail(
+        TS_ERROR_MISALIGNED,
+        "n is %lld; the kernel %s stores y by TMA, 16 bytes at a time, and needs a multiple of %d: use a "
+        "kernel that stores less at once (vy8, vy4, vy2)",
+        (long long)args->n, kernel->header.config, multiple);
 }
 
 static ts_status check_tensors(const ts_kernel *kernel, const ts_linear_args *args)
@@ -207,7 +208,8 @@ static ts_status find_persistent_grid(const ts_kernel *kernel, int64_t m, int64_
 {
     const RtHeader *h = &kernel->header;
     int cluster = h->cluster_m * h->cluster_n, per_sm = kernel->blocks_per_sm ? kernel->blocks_per_sm : 1;
-    int64_t tiles = ceil_div(m, (int64_t)h->tile_m * h->cluster_m) * ceil_div(n, (int64_t)h->tile_n * h->cluster_n);
+    int64_t tiles =
+        ceil_div(m, (int64_t)h->tile_m * h->cluster_m) * ceil_div(n, (int64_t)h->tile_n * h->cluster_n);
     int64_t resident = (int64_t)kernel->context->info.sm_count * per_sm / cluster;
     if (tiles > INT32_MAX) return too_many_blocks(kernel, m, n);
     *grid = (RtGrid){(unsigned int)((tiles < resident ? tiles : resident) * cluster), 1, 1};
@@ -272,16 +274,18 @@ static RtValues fill_values(const ts_kernel *kernel, const ts_linear_args *args)
 /* ---- tensor maps ---- */
 
 /* Without k nothing of x and w is read; TMA wants a matrix all the same. */
-static ts_status find_map(ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows, int64_t cols,
-                          ts_device_ptr instead, CUtensorMap *map)
+static ts_status find_map(ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
+                          int64_t cols, ts_device_ptr instead, CUtensorMap *map)
 {
     bool by_columns = kernel->header.layout[tensor] == TS_COLUMN_MAJOR;
     RtMapKey key = {.tensor = tensor,
                     .address = matrix->data,
                     .rows = (uint64_t)(by_columns ? cols : rows),
                     .cols = (uint64_t)(by_columns ? rows : cols),
-                    .pitch_bytes = pitch(kernel, tensor, matrix, rows, cols) * (unsigned)rt_dtype_bytes(matrix->dtype)};
-    if (!key.rows || !key.cols) key.address = instead & ~(ts_device_ptr)15, key.rows = key.cols = 1, key.pitch_bytes = 0;
+                    .pitch_bytes =
+                        pitch(kernel, tensor, matrix, rows, cols) * (unsigned)rt_dtype_bytes(matrix->dtype)};
+    if (!key.rows || !key.cols)
+        key.address = instead & ~(ts_device_ptr)15, key.rows = key.cols = 1, key.pitch_bytes = 0;
     return rt_map_find(kernel, &key, map);
 }
 
@@ -310,8 +314,8 @@ static ts_status launch_failed(const ts_kernel *kernel, CUresult result, RtGrid 
     return status == TS_ERROR_DRIVER ? TS_ERROR_LAUNCH : status;
 }
 
-/* Programmatic dependent launch: blocks may start while the kernel before this one still runs, set up their barriers,
- * and wait before they touch memory (griddepcontrol.wait). */
+/* Programmatic dependent launch: blocks may start while the kernel before this one still runs, set up their
+ * barriers, and wait before they touch memory (griddepcontrol.wait). */
 static bool starts_early(const ts_kernel *kernel)
 {
     const ts_context *context = kernel->context;
@@ -322,8 +326,16 @@ static CUresult launch_early(const ts_kernel *kernel, RtGrid grid, ts_stream str
 {
     CUlaunchAttribute early = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
                                .value = {.programmaticStreamSerializationAllowed = 1}};
-    CUlaunchConfig config = {grid.x, grid.y, grid.z, (unsigned int)kernel->header.block_threads, 1, 1,
-                             (unsigned int)kernel->header.smem_bytes, stream, &early, 1};
+    CUlaunchConfig config = {grid.x,
+                             grid.y,
+                             grid.z,
+                             (unsigned int)kernel->header.block_threads,
+                             1,
+                             1,
+                             (unsigned int)kernel->header.smem_bytes,
+                             stream,
+                             &early,
+                             1};
     return kernel->context->driver.cuLaunchKernelEx(&config, kernel->function, param, NULL);
 }
 
@@ -336,11 +348,11 @@ static ts_status launch_grid(const ts_kernel *kernel, RtValues *values, RtGrid g
     for (int i = 0; i < header->n_params; i++) param[i] = (char *)values + kernel->value_offset[i];
     ts_status status = rt_enter(kernel->context, &pushed);
     if (status) return status;
-    CUresult result =
-        starts_early(kernel)
-            ? launch_early(kernel, grid, stream, param)
-            : driver->cuLaunchKernel(kernel->function, grid.x, grid.y, grid.z, (unsigned int)header->block_threads,
-                                     1, 1, (unsigned int)header->smem_bytes, stream, param, NULL);
+    CUresult result = starts_early(kernel)
+                          ? launch_early(kernel, grid, stream, param)
+                          : driver->cuLaunchKernel(kernel->function, grid.x, grid.y, grid.z,
+                                                   (unsigned int)header->block_threads, 1, 1,
+                                                   (unsigned int)header->smem_bytes, stream, param, NULL);
     rt_leave(kernel->context, pushed);
     return result ? launch_failed(kernel, result, grid) : TS_OK;
 }

@@ -1,9 +1,9 @@
 /* maps.c: tensor maps, by which TMA finds its way in a matrix: made by the driver, and kept.
  *
- * A map is made from an address, a size and a pitch. Encoding one costs the CPU a fraction of a microsecond; a model
- * calls with the same weights and, mostly, the same few activations again and again, so each kernel keeps what it has
- * made. Entries are immutable and live as long as the kernel. Past MAX_MAPS nothing more is kept, so that memory stays
- * bounded whatever addresses come.
+ * A map is made from an address, a size and a pitch. Encoding one costs the CPU a fraction of a microsecond;
+ * a model calls with the same weights and, mostly, the same few activations again and again, so each kernel
+ * keeps what it has made. Entries are immutable and live as long as the kernel. Past MAX_MAPS nothing more is
+ * kept, so that memory stays bounded whatever addresses come.
  */
 #include "runtime/kernel.h"
 
@@ -19,8 +19,8 @@ typedef struct RtMap {
 
 static bool same_key(const RtMapKey *a, const RtMapKey *b)
 {
-    return a->address == b->address && a->rows == b->rows && a->cols == b->cols && a->pitch_bytes == b->pitch_bytes &&
-           a->tensor == b->tensor;
+    return a->address == b->address && a->rows == b->rows && a->cols == b->cols &&
+           a->pitch_bytes == b->pitch_bytes && a->tensor == b->tensor;
 }
 
 static _Atomic(RtMap *) *bucket_of(RtMaps *maps, const RtMapKey *key)
@@ -53,17 +53,18 @@ static ts_status encode(const ts_kernel *kernel, const RtMapKey *key, CUtensorMa
     cuuint64_t dims[] = {key->cols, key->rows}, strides[] = {pitch_of(key, rt_dtype_bytes(type))};
     cuuint32_t box_dims[] = {(cuuint32_t)box->cols, (cuuint32_t)box->rows}, steps[] = {1, 1};
     bool pushed;
-    ts_status status = rt_enter(kernel->context, &pushed); /* the driver wants a current context even for this */
+    ts_status status =
+        rt_enter(kernel->context, &pushed); /* the driver wants a current context even for this */
     if (status) return status;
     CUresult result = driver->cuTensorMapEncodeTiled(
         map, data_type(type), 2, (void *)(uintptr_t)key->address, dims, strides, box_dims, steps,
-        CU_TENSOR_MAP_INTERLEAVE_NONE, box->plain ? CU_TENSOR_MAP_SWIZZLE_NONE : CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
-        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+        CU_TENSOR_MAP_INTERLEAVE_NONE, box->plain ? CU_TENSOR_MAP_SWIZZLE_NONE : CU_TENSOR_MAP_SWIZZLE_128B,
+        CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     rt_leave(kernel->context, pushed);
-    return rt_driver_check(driver, result, "making a tensor map of %s at 0x%llx, %llu rows of %llu, %llu B apart",
-                           rt_tensor_name[key->tensor], (unsigned long long)key->address,
-                           (unsigned long long)key->rows, (unsigned long long)key->cols,
-                           (unsigned long long)strides[0]);
+    return rt_driver_check(
+        driver, result, "making a tensor map of %s at 0x%llx, %llu rows of %llu, %llu B apart",
+        rt_tensor_name[key->tensor], (unsigned long long)key->address, (unsigned long long)key->rows,
+        (unsigned long long)key->cols, (unsigned long long)strides[0]);
 }
 
 /* Keeping is an economy: without memory for it, the next call encodes again. */

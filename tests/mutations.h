@@ -1,6 +1,6 @@
 /* mutations.h: faults put into a kernel's text must not pass: the emulator traps, or the result is wrong.
- * The control, the same kernel without a fault, passes under every schedule seed used here. An emulated device is of
- * one kind in a process, so each kind has a test of its own. */
+ * The control, the same kernel without a fault, passes under every schedule seed used here. An emulated
+ * device is of one kind in a process, so each kind has a test of its own. */
 #ifndef TESTS_MUTATIONS_H
 #define TESTS_MUTATIONS_H
 
@@ -37,8 +37,8 @@ static inline void test_control(const Subject *subject, const char *text)
     static const char *const seeds[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
     for (int i = 0; i < 8; i++) {
         Error why = {""};
-        ok(passes(subject, text, seeds[i], &why), "%s without a fault, seed %s: right%s%s", subject->config, seeds[i],
-           why.text[0] ? ": " : "", why.text);
+        ok(passes(subject, text, seeds[i], &why), "%s without a fault, seed %s: right%s%s", subject->config,
+           seeds[i], why.text[0] ? ": " : "", why.text);
     }
 }
 

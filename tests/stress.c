@@ -1,6 +1,6 @@
-/* stress.c: launches of changing kernels and shapes one behind the other, with nothing between them: blocks of one start
- * while those of another end, and find the barriers and tensor maps that they left. Each problem is verified once; at
- * the end each y, poisoned in between, must have the same bits again.
+/* stress.c: launches of changing kernels and shapes one behind the other, with nothing between them: blocks
+ * of one start while those of another end, and find the barriers and tensor maps that they left. Each problem
+ * is verified once; at the end each y, poisoned in between, must have the same bits again.
  *
  * On a GPU 1,000 launches, or TILESMITH_LAUNCHES (100000 takes about 3 seconds); in the emulator a few.
  */
@@ -8,12 +8,13 @@
 #include "tests/kit.h"
 
 static const char *const configs[] = {
-    "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16", "wgmma_sm90a_f16_256x144x64_w2x1_s3_k1",
+    "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16",  "wgmma_sm90a_f16_256x144x64_w2x1_s3_k1",
     "wgmma_sm90a_bf16_128x128x64_w2x1_s4_cm2", "wgmma_sm90a_f16_128x128x64_w2x1_s5_g12_pingpong",
     "wgmma_sm90a_f16_64x32x128_w1x1_s6",       "wgmma_sm90a_f16_192x128x64_w3x1_s4_vy2",
     "wgmma_sm90a_bf16_256x128x64_w2x1_s4_k2",  "mma_sm80_f16_64x64x32_w2x2_s3",
 };
-static const Shape small[] = {{200, 264, 136}, {70, 40, 500}}, large[] = {{1000, 2048, 520}, {3000, 776, 1032}};
+static const Shape small[] = {{200, 264, 136}, {70, 40, 500}},
+                   large[] = {{1000, 2048, 520}, {3000, 776, 1032}};
 enum { N_CONFIGS = sizeof configs / sizeof *configs, N_JOBS = 2 * N_CONFIGS };
 
 typedef struct Job {
@@ -64,7 +65,8 @@ static bool launch_all(ts_context *context, Job *jobs, long launches, Error *why
     uint64_t random = 1;
     for (int i = 0; i < N_JOBS; i++) {
         const Operand *y = &jobs[i].problem.operand[OPERAND_Y];
-        if (!device_check(ts_fill(context, y->device, MATRIX_POISON, matrix_bytes(&y->host)), why)) return false;
+        if (!device_check(ts_fill(context, y->device, MATRIX_POISON, matrix_bytes(&y->host)), why))
+            return false;
     }
     for (long i = 0; i < launches; i++) {
         random = random * 6364136223846793005u + 1442695040888963407u;
@@ -77,9 +79,11 @@ static bool launch_all(ts_context *context, Job *jobs, long launches, Error *why
 static bool same_bits(ts_context *context, Job *job, Error *why)
 {
     Matrix *y = &job->problem.operand[OPERAND_Y].host;
-    if (!device_check(ts_copy_to_host(context, y->data, job->problem.operand[OPERAND_Y].device, matrix_bytes(y)), why))
+    if (!device_check(
+            ts_copy_to_host(context, y->data, job->problem.operand[OPERAND_Y].device, matrix_bytes(y)), why))
         return false;
-    return memcmp(y->data, job->first.data, matrix_bytes(y)) == 0 || refuse(why, "y has other bits than at first");
+    return memcmp(y->data, job->first.data, matrix_bytes(y)) == 0 ||
+           refuse(why, "y has other bits than at first");
 }
 
 int main(void)
@@ -94,7 +98,8 @@ int main(void)
     if (info.compute_major != 9) return skip_all("these kernels are for sm_90a");
     for (int i = 0; i < N_JOBS; i++) {
         Shape shape = (kit_on_gpu() ? large : small)[i % 2];
-        ok(prepare(context, &jobs[i], configs[i / 2], shape, &why), "%s is right%s", configs[i / 2], why.text);
+        ok(prepare(context, &jobs[i], configs[i / 2], shape, &why), "%s is right%s", configs[i / 2],
+           why.text);
     }
     ok(launch_all(context, jobs, launches, &why), "%ld launches%s", launches, why.text);
     for (int i = 0; i < N_JOBS; i++)

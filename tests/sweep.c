@@ -36,7 +36,8 @@ static bool run_shapes(ts_context *context, const ts_kernel *kernel, const char 
         Error why = {""};
         Shape s = kit_shape(kernel, shape[i]);
         bool good = kit_run(context, kernel, s, false, &v, &why);
-        if (!good) note("%s %lldx%lldx%lld: %s", name, (long long)s.m, (long long)s.n, (long long)s.k, why.text);
+        if (!good)
+            note("%s %lldx%lldx%lld: %s", name, (long long)s.m, (long long)s.n, (long long)s.k, why.text);
         all &= good;
         if (v.rel_err > *worst) *worst = v.rel_err;
     }
@@ -54,7 +55,8 @@ static void run_config(ts_context *context, const char *name, const Shape *shape
     ts_kernel_info info = {.struct_size = sizeof info};
     ts_kernel_get_info(kernel, &info);
     if (kit_on_gpu() && info.local_bytes) note("%s: %d B of local memory a thread", name, info.local_bytes);
-    bool serial = strstr(ts_kernel_log(kernel), "C75") != NULL; /* what ptxas says where it serialises wgmma */
+    bool serial =
+        strstr(ts_kernel_log(kernel), "C75") != NULL; /* what ptxas says where it serialises wgmma */
     if (serial) note("%s: %s", name, ts_kernel_log(kernel));
     good &= !serial && !(info.local_bytes && strncmp(name, "wgmma", 5) == 0);
     ok(good, "%s: worst rel_err %.1e", name, worst);

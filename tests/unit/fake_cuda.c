@@ -1,5 +1,5 @@
-/* fake_cuda.c: a libcuda.so.1 that computes nothing: it hands out objects, counts the live ones, checks that a
- * context is current where one must be, fails on demand, and remembers the last launch. See fake_cuda.h.
+/* fake_cuda.c: a libcuda.so.1 that computes nothing: it hands out objects, counts the live ones, checks that
+ * a context is current where one must be, fails on demand, and remembers the last launch. See fake_cuda.h.
  */
 #define _GNU_SOURCE /* dladdr */
 #include <pthread.h>
@@ -76,14 +76,14 @@ static CUresult enter(int call)
     return CUDA_SUCCESS;
 }
 
-#define FAKE(name)                                                                                             \
-    do {                                                                                                       \
-        CUresult forced = enter(CALL_##name);                                                                  \
-        if (forced) return forced;                                                                             \
+#define FAKE(name)                                                                                           \
+    do {                                                                                                     \
+        CUresult forced = enter(CALL_##name);                                                                \
+        if (forced) return forced;                                                                           \
     } while (0)
-#define NEEDS(condition, result)                                                                               \
-    do {                                                                                                       \
-        if (!(condition)) return CUDA_ERROR_##result;                                                          \
+#define NEEDS(condition, result)                                                                             \
+    do {                                                                                                     \
+        if (!(condition)) return CUDA_ERROR_##result;                                                        \
     } while (0)
 #define NEEDS_CONTEXT() NEEDS(depth > 0 && stack[depth - 1], INVALID_CONTEXT)
 
@@ -165,7 +165,7 @@ EXPORT CUresult cuGetErrorName(CUresult error, const char **name)
 {
     FAKE(cuGetErrorName);
     switch (error) {
-#define X(result, number)                                                                                      \
+#define X(result, number)                                                                                    \
     case result: *name = #result; return CUDA_SUCCESS;
         RT_CUDA_RESULTS(X)
 #undef X
@@ -363,8 +363,8 @@ EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute att
     return too_much ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
-EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction function, int block_threads,
-                                                            size_t smem_bytes)
+EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction function,
+                                                            int block_threads, size_t smem_bytes)
 {
     FAKE(cuOccupancyMaxActiveBlocksPerMultiprocessor);
     NEEDS_CONTEXT();
@@ -423,18 +423,23 @@ EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction function, v
     FAKE(cuLaunchKernelEx);
     NEEDS_CONTEXT();
     NEEDS(!extra && c->gridDimX && c->numAttrs == 1, INVALID_VALUE);
-    FakeLaunch launch = {{c->gridDimX, c->gridDimY, c->gridDimZ}, {c->blockDimX, c->blockDimY, c->blockDimZ},
-                         c->sharedMemBytes, c->hStream, 0, {{0}}, {0},
+    FakeLaunch launch = {{c->gridDimX, c->gridDimY, c->gridDimZ},
+                         {c->blockDimX, c->blockDimY, c->blockDimZ},
+                         c->sharedMemBytes,
+                         c->hStream,
+                         0,
+                         {{0}},
+                         {0},
                          c->attrs->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION};
     return note_launch(&launch, function, params);
 }
 
 /* A map of the fake: its address, then rows and box rows. */
-EXPORT CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
-                                       const cuuint64_t *dims, const cuuint64_t *strides, const cuuint32_t *box,
-                                       const cuuint32_t *element_strides, CUtensorMapInterleave interleave,
-                                       CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion,
-                                       CUtensorMapFloatOOBfill fill)
+EXPORT CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank,
+                                       void *address, const cuuint64_t *dims, const cuuint64_t *strides,
+                                       const cuuint32_t *box, const cuuint32_t *element_strides,
+                                       CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
+                                       CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill)
 {
     FAKE(cuTensorMapEncodeTiled);
     NEEDS_CONTEXT();
@@ -520,8 +525,8 @@ EXPORT CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *stat
     FAKE(cuStreamIsCapturing);
     (void)stream;
     NEEDS_CONTEXT();
-    *status = setting("FAKE_CUDA_CAPTURING", 0) ? CU_STREAM_CAPTURE_STATUS_ACTIVE
-                                                : CU_STREAM_CAPTURE_STATUS_NONE;
+    *status =
+        setting("FAKE_CUDA_CAPTURING", 0) ? CU_STREAM_CAPTURE_STATUS_ACTIVE : CU_STREAM_CAPTURE_STATUS_NONE;
     return CUDA_SUCCESS;
 }
 
@@ -634,7 +639,7 @@ static CUresult find_function(const char *name, void **function, int version)
     NEEDS(dladdr((void *)(uintptr_t)&find_function, &here), NOT_FOUND);
     void *self = dlopen(here.dli_fname, RTLD_NOW | RTLD_NOLOAD);
     NEEDS(self, NOT_FOUND);
-#define X(field, symbol, since, ...)                                                                           \
+#define X(field, symbol, since, ...)                                                                         \
     if (strcmp(name, #field) == 0 && version == since) *function = dlsym(self, #symbol);
     RT_DRIVER_SYMBOLS(X)
 #undef X

@@ -325,7 +325,8 @@ static void test_map_launch(ts_kernel *kernel)
     ok(fake_param(&launch, "x_map") == 0x10000 && fake_param(&launch, "w_map") == 0x20000 &&
            fake_param(&launch, "y_map") == 0x30000,
        "the maps are of x, W and y");
-    ok(launch.grid[0] == 16 && launch.grid[1] == 1, "2 x 4 tiles of clusters of 2: %u blocks", launch.grid[0]);
+    ok(launch.grid[0] == 16 && launch.grid[1] == 1, "2 x 4 tiles of clusters of 2: %u blocks",
+       launch.grid[0]);
     ok(launch.early, "it may start early");
     ok(fake.calls("cuTensorMapEncodeTiled") == 3, "three maps were made");
     ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 3,
@@ -366,7 +367,8 @@ static void test_late_start(const char *text)
     FakeLaunch launch;
     options.driver_library = fake_path();
     options.no_early_start = 1;
-    ok(ts_context_create(&options, &late) == TS_OK && ts_kernel_load(late, text, strlen(text), &kernel) == TS_OK &&
+    ok(ts_context_create(&options, &late) == TS_OK &&
+           ts_kernel_load(late, text, strlen(text), &kernel) == TS_OK &&
            ts_kernel_launch(kernel, &args, NULL) == TS_OK,
        "a context without early starts: %s", ts_last_error());
     fake.last_launch(&launch);
@@ -380,7 +382,8 @@ static void test_maps(void)
     char *text = maps_sample();
     ts_kernel *kernel;
     ts_kernel_info info = {.struct_size = sizeof info};
-    if (!ok(ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK, "a kernel with maps: %s", ts_last_error()))
+    if (!ok(ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK, "a kernel with maps: %s",
+            ts_last_error()))
         return free(text);
     ts_kernel_get_info(kernel, &info);
     ok(info.n_multiple == 8, "it stores whole 16 bytes");
