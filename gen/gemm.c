@@ -66,7 +66,7 @@ static void scratch(Gemm *g)
     g->bits_scratch = ptx_reg(g->k, PTX_B32, "bits_scratch");
     g->f32_scratch = ptx_regs(g->k, PTX_F32, "f32_scratch", 2);
     g->wide_scratch = ptx_reg(g->k, PTX_B64, "wide_scratch");
-    g->elem = ptx_reg(g->k, PTX_B16, "elem");
+    g->elem = ptx_reg(g->k, PTX_B16, "element");
 }
 
 /* ---- the header: enough to launch the kernel from its text alone ---- */
