@@ -2,14 +2,14 @@
  * warpgroup that copies, of which one thread is the producer, and one to three consumer warpgroups, which
  * multiply:
  *
- *     producer                         ring of stages                      consumer
- *     for each tile, each k-block:                                         for each tile, each k-block:
- *       wait empty[slot]     <---------- arrive, one a consumer ------------ (wgmma has read the slot)
+ *     producer                       ring of stages                  consumer
+ *     for each tile, each k-block:                                   for each tile, each k-block:
+ *       wait empty[slot]     <------- arrive, one a consumer -------   (wgmma has read the slot)
  *       expect_tx full[slot]
- *       TMA x, W into slot   ---------- bytes complete full[slot] ------->   wait full[slot]
- *                                                                            wgmma, asynchronous
- *                                                                          epilogue, y: to other threads of
- * the warpgroup that copies (store_wgmma.c)
+ *       TMA x, W into slot   ------- bytes complete full[slot] ---->   wait full[slot]
+ *                                                                      wgmma, asynchronous
+ *                                                                    epilogue; y to a thread that
+ *                                                                    stores it (store_wgmma.c)
  *
  * full[] counts one arrival and the bytes of a k-block; empty[] counts one arrival a consumer, of each block
  * that the slot's data went to: in a cluster, x or W is loaded in shares and sent to both blocks, so that

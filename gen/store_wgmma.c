@@ -8,13 +8,13 @@
  *
  * so that for each chunk
  *
- *     consumer (each warp)                      two buffers             storing thread
+ *     consumer (each warp)                   two buffers             storing thread
  *     z = acc + bias, y = epilogue, rounded
- *     wait empty                     <---- arrive, when y is read ---
+ *     wait empty                   <---- arrive, when y is read ---
  *     y to the buffer, fence
- *     arrive full                    ------------------------------->   wait full
- *                                                                       TMA: the box, of which what is behind
- * an edge is left out
+ *     arrive full                  ------------------------------>   wait full
+ *                                                                    TMA: the box, without what is
+ *                                                                    behind an edge
  *
  * Rows lie in a buffer as TMA wants them, free of bank conflicts (plan_wgmma.c). Where TMA cannot store, a
  * warp copies its own rows from the buffer to y, lanes along the rows, and nobody waits for anybody. The bias

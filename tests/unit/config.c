@@ -175,9 +175,41 @@ static void choices(void)
        "what no config can do is refused: %s", error.text);
 }
 
+/* The choice for an H200: 1000 x n x 1024, all f16 and aligned to 16 bytes but for what `change` does. */
+#define CHOSEN(beginning, change)                                                                            \
+    do {                                                                                                     \
+        GenProblem p = {.arch = gen_arch_for_device(9, 0), .sm_count = 132, .m = 1000, .n = 1024, .k = 1024};  \
+        GenConfig config;                                                                                    \
+        GenError error;                                                                                      \
+        char name[GEN_MAX_NAME] = "";                                                                        \
+        p.x_align_bytes = p.w_align_bytes = p.y_align_bytes = 16;                                            \
+        change;                                                                                              \
+        if (gen_choose(&p, &config, &error)) gen_config_name(&config, name);                                 \
+        ok(strncmp(name, beginning, strlen(beginning)) == 0, "%s: %s", #change, name);                       \
+    } while (0)
+
+static void choices_on_hopper(void)
+{
+    CHOSEN("wgmma_sm90a_f16_", (void)0);
+    CHOSEN("wgmma_sm90a_bf16_", p.x = p.w = p.y = GEN_BF16);
+    CHOSEN("wgmma_sm90a_f16_128x256x64_w2x1_s4_g16", (p.m = 4096, p.n = 4096, p.k = 4096));
+    CHOSEN("wgmma_", p.w_layout = GEN_LAYOUT_COL);
+    CHOSEN("wgmma_", p.y = GEN_F32);
+    CHOSEN("mma_", p.x = GEN_F32);
+    CHOSEN("mma_", p.x_align_bytes = 8);
+    CHOSEN("mma_", p.w_layout = GEN_LAYOUT_ANY);
+    GenProblem p = {.arch = gen_arch_for_device(9, 0), .sm_count = 132, .m = 1000, .n = 1023, .k = 1024};
+    GenConfig config;
+    GenError error;
+    p.x_align_bytes = p.w_align_bytes = p.y_align_bytes = 16;
+    ok(gen_choose(&p, &config, &error) && config.y_store_bytes == 8, "1023 columns are not stored by TMA");
+    ok(!gen_arch_for_device(8, 9)->suffix && !gen_arch_for_device(10, 0)->suffix, "sm_90a is for sm_90 alone");
+}
+
 int main(void)
 {
     names();
+    choices_on_hopper();
     refusals();
     for (int a = 0; a < gen_arch_count(); a++) {
         listed(gen_arch_at(a), GEN_F16);
