@@ -12,7 +12,6 @@
  */
 #include "emu/machine.h"
 
-#include <stdatomic.h>
 #include <fenv.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -296,6 +295,7 @@ static void *work(void *argument)
     Run *run = argument;
     Block *b = block_new(run->launch);
     if (!b) return NULL; /* other threads may have had more luck; machine_run looks whether all blocks ran */
+    b->lowest_trapped = &run->trapped;
     fenv_t callers; /* the caller may flush subnormals to zero; the machine must not */
     fegetenv(&callers);
     fesetenv(FE_DFL_ENV);

@@ -16,6 +16,7 @@
 #define EMU_MACHINE_H
 
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -143,6 +144,7 @@ struct Block {
     DeviceRange recent[4];   /* allocations touched last */
     int next_recent;
     uint64_t random, executed;
+    const atomic_ullong *lowest_trapped; /* of the launch's blocks */
     uint32_t pc;             /* of the instruction under way, for traps */
     jmp_buf trapped;
     TrapKind trap_kind;

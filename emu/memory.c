@@ -6,6 +6,7 @@
  */
 #include "emu/execs.h"
 
+#include <sched.h>
 #include <string.h>
 
 /* ---- checks ---- */
@@ -160,9 +161,45 @@ void exec_LD_GLOBAL_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { load_globa
 void exec_LD_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 2, 1); }
 void exec_ST_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
+void exec_ST_GLOBAL_B64(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 8, 1); }
 void exec_ST_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_V2_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 2); }
 void exec_ST_GLOBAL_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 4); }
+void exec_LD_GLOBAL_CG_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 4); }
+void exec_ST_GLOBAL_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 4); }
+
+/* ---- between blocks ---- */
+
+/* Blocks on other host threads write what is waited for here: they get the processor, and a wait for one that has
+ * trapped ends. Blocks start in order, so a wait for a lower one always ends. */
+static void give_way(Warp *w, int lane)
+{
+    sched_yield();
+    if (*w->block->lowest_trapped < w->block->index)
+        trap(w, lane, TRAP_DEADLOCK, "waits for other blocks, and one of them has trapped");
+}
+
+void exec_LD_ACQUIRE_GPU_B64(Warp *w, const Inst *in, uint32_t lanes)
+{
+    uint64_t address[LANES], *to = write_row(w, in, 0);
+    global_addresses(w, in, 1, address);
+    give_way(w, first_lane(lanes));
+    EACH_LANE(l, lanes) {
+        uint64_t *from = (uint64_t *)global_bytes(w, (int)l, address[l], 8, 8, "reads");
+        to[l] = __atomic_load_n(from, __ATOMIC_ACQUIRE);
+    }
+}
+
+void exec_ST_RELEASE_GPU_B64(Warp *w, const Inst *in, uint32_t lanes)
+{
+    uint64_t address[LANES];
+    const uint64_t *from = read_row(w, in, 1);
+    global_addresses(w, in, 0, address);
+    EACH_LANE(l, lanes) {
+        uint64_t *to = (uint64_t *)global_bytes(w, (int)l, address[l], 8, 8, "writes");
+        __atomic_store_n(to, from[l], __ATOMIC_RELEASE);
+    }
+}
 
 /* ---- shared memory ---- */
 
