@@ -1,6 +1,6 @@
 /* config.c: configurations and their names.
  *
- *     mma_sm89_f16_128x128x32_w2x4_s3[_xf32][_biasf32][_yf32][_xcol][_wcol][_yany][_g4][_vx8][_vw8][_vy1][_o2][_e_z_s_mul_...]
+ *     mma_sm89_f16_128x128x32_w2x4_s3[_xf32][_biasf32][_yf32][_xcol][_wcol][_yany][_g4][_vx8][_vw8][_vy1][_o2][_split][_e_z_s_mul_...]
  *     |   |    |   |          |    |
  *     |   |    |   tile       |    stages
  *     |   arch operand type   warps along m and n
@@ -89,6 +89,7 @@ void gen_config_name(const GenConfig *c, char name[GEN_MAX_NAME])
     if (c->member != usual) append_number(name, token, c->member);
     NUMBER_FIELDS(X)
 #undef X
+    if (c->split) append(name, "split", "");
     append_epilogue(c, name);
 }
 
@@ -203,6 +204,7 @@ static bool parse_layout(const char *name, GenLayout *layout)
 static bool parse_option(const char *token, GenConfig *c)
 {
     const char *p;
+    if (strcmp(token, "split") == 0) return c->split = true;
 #define X(prefix, member)                                                                                    \
     if (strncmp(token, prefix, strlen(prefix)) == 0 && parse_layout(token + strlen(prefix), &c->member))     \
         return true;

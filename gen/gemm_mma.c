@@ -470,5 +470,6 @@ void gen_gemm_mma(Gemm *gemm)
     prologue(&g, store);
     main_loop(&g);
     emit(g.k, LABEL, store);
-    gen_store(gemm, g.acc);
+    gen_tile_place(gemm);
+    gen_store(gemm, gemm->p->config.split ? gen_split_exchange(gemm, g.acc) : g.acc);
 }

@@ -76,6 +76,7 @@ typedef struct GenConfig {
     int group_m;                    /* rasterisation: tiles of m walked together, for L2 */
     int x_copy_bytes, w_copy_bytes; /* 16, 8, 4 or 2: what base and pitch of x and w are multiples of */
     int y_store_bytes;              /* 16, 8, 4 or 2: the same for y; at least one element */
+    bool split;                     /* blocks share tiles along k, in a workspace (split.c) */
     int min_blocks;                 /* resident blocks per SM to compile for; 0: as many as fit */
     char epilogue[GEN_MAX_EPILOGUE]; /* canonical infix text: "z + s * sigmoid(z)" */
 } GenConfig;

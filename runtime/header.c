@@ -188,12 +188,19 @@ static ts_status read_workspace(RtHeader *h, Span v)
 
 static ts_status read_grid(RtHeader *h, Span v)
 {
-    Span rest = v, rule;
-    int64_t group_m;
+    Span rest = v, rule, group, busy;
+    int64_t group_m, busy_blocks = 0;
     if (span_is(v, "tiles")) return TS_OK;
-    if (!next_word(&rest, &rule) || !span_is(rule, "groups") || !span_int(trim(rest), 1, 64, &group_m))
-        return bad("grid", v, "this tilesmith knows the rules 'tiles' and 'groups 1' to 'groups 64'");
+    bool known = next_word(&rest, &rule) && next_word(&rest, &group) && span_int(group, 1, 64, &group_m);
+    if (known && span_is(rule, "split"))
+        known = next_word(&rest, &busy) && span_int(busy, 1, 64, &busy_blocks);
+    else known = known && span_is(rule, "groups");
+    if (!known || trim(rest).bytes)
+        return bad(
+            "grid", v,
+            "this tilesmith knows the rules 'tiles', 'groups G' and 'split G B', G and B from 1 to 64");
     h->group_m = (int)group_m;
+    h->busy_blocks = (int)busy_blocks;
     return TS_OK;
 }
 
@@ -336,6 +343,8 @@ static ts_status read_params(RtHeader *h, Span v)
 {
     static const RtParam needed[] = {RT_PARAM_x, RT_PARAM_w,   RT_PARAM_y,   RT_PARAM_m,  RT_PARAM_n,
                                      RT_PARAM_k, RT_PARAM_ldx, RT_PARAM_ldw, RT_PARAM_ldy};
+    static const RtParam of_split[] = {RT_PARAM_parts, RT_PARAM_group, RT_PARAM_sharing, RT_PARAM_share,
+                                       RT_PARAM_extra};
     Span rest = v, word;
     while (next_word(&rest, &word)) {
         bool colon;
@@ -349,6 +358,9 @@ static ts_status read_params(RtHeader *h, Span v)
             return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line 'params' lacks %s",
                            params[needed[i]].name);
     if (h->has[RT_PARAM_r] != h->has[RT_PARAM_ldr]) return bad("params", v, "r and ldr must come together");
+    for (size_t i = 0; i < sizeof of_split / sizeof *of_split; i++)
+        if (h->has[of_split[i]] != (h->busy_blocks > 0))
+            return bad("params", v, "parts, group, sharing, share and extra belong to the grid rule 'split'");
     return TS_OK;
 }
 

@@ -48,7 +48,7 @@ static ts_status check_device(const RtHeader *header, const ts_device_info *devi
             TS_ERROR_UNSUPPORTED,
             "the kernel %s needs %d B of shared memory; device '%s' allows %d: use smaller tiles or fewer stages",
             header->config, header->smem_bytes, device->name, device->block_smem_bytes);
-    if (header->workspace_bytes)
+    if (header->workspace_bytes && !header->busy_blocks)
         return rt_fail(
             TS_ERROR_UNSUPPORTED,
             "the kernel %s needs a workspace of %lld B, which tilesmith %s does not provide: update the library",

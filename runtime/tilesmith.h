@@ -254,6 +254,11 @@ TS_API ts_status ts_kernel_get_info(const ts_kernel *kernel, ts_kernel_info *inf
 /* What the driver's compiler said while loading; "" when it said nothing. Belongs to the kernel. */
 TS_API const char *ts_kernel_log(const ts_kernel *kernel);
 
+/* How many bytes of workspace the kernel needs for a problem, of which only m, n and k are read: not 0 where its
+ * blocks share tiles along k ("_split" in the config's name), and the device has more SMs than there are tiles left
+ * over. */
+TS_API ts_status ts_kernel_workspace(const ts_kernel *kernel, const ts_linear_args *args, size_t *bytes);
+
 /* Launches the kernel on the caller's stream and returns without waiting. The kernel demands the types, layouts
  * and alignments of its header; what it cannot do is refused by TS_ERROR_UNSUPPORTED or
  * TS_ERROR_MISALIGNED, never converted or copied. Costs little over cuLaunchKernel: no lock, no allocation.
