@@ -1,48 +1,50 @@
 /* choose.c: the configurations worth offering, the shipped set, and the choice among them. */
 #include "gen/internal.h"
 #include "gen/plan.h"
+#include "gen/shares.h"
 
 #include <string.h>
 
 /* Tiles, best first for large problems. `rate` is the share of the tensor cores' peak that the main loop
  * reached on 1024x8192x8192 (docs/tuning.md), in percent, and x32_rate with x in f32
- * (0: it needs too many registers for that); `narrow`: listed in all widths of copies. */
+ * (0: it needs too many registers for that); `narrow`: listed in all widths of copies; `split`: also listed
+ * with blocks that share tiles. */
 /* clang-format off */
-static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate; bool narrow; } tile_table[] = {
-    {128, 256,  64, 2, 4, 3, 78,  0, false},
-    {256, 128,  64, 4, 2, 3, 78,  0, false},
-    {256, 160,  32, 4, 2, 3, 80,  0, false},
-    {256, 176,  32, 4, 2, 3, 77,  0, false},
-    {128, 256,  32, 2, 4, 4, 77, 69, false},
-    {256, 128,  32, 4, 2, 4, 77,  0, false},
-    {128, 256,  32, 2, 4, 3, 75, 70, false},
-    {128, 128,  64, 2, 2, 3, 72,  0, false},
-    {128, 128,  64, 2, 4, 3, 65, 45, true},
-    {128, 128,  32, 2, 4, 3, 64, 34, true},
-    {128, 128,  32, 2, 2, 3, 69, 54, false},
-    {64,  256,  32, 1, 4, 4, 66, 59, false},
-    {128, 128,  32, 2, 4, 5, 65, 34, false},
-    {96,  128,  64, 2, 4, 3, 60, 48, true},
-    {112,  96,  64, 1, 4, 4, 57, 38, false},
-    {96,  128,  64, 2, 2, 4, 67,  0, false},
-    {128,  96,  64, 2, 2, 4, 67,  0, false},
-    {128,  64,  64, 2, 2, 4, 60, 41, false},
-    {64,  128,  64, 2, 2, 4, 61, 43, false},
-    {128,  64,  32, 2, 2, 4, 56, 40, false},
-    {64,  128,  32, 2, 2, 4, 55, 41, false},
-    {64,   64,  64, 2, 2, 3, 50, 38, true},
-    {64,   64,  32, 2, 2, 3, 44, 33, false}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
-    {64,   32,  32, 2, 2, 3, 30, 22, false},
-    {32,   32,  32, 2, 1, 2, 24, 18, true},
-    {32,   64,  64, 1, 4, 4, 36, 27, false},
-    {64,   32, 128, 2, 2, 3, 36, 24, false},
-    {32,   64, 128, 1, 4, 3, 36, 24, false},
-    {32,  128, 128, 1, 4, 3, 39, 26, false},
-    {16,   64, 128, 1, 4, 4, 22, 16, false},
-    {16,  128,  64, 1, 8, 4, 26, 18, false},
-    {16,   32,  64, 1, 4, 4, 14, 10, false},
-    {16,   32,  32, 1, 1, 4, 10,  7, false},
-    {64,   64,  64, 2, 2, 2, 47, 39, false}, /* the conservative baseline: 4 warps, 2 stages */
+static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate; bool narrow, split; } tile_table[] = {
+    {128, 256,  64, 2, 4, 3, 78,  0, false, true},
+    {256, 128,  64, 4, 2, 3, 78,  0, false, false},
+    {256, 160,  32, 4, 2, 3, 80,  0, false, true},
+    {256, 176,  32, 4, 2, 3, 77,  0, false, false},
+    {128, 256,  32, 2, 4, 4, 77, 69, false, true},
+    {256, 128,  32, 4, 2, 4, 77,  0, false, false},
+    {128, 256,  32, 2, 4, 3, 75, 70, false, false},
+    {128, 128,  64, 2, 2, 3, 72,  0, false, true},
+    {128, 128,  64, 2, 4, 3, 65, 45, true,  true},
+    {128, 128,  32, 2, 4, 3, 64, 34, true,  true},
+    {128, 128,  32, 2, 2, 3, 69, 54, false, false},
+    {64,  256,  32, 1, 4, 4, 66, 59, false, false},
+    {128, 128,  32, 2, 4, 5, 65, 34, false, false},
+    {96,  128,  64, 2, 4, 3, 60, 48, true,  true},
+    {112,  96,  64, 1, 4, 4, 57, 38, false, false},
+    {96,  128,  64, 2, 2, 4, 67,  0, false, true},
+    {128,  96,  64, 2, 2, 4, 67,  0, false, false},
+    {128,  64,  64, 2, 2, 4, 60, 41, false, true},
+    {64,  128,  64, 2, 2, 4, 61, 43, false, true},
+    {128,  64,  32, 2, 2, 4, 56, 40, false, false},
+    {64,  128,  32, 2, 2, 4, 55, 41, false, false},
+    {64,   64,  64, 2, 2, 3, 50, 38, true,  true},
+    {64,   64,  32, 2, 2, 3, 44, 33, false, false}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
+    {64,   32,  32, 2, 2, 3, 30, 22, false, false},
+    {32,   32,  32, 2, 1, 2, 24, 18, true,  false},
+    {32,   64,  64, 1, 4, 4, 36, 27, false, false},
+    {64,   32, 128, 2, 2, 3, 36, 24, false, false},
+    {32,   64, 128, 1, 4, 3, 36, 24, false, true},
+    {32,  128, 128, 1, 4, 3, 39, 26, false, false},
+    {16,   64, 128, 1, 4, 4, 22, 16, false, true},
+    {16,  128,  64, 1, 8, 4, 26, 18, false, false},
+    {16,   32,  64, 1, 4, 4, 14, 10, false, false},
+    {16,   32,  32, 1, 1, 4, 10,  7, false, false},
+    {64,   64,  64, 2, 2, 2, 47, 39, false, false}, /* the conservative baseline: 4 warps, 2 stages */
 };
 /* clang-format on */
 enum { N_TILES = sizeof tile_table / sizeof *tile_table };
@@ -71,6 +73,21 @@ static const struct Tile *narrow_tile(int i)
     return NULL;
 }
 
+/* The i-th tile that is listed with blocks that share it; NULL behind the last. */
+static const struct Tile *split_tile(int i)
+{
+    for (int t = 0; t < N_TILES; t++)
+        if (tile_table[t].split && i-- == 0) return &tile_table[t];
+    return NULL;
+}
+
+static int count_split_tiles(void)
+{
+    int n = 0;
+    while (split_tile(n)) n++;
+    return n;
+}
+
 bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
 {
     gen_config_default(arch, type, config);
@@ -79,8 +96,15 @@ bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
         set_tile(config, &tile_table[i]);
         return true;
     }
-    const struct Tile *tile = narrow_tile((i - N_TILES) / N_NARROW);
-    const struct Narrow *width = &narrow_table[(i - N_TILES) % N_NARROW];
+    i -= N_TILES;
+    if (split_tile(i)) {
+        set_tile(config, split_tile(i));
+        config->split = true;
+        return true;
+    }
+    i -= count_split_tiles();
+    const struct Tile *tile = narrow_tile(i / N_NARROW);
+    const struct Narrow *width = &narrow_table[i % N_NARROW];
     if (!tile) return false;
     set_tile(config, tile);
     config->x_copy_bytes = width->x_copy;
@@ -122,19 +146,56 @@ bool gen_shipped(int i, GenConfig *config)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+static int64_t count_tiles(const GenProblem *p, int tile_m, int tile_n)
+{
+    return ceil_div(p->m, tile_m) * ceil_div(p->n, tile_n);
+}
+
+static int64_t sm_count(const GenProblem *p) { return p->sm_count > 0 ? p->sm_count : 1; }
+
+/* Tiles that the busiest SM has to do, one after the other; a share of one counts as such. */
+static double turns_of(const GenProblem *p, const struct Tile *t, GenShares s)
+{
+    double turns = (double)ceil_div(count_tiles(p, t->m, t->n) - s.tiles, sm_count(p));
+    if (s.blocks) turns += (double)ceil_div(s.blocks, sm_count(p)) * (double)s.tiles / (double)s.blocks;
+    return turns;
+}
+
 /* Time of a problem under a tile, in multiply-adds at the full rate of one SM (0.42 ps on an H200): what the
  * busiest SM has to do, k-block by k-block, and then tile by tile the epilogue. However small, a k-block
  * takes about 0.3 us; an output takes about 70 ps; before the first k-block can be multiplied, 1.2 us pass
- * (docs/tuning.md). A pure function of its arguments. */
-static double cost(const GenProblem *p, const struct Tile *t)
+ * (docs/tuning.md). Where tiles are shared, waiting takes time, and so does each part of a tile, to hand it
+ * over or to add it; these two are guesses, on the safe side. A pure function of its arguments. */
+static double cost(const GenProblem *p, const struct Tile *t, GenShares s)
 {
-    const double least_block = 0.7e6, output = 170, start = 2.9e6;
-    int64_t tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n);
-    int64_t busiest = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
+    const double least_block = 0.7e6, output = 170, start = 2.9e6, wait = 6e6, part = 100;
+    double turns = turns_of(p, t, s), together = turns > 1 ? turns : 1, tile = (double)t->m * t->n;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
-    double outputs = (double)busiest * t->m * t->n, block = outputs * t->k * 100 / rate;
-    return (double)ceil_div(p->k, t->k) * (block > least_block ? block : least_block) + outputs * output +
-           start;
+    double block = together * tile * t->k * 100 / rate, least = block > least_block ? block : least_block;
+    double whole_turns = (double)(int64_t)(turns + 0.999);
+    double handing = s.blocks ? wait + (double)ceil_div(s.blocks, s.tiles) * tile * part : 0;
+    return (double)ceil_div(p->k, t->k) * turns / together * least + whole_turns * tile * output + start +
+           handing;
+}
+
+/* How the runtime would share out the tiles of this config, if it is one that can. */
+static GenShares shares_of(const GenProblem *p, const GenPlan *plan)
+{
+    const GenConfig *c = &plan->config;
+    if (!c->split) return (GenShares){0, 0};
+    return gen_shares(count_tiles(p, c->tile_m, c->tile_n), p->k, c->tile_k, sm_count(p) * plan->busy_blocks);
+}
+
+static uint64_t workspace_bytes(const GenPlan *plan, GenShares s)
+{
+    return (uint64_t)s.blocks * (uint64_t)(plan->slot_bytes + GEN_FLAG_BYTES);
+}
+
+uint64_t gen_workspace_bytes(const GenConfig *config, const GenProblem *problem)
+{
+    GenPlan plan;
+    GenError error;
+    return gen_plan(config, &plan, &error) ? workspace_bytes(&plan, shares_of(problem, &plan)) : 0;
 }
 
 static int copy_bytes(int align_bytes)
@@ -175,30 +236,60 @@ static bool suits(const struct Tile *t, const GenConfig *c)
     return c->x != GEN_F32 || t->x32_rate > 0;
 }
 
+/* The config with all that the problem says, and no tile yet. */
+static bool set_problem(const GenProblem *p, GenConfig *c, GenError *error)
+{
+    gen_config_default(p->arch, p->w, c);
+    c->x = p->x;
+    c->bias = p->bias;
+    c->y = p->y;
+    c->x_copy_bytes = copy_bytes(p->x_align_bytes);
+    c->w_copy_bytes = copy_bytes(p->w_align_bytes);
+    c->y_store_bytes = copy_bytes(p->y_align_bytes);
+    set_layouts(p, c);
+    return !p->epilogue || gen_config_set_epilogue(c, p->epilogue, error);
+}
+
+typedef struct Choice {
+    const GenProblem *problem;
+    bool found;
+    GenConfig config; /* the best so far */
+    double cost;
+} Choice;
+
+/* A kernel that shares tiles must find some to share, and memory for it; and it must be clearly better. */
+static void consider(Choice *c, const GenConfig *config, const struct Tile *t, GenError *error)
+{
+    const double clearly = 1.02;
+    GenPlan plan;
+    GenShares none = {0, 0};
+    if (!config->split && c->found && cost(c->problem, t, none) >= c->cost) return;
+    if (!gen_plan(config, &plan, error)) return;
+    GenShares shares = shares_of(c->problem, &plan);
+    if (config->split && (!shares.blocks || workspace_bytes(&plan, shares) > c->problem->workspace_bytes))
+        return;
+    double time = cost(c->problem, t, shares) * (config->split ? clearly : 1);
+    if (c->found && time >= c->cost) return;
+    c->config = *config;
+    c->cost = time;
+    c->found = true;
+}
+
 bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
 {
-    double best_cost = 0;
+    Choice choice = {.problem = p};
     GenConfig candidate;
-    bool found = false;
-    gen_config_default(p->arch, p->w, &candidate);
-    candidate.x = p->x;
-    candidate.bias = p->bias;
-    candidate.y = p->y;
-    candidate.x_copy_bytes = copy_bytes(p->x_align_bytes);
-    candidate.w_copy_bytes = copy_bytes(p->w_align_bytes);
-    candidate.y_store_bytes = copy_bytes(p->y_align_bytes);
-    set_layouts(p, &candidate);
-    if (p->epilogue && !gen_config_set_epilogue(&candidate, p->epilogue, error)) return false;
+    if (!set_problem(p, &candidate, error)) return false;
     for (int i = 0; i < N_TILES; i++) {
         if (!suits(&tile_table[i], &candidate)) continue;
         set_tile(&candidate, &tile_table[i]);
-        double c = cost(p, &tile_table[i]);
-        if ((found && c >= best_cost) || !gen_config_check(&candidate, error)) continue;
-        *config = candidate;
-        best_cost = c;
-        found = true;
+        for (int split = 0; split <= (p->workspace_bytes && tile_table[i].split); split++) {
+            candidate.split = split;
+            consider(&choice, &candidate, &tile_table[i], error);
+        }
     }
-    return found; /* otherwise *error says why the last candidate was refused */
+    if (choice.found) *config = choice.config;
+    return choice.found; /* otherwise *error says why the last candidate was refused */
 }
 
 /* ---- packing ---- */

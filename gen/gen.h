@@ -142,9 +142,12 @@ typedef struct GenProblem {
     int x_align_bytes, w_align_bytes; /* largest power of 2, at most 16, that divides base address and pitch */
     int y_align_bytes;
     const char *epilogue; /* NULL: the default */
+    uint64_t workspace_bytes; /* for blocks that share tiles; 0: none do */
 } GenProblem;
 /* The config for a problem: a pure function, the same on every machine. */
 bool gen_choose(const GenProblem *problem, GenConfig *config, GenError *error);
+/* What a config whose blocks share tiles needs for a problem; 0 where none are shared. */
+uint64_t gen_workspace_bytes(const GenConfig *config, const GenProblem *problem);
 /* Whether x, w, or both should be packed first (pack.c): their rows are not aligned to 16 bytes, and the problem
  * reads them so often that it pays. */
 void gen_choose_packing(const GenProblem *problem, bool *pack_x, bool *pack_w);

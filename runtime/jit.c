@@ -6,7 +6,8 @@
  *
  * Where x or W has rows that are not aligned to 16 bytes, and the problem is large, they are first packed
  * into the caller's workspace by a kernel of its own; the problem that is chosen for is then the one that
- * reads them there.
+ * reads them there. What is left of the workspace is for blocks that share tiles, if the choice is a kernel
+ * of such.
  *
  * `choices` remembers the kernel of each problem, so that a problem seen before costs one look-up; `loaded`
  * has each kernel once, by the name of its config. Both only ever grow at their heads and are read without a
@@ -22,12 +23,12 @@
 
 #include "gen/gen.h"
 
-enum { N_BUCKETS = 1024, MAX_CHOICES = 8192, MAX_ALIGN_BYTES = 16, WORKSPACE_ALIGN_BYTES = 256 };
+enum { N_BUCKETS = 1024, MAX_CHOICES = 8192, MAX_ALIGN_BYTES = 16, KEY_WORDS = 6 };
 
-/* What of a problem decides the choice: the pinned config, m, n, k, and types, layouts and alignments in one
- * word. */
+/* What of a problem decides the choice: the pinned config, m, n, k, types, layouts and alignments in one
+ * word, and the bytes of workspace. */
 typedef struct Key {
-    uint64_t word[5];
+    uint64_t word[KEY_WORDS];
 } Key;
 
 typedef struct Choice {
@@ -134,6 +135,11 @@ static ts_status check_types(const ts_linear_args *args)
     return TS_OK;
 }
 
+static uint64_t workspace_of(const ts_linear_args *args)
+{
+    return args->workspace ? args->workspace_bytes : 0;
+}
+
 static Key key_of(const ts_linear_args *args, const Pin *pin)
 {
     const int part[] = {(int)args->x.dtype,
@@ -145,13 +151,14 @@ static Key key_of(const ts_linear_args *args, const Pin *pin)
                         place_of(&args->y, args->m, args->n)};
     uint64_t packed = 0;
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) packed = packed << 8 | (unsigned)part[i];
-    return (Key){{(uint64_t)(uintptr_t)pin, (uint64_t)args->m, (uint64_t)args->n, (uint64_t)args->k, packed}};
+    return (Key){{(uint64_t)(uintptr_t)pin, (uint64_t)args->m, (uint64_t)args->n, (uint64_t)args->k, packed,
+                  workspace_of(args)}};
 }
 
 static unsigned bucket_of(const Key *key)
 {
     uint64_t h = 0;
-    for (int i = 0; i < 5; i++) h = (h ^ key->word[i]) * 0x9E3779B97F4A7C15u, h ^= h >> 32;
+    for (int i = 0; i < KEY_WORDS; i++) h = (h ^ key->word[i]) * 0x9E3779B97F4A7C15u, h ^= h >> 32;
     return (unsigned)(h % N_BUCKETS);
 }
 
@@ -225,6 +232,7 @@ static ts_status problem_of(const ts_context *context, const ts_linear_args *arg
         .w_align_bytes = align_of(&args->w, args->n, args->k),
         .y_align_bytes = align_of(&args->y, args->m, args->n),
         .epilogue = args->epilogue,
+        .workspace_bytes = workspace_of(args),
     };
     return find_arch(context, &problem->arch);
 }
@@ -384,22 +392,29 @@ static ts_status use_workspace(ts_context *context, const ts_linear_args *args, 
 {
     *packing = (Packing){0};
     if (!args->workspace) return TS_OK;
-    if (args->workspace % WORKSPACE_ALIGN_BYTES)
-        return rt_fail(TS_ERROR_INVALID_ARGUMENT,
-                       "the workspace is at 0x%llx: its address must be a multiple of %d",
-                       (unsigned long long)args->workspace, WORKSPACE_ALIGN_BYTES);
-    ts_status status = choose_packing(context, args, packing);
+    ts_status status = rt_check_workspace_address(args);
+    if (!status) status = choose_packing(context, args, packing);
     if (status || packing->bytes > args->workspace_bytes) *packing = (Packing){0};
     return status;
 }
 
-/* The problem as the kernel sees it, reading what was packed. */
+/* Where the rest of the workspace begins. */
+static size_t behind_packed(const Packing *packing)
+{
+    return (packing->bytes + RT_WORKSPACE_ALIGN_BYTES - 1) / RT_WORKSPACE_ALIGN_BYTES *
+           RT_WORKSPACE_ALIGN_BYTES;
+}
+
+/* The problem as the kernel sees it: it reads what was packed, and has the rest of the workspace. */
 static ts_linear_args packed_args(const ts_linear_args *args, const Packing *packing)
 {
     ts_linear_args packed = *args;
+    size_t used = behind_packed(packing);
     if (packing->x) packed.x = ts_matrix_make(args->workspace, packing->pitch, args->x.dtype);
     if (packing->w)
         packed.w = ts_matrix_make(args->workspace + packing->w_offset, packing->pitch, args->w.dtype);
+    packed.workspace += used;
+    packed.workspace_bytes = used < args->workspace_bytes ? args->workspace_bytes - used : 0;
     return packed;
 }
 
@@ -440,15 +455,36 @@ ts_status ts_linear(ts_context *context, const ts_linear_args *args, ts_stream s
     return status ? status : rt_launch(kernel, args, stream);
 }
 
+/* What the kernel chosen for `args`, which have as much workspace as it could wish, uses of that. */
+static ts_status kernel_workspace(ts_context *context, const ts_linear_args *args, uint64_t *bytes)
+{
+    GenConfig config;
+    GenProblem problem;
+    Jit *jit = jit_of(context);
+    if (!jit) return TS_ERROR_OUT_OF_MEMORY;
+    ts_status status = choose(context, atomic_load_explicit(&jit->pin, memory_order_acquire), args, &config);
+    if (!status) status = problem_of(context, args, &problem);
+    if (!status) *bytes = gen_workspace_bytes(&config, &problem);
+    return status;
+}
+
 ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *args, size_t *bytes)
 {
-    ts_linear_args copy;
+    enum { SOME_ADDRESS = 1 << 20 };
+    ts_linear_args copy, wish;
     Packing packing;
+    uint64_t of_kernel;
     if (!bytes) return rt_fail(TS_ERROR_INVALID_ARGUMENT, "bytes is null: pass the address of a size_t");
     *bytes = 0;
     ts_status status = read_problem(context, &args, &copy);
-    if (!status) status = choose_packing(context, args, &packing);
-    if (!status) *bytes = packing.bytes;
+    if (status || is_empty(args)) return status;
+    status = choose_packing(context, args, &packing);
+    if (status) return status;
+    wish = *args;
+    wish.workspace = SOME_ADDRESS, wish.workspace_bytes = SIZE_MAX;
+    wish = packed_args(&wish, &packing);
+    status = kernel_workspace(context, &wish, &of_kernel);
+    if (!status) *bytes = of_kernel ? behind_packed(&packing) + (size_t)of_kernel : packing.bytes;
     return status;
 }
 

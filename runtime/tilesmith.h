@@ -195,10 +195,12 @@ typedef enum ts_layout { TS_LAYOUTS(TS_X_) } ts_layout;
  *   epilogue  an expression over z, acc, bias, r, s, t; see docs. NULL: "z + s * sigmoid(z)", or what a
  *             pinned configuration says. Only ts_linear() and ts_linear_prepare() read it; the text is not
  *             kept. ts_kernel_launch() computes what its kernel was made for.
- *   workspace workspace_bytes of device memory at a multiple of 256, or null. Only ts_linear() uses it, and only
- *             where ts_linear_workspace() asks for some: then x or w, whose rows are not aligned to 16 bytes,
- *             are copied there in front of the kernel, which is faster. With less than that it is not used. It
- *             must not be used elsewhere until the call's work on its stream is done.
+ *   workspace workspace_bytes of device memory at a multiple of 256, or null. It may hold anything, and must not
+ *             be used elsewhere until the call's work on its stream is done. ts_linear() uses it where
+ *             ts_linear_workspace() asks for some: x or w, whose rows are not aligned to 16 bytes, are copied there
+ *             in front of the kernel, or blocks hand each other parts of tiles there. With less it does what it can
+ *             with that. A kernel of ts_kernel_launch() uses it where ts_kernel_workspace() asks for some, and
+ *             refuses less.
  */
 typedef struct ts_linear_args {
     size_t struct_size; /* sizeof(ts_linear_args) */

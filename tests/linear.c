@@ -261,6 +261,18 @@ static void packing(ts_context *context, Shape s)
     run(context, &c, "W packed");
 }
 
+/* Few tiles and a long k: blocks share them; and x is packed first. */
+static void sharing(ts_context *context)
+{
+    Case c = plain_case((Shape){16, 200, 4096});
+    c.workspace = true;
+    run(context, &c, "tiles shared");
+    c = plain_case((Shape){100, 1500, 4096});
+    c.workspace = true;
+    c.x_view.offset = 1;
+    run(context, &c, "x packed and tiles shared");
+}
+
 /* A workspace that is too small is not used; one at a wrong address is refused. */
 static void workspaces(ts_context *context)
 {
@@ -303,6 +315,7 @@ int main(void)
     if (kit_on_gpu()) sweep(context, (Shape){333, 520, 1030});
     workspaces(context);
     packing(context, (Shape){1501, 1502, 201});
+    sharing(context);
     if (kit_on_gpu()) packing(context, (Shape){4095, 4095, 4095});
     ts_context_destroy(context);
     return done();
