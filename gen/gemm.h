@@ -24,7 +24,8 @@ typedef struct GenSegment {
     PtxArg rows_of_tiles, group_tiles;         /* b32: tiles of y along m, and of a group */
     PtxArg sharing, value;               /* b32: scratch */
     PtxArg slot, flag, key, seen;        /* b64: of the workspace: addresses; flags */
-    PtxArg sum, part;                    /* f32: what is stored; what is added to it, on its way */
+    PtxArg reached;                      /* b32: where the block begins whose part is added */
+    PtxArg part;                         /* f32: partial sums on their way */
 } GenSegment;
 
 typedef struct Gemm {
@@ -59,12 +60,11 @@ void gen_gemm_mma(Gemm *g);
 
 /* split.c, for config.split. Begin: the block's range, and the label to which End comes back while some of it is
  * left. Place: row0 and col0 of the segment at hand, as gen_tile_place(). Depth: its first k-block, and its depth
- * out of all of k. Exchange: hands acc over and goes on to the next segment, or adds what others have handed over and returns the
- * sums. */
+ * out of all of k. Exchange: hands acc over and goes on to the next segment, or adds what others have handed over. */
 void gen_split_begin(Gemm *g);
 void gen_split_place(Gemm *g);
 void gen_split_depth(Gemm *g);
-PtxArg gen_split_exchange(Gemm *g, PtxArg acc);
+void gen_split_exchange(Gemm *g, PtxArg acc);
 void gen_split_end(Gemm *g, PtxArg end);
 
 /* layout.c: rows of 16-byte chunks in shared memory, XOR-swizzled so that ldmatrix (8 rows, one chunk

@@ -471,5 +471,6 @@ void gen_gemm_mma(Gemm *gemm)
     main_loop(&g);
     emit(g.k, LABEL, store);
     gen_tile_place(gemm);
-    gen_store(gemm, gemm->p->config.split ? gen_split_exchange(gemm, g.acc) : g.acc);
+    if (gemm->p->config.split) gen_split_exchange(gemm, g.acc);
+    gen_store(gemm, g.acc);
 }

@@ -29,6 +29,8 @@
  */
 #include "gen/gemm.h"
 
+#include <stdio.h>
+
 #define FLAG_KEY INT64_C(0x7FD1FFD27FD3FFD5)
 
 static PtxArg word_reg(Gemm *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
@@ -47,11 +49,11 @@ static void declare(Gemm *g)
     s->first_block = word_reg(g, "first_k_block");
     s->sharing = word_reg(g, "sharing");
     s->value = word_reg(g, "range_value");
+    s->reached = word_reg(g, "reached");
     s->slot = ptx_reg(g->k, PTX_B64, "slot_at");
     s->flag = ptx_reg(g->k, PTX_B64, "flag_at");
     s->key = ptx_reg(g->k, PTX_B64, "flag_key");
     s->seen = ptx_reg(g->k, PTX_B64, "flag_seen");
-    s->sum = ptx_regs(g->k, PTX_F32, "sum", g->p->regs_acc);
     s->part = ptx_regs(g->k, PTX_F32, "part", 4 * g->p->parts_at_once);
 }
 
@@ -153,18 +155,25 @@ void gen_split_depth(Gemm *g)
 
 /* ---- what blocks hand to each other ---- */
 
-/* This lane's part of the slot of s->block, and the flag. */
+/* This lane's part of the slot of s->block. */
 static void slot_place(Gemm *g)
 {
     PtxKernel *k = g->k;
     const GenSegment *s = &g->segment;
     emit(k, LD_PARAM_B64, s->slot, mem(g->parts_param, 0));
-    emit(k, LD_PARAM_B32, s->value, mem(g->sharing_param, 0));
-    emit(k, MAD_WIDE_U32, s->flag, s->value, imm(g->p->slot_bytes), s->slot);
-    emit(k, MAD_WIDE_U32, s->flag, s->block, imm(GEN_FLAG_BYTES), s->flag);
     emit(k, MAD_WIDE_U32, s->slot, s->block, imm(g->p->slot_bytes), s->slot);
     emit(k, MAD_WIDE_U32, s->slot, g->tid, imm(16), s->slot);
-    emit(k, MOV_B64, s->key, imm(FLAG_KEY));
+}
+
+/* Its flag. */
+static void flag_place(Gemm *g)
+{
+    PtxKernel *k = g->k;
+    const GenSegment *s = &g->segment;
+    emit(k, LD_PARAM_B64, s->flag, mem(g->parts_param, 0));
+    emit(k, LD_PARAM_B32, s->value, mem(g->sharing_param, 0));
+    emit(k, MAD_WIDE_U32, s->flag, s->value, imm(g->p->slot_bytes), s->flag);
+    emit(k, MAD_WIDE_U32, s->flag, s->block, imm(GEN_FLAG_BYTES), s->flag);
 }
 
 /* The 16 bytes of this lane's mma tile `i`. */
@@ -179,64 +188,74 @@ static void hand_over(Gemm *g, PtxArg acc)
     slot_place(g);
     for (int i = 0; i < g->p->regs_acc / 4; i++)
         emit(k, ST_GLOBAL_V4_F32, part_at(g, i), span(acc, 4 * i, 4));
+    flag_place(g);
+    emit(k, MOV_B64, s->key, imm(FLAG_KEY));
     emit(k, CP_ASYNC_WAIT, imm(0));
     emit(k, BAR_SYNC, imm(0));
     emit(k, SETP_EQ_U32, g->p_scratch, g->tid, imm(0));
     emit_if(k, g->p_scratch, ST_RELEASE_GPU_B64, mem(s->flag, 0), s->key);
 }
 
-/* One thread looks; the barrier passes on what it has seen. */
-static void wait_for_slot(Gemm *g)
+/* To the block before s->block; and back to `label` while that one does not have the tile's first k-block. */
+static void previous_block(Gemm *g) { emit(g->k, ADD_S32, g->segment.block, g->segment.block, imm(-1)); }
+
+static void repeat(Gemm *g, PtxArg label)
+{
+    const GenSegment *s = &g->segment;
+    range_begin(g, s->reached);
+    emit(g->k, SETP_LT_U32, g->p_scratch, s->tile_begin, s->reached);
+    emit_if(g->k, g->p_scratch, BRA, label);
+}
+
+/* One thread waits for the blocks before this one; the barrier passes on what it has seen. */
+static void wait_for_parts(Gemm *g)
 {
     PtxKernel *k = g->k;
     const GenSegment *s = &g->segment;
-    PtxArg wait = ptx_label(k, "wait_for_part"), here = ptx_label(k, "part_is_here");
+    PtxArg next = ptx_label(k, "next_flag"), wait = ptx_label(k, "wait_for_flag"),
+           here = ptx_label(k, "parts_are_here");
     emit(k, SETP_NE_U32, g->p_scratch, g->tid, imm(0));
     emit_if(k, g->p_scratch, BRA, here);
+    emit(k, MOV_B64, s->key, imm(FLAG_KEY));
+    emit(k, LABEL, next);
+    previous_block(g);
+    flag_place(g);
     emit(k, LABEL, wait);
     emit(k, LD_ACQUIRE_GPU_B64, s->seen, mem(s->flag, 0));
     emit(k, SETP_NE_B64, g->p_scratch, s->seen, s->key);
     emit_if(k, g->p_scratch, BRA, wait);
     emit(k, MOV_B64, s->seen, imm(0));
     emit(k, ST_GLOBAL_B64, mem(s->flag, 0), s->seen);
+    repeat(g, next);
     emit(k, LABEL, here);
     emit(k, BAR_SYNC, imm(0));
 }
 
-/* Mma tiles first .. last-1 of a slot. ptxas would begin all loads at once if it could, and spill. */
-static void add_parts(Gemm *g, int first, int last)
-{
-    PtxArg part = g->segment.part, sum = g->segment.sum;
-    for (int i = first; i < last; i++)
-        emit(g->k, LD_GLOBAL_CG_V4_F32, span(part, 4 * (i - first), 4), part_at(g, i));
-    for (int i = 4 * first; i < 4 * last; i++)
-        emit(g->k, ADD_F32, at(sum, i), at(sum, i), at(part, i - 4 * first));
-    emit(g->k, BAR_SYNC, imm(0));
-}
-
-static void add_slot(Gemm *g)
-{
-    int n = g->p->regs_acc / 4, step = g->p->parts_at_once;
-    for (int i = 0; i < n; i += step) add_parts(g, i, i + step < n ? i + step : n);
-}
-
-/* The blocks before this one, down to the one with the tile's first k-block. */
-static void add_slots(Gemm *g)
+/* Mma tiles first .. last-1 of all parts. */
+static void add_parts(Gemm *g, PtxArg acc, int first, int last)
 {
     PtxKernel *k = g->k;
     const GenSegment *s = &g->segment;
-    PtxArg next = ptx_label(k, "next_part"), whole = ptx_label(k, "tile_is_whole");
-    ptx_comment(k, "while the head of the tile is another's");
-    emit(k, LABEL, next);
-    emit(k, SETP_GE_U32, g->p_scratch, s->tile_begin, s->begin);
-    emit_if(k, g->p_scratch, BRA, whole);
-    emit(k, ADD_S32, s->block, s->block, imm(-1));
+    char name[32];
+    snprintf(name, sizeof name, "add_%d", first);
+    PtxArg add = ptx_label(k, name);
+    emit(k, MOV_SPECIAL, s->block, special(PTX_CTAID_X));
+    emit(k, LABEL, add);
+    previous_block(g);
     slot_place(g);
-    wait_for_slot(g);
-    add_slot(g);
-    range_begin(g, s->begin);
-    emit(k, BRA, next);
-    emit(k, LABEL, whole);
+    for (int i = first; i < last; i++)
+        emit(k, LD_GLOBAL_CG_V4_F32, span(s->part, 4 * (i - first), 4), part_at(g, i));
+    for (int i = 4 * first; i < 4 * last; i++)
+        emit(k, ADD_F32, at(acc, i), at(acc, i), at(s->part, i - 4 * first));
+    repeat(g, add);
+}
+
+static void add_all_parts(Gemm *g, PtxArg acc)
+{
+    int n = g->p->regs_acc / 4, step = g->p->parts_at_once;
+    ptx_comment(g->k, "the head of the tile is another's, or others'");
+    wait_for_parts(g);
+    for (int i = 0; i < n; i += step) add_parts(g, acc, i, i + step < n ? i + step : n);
 }
 
 /* A register on its way over the store would be one too many for large tiles: one thread leaves the word
@@ -247,24 +266,25 @@ static PtxArg word_in_smem(Gemm *g)
     return mem(g->segment.value, g->p->turn_offset);
 }
 
-/* Sums in registers of their own: of accumulators that are added to, ptxas would move and spill many. */
-PtxArg gen_split_exchange(Gemm *g, PtxArg acc)
+void gen_split_exchange(Gemm *g, PtxArg acc)
 {
     PtxKernel *k = g->k;
     const GenSegment *s = &g->segment;
-    PtxArg ours = ptx_label(k, "tile_is_ours");
+    PtxArg ours = ptx_label(k, "tile_is_ours"), whole = ptx_label(k, "tile_is_whole");
     ptx_section(k, "parts of this tile that other blocks sum");
+    PtxArg word = word_in_smem(g);
     emit(k, SETP_EQ_U32, g->p_scratch, g->tid, imm(0));
-    emit_if(k, g->p_scratch, ST_SHARED_B32, word_in_smem(g), s->begin);
+    emit_if(k, g->p_scratch, ST_SHARED_B32, word, s->begin);
     emit(k, ADD_S32, s->value, s->tile_begin, s->k_blocks);
     emit(k, SETP_EQ_U32, g->p_scratch, s->range_end, s->value);
     emit_if(k, g->p_scratch, BRA, ours);
     hand_over(g, acc);
     emit(k, BRA, ptx_label(k, "next_segment"));
     emit(k, LABEL, ours);
-    for (int i = 0; i < g->p->regs_acc; i++) emit(k, MOV_F32, at(s->sum, i), at(acc, i));
-    add_slots(g);
-    return s->sum;
+    emit(k, SETP_EQ_U32, g->p_scratch, s->tile_begin, s->begin);
+    emit_if(k, g->p_scratch, BRA, whole);
+    add_all_parts(g, acc);
+    emit(k, LABEL, whole);
 }
 
 /* The barrier: shared memory is free for the next segment. */
