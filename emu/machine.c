@@ -146,6 +146,7 @@ static void complete_barrier(Block *b, int id)
     }
     for (int i = 0; i < b->n_warps; i++) b->warp[i].barrier = -1;
     races_barrier(&b->races, warps);
+    acquired_barrier(&b->acquired, warps);
 }
 
 /* A warp has stopped: it waits, or it has ended and others wait no longer for it. */
@@ -225,6 +226,7 @@ static void start_block(Block *b, uint64_t index)
     b->coordinate[2] = (uint32_t)(index / l->grid[0] / l->grid[1]);
     b->random = l->seed * 0xD1B54A32D192ED03u + index;
     b->executed = 0;
+    b->acquired.n = 0;
     for (int i = 0; i < b->n_warps; i++) start_warp(b, i);
     if (b->shared) poison(b->shared, l->shared_bytes);
     races_new_block(&b->races);
@@ -246,6 +248,7 @@ typedef struct Run {
     const Launch *launch;
     uint64_t n_blocks;
     atomic_ullong next, trapped; /* the block to start next, the lowest that trapped */
+    Publications *publications;  /* NULL: none are needed */
     pthread_mutex_t lock;        /* of result */
     LaunchResult *result;
 } Run;
@@ -256,6 +259,7 @@ static void block_free(Block *b)
     for (int i = 0; i < MAX_WARPS; i++) free(b->warp[i].copies.copy);
     free(b->warp[0].registers);
     free(b->shared);
+    free(b->acquired.item);
     races_close(&b->races);
     free(b);
 }
@@ -296,6 +300,7 @@ static void *work(void *argument)
     Block *b = block_new(run->launch);
     if (!b) return NULL; /* other threads may have had more luck; machine_run looks whether all blocks ran */
     b->lowest_trapped = &run->trapped;
+    b->publications = run->publications;
     fenv_t callers; /* the caller may flush subnormals to zero; the machine must not */
     fegetenv(&callers);
     fesetenv(FE_DFL_ENV);
@@ -309,6 +314,13 @@ static void *work(void *argument)
     return NULL;
 }
 
+static bool blocks_communicate(const Program *p)
+{
+    for (int i = 0; i < p->n_inst; i++)
+        if (p->inst[i].op == PTX_ST_RELEASE_GPU_B64 || p->inst[i].op == PTX_LD_ACQUIRE_GPU_B64) return true;
+    return false;
+}
+
 void machine_run(const Launch *launch, LaunchResult *result)
 {
     enum { MAX_THREADS = 256 };
@@ -317,6 +329,10 @@ void machine_run(const Launch *launch, LaunchResult *result)
     int n = 0, wanted = launch->host_threads;
     memset(result, 0, sizeof *result);
     run.n_blocks = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
+    if (blocks_communicate(launch->program) && !(run.publications = publications_new())) {
+        result->error = 2;
+        return;
+    }
     pthread_mutex_init(&run.lock, NULL);
     if (wanted > MAX_THREADS) wanted = MAX_THREADS;
     if ((uint64_t)wanted > run.n_blocks) wanted = (int)run.n_blocks;
@@ -324,5 +340,6 @@ void machine_run(const Launch *launch, LaunchResult *result)
     work(&run);
     while (n--) pthread_join(thread[n], NULL);
     pthread_mutex_destroy(&run.lock);
+    publications_free(run.publications);
     if (!result->error && run.next < run.n_blocks) result->error = 2;
 }

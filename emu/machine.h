@@ -4,6 +4,7 @@
  *     machine.c   grid -> blocks -> warps; the scheduler; barriers
  *     execs.h     one exec_ROW per row of gen/ptx/ops.h, in alu.c, memory.c, async.c, tensor.c, control.c
  *     memory.c    shared and global accesses with all their checks;  race.c  who may touch shared memory
+ *     publish.c   what blocks may read of each other's writes
  *     device.c    the address space of global memory
  *     counters.c  what a profiler would count
  *
@@ -24,6 +25,7 @@
 #include "gen/ptx/ptx.h"
 #include "emu/counters.h"
 #include "emu/device.h"
+#include "emu/publish.h"
 #include "emu/race.h"
 
 enum {
@@ -145,6 +147,8 @@ struct Block {
     int next_recent;
     uint64_t random, executed;
     const atomic_ullong *lowest_trapped; /* of the launch's blocks */
+    Publications *publications;          /* of the launch; NULL: its blocks do not communicate */
+    AcquiredList acquired;
     uint32_t pc;             /* of the instruction under way, for traps */
     jmp_buf trapped;
     TrapKind trap_kind;

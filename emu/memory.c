@@ -1,8 +1,8 @@
 /* memory.c: loads and stores, and the checks that every access of any file goes through.
  *
  * Shared memory: naturally aligned, inside the launch's dynamic array, ordered behind what other warps did
- * (race.c). Global memory: naturally aligned, inside one live allocation. Stores of different threads to
- * one place of global memory are not followed; store_global is where that would go.
+ * (race.c). Global memory: naturally aligned, inside one live allocation; what blocks read of each other's writes must
+ * have been handed over (publish.c). Stores of different threads to one place of global memory are not followed.
  */
 #include "emu/execs.h"
 
@@ -138,6 +138,18 @@ static void load_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes,
     }
 }
 
+static _Noreturn void no_memory(Warp *w, int lane)
+{
+    trap(w, lane, TRAP_RACE, "the host has no memory to follow what blocks write");
+}
+
+static void note_write(Warp *w, int lane, uint64_t address, uint32_t bytes)
+{
+    Block *b = w->block;
+    if (b->publications && !publications_wrote(b->publications, &b->races, b->index, w->index, address, bytes))
+        no_memory(w, lane);
+}
+
 static void store_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes, uint32_t n)
 {
     uint64_t address[LANES];
@@ -151,6 +163,7 @@ static void store_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes
     EACH_LANE(l, lanes) {
         unsigned char *to = global_bytes(w, (int)l, address[l], bytes * n, bytes * n, "writes");
         for (uint32_t i = 0; i < n; i++) memcpy(to + i * bytes, from + (i * LANES + l) * bytes, bytes);
+        note_write(w, (int)l, address[l], bytes * n);
     }
 }
 
@@ -165,7 +178,23 @@ void exec_ST_GLOBAL_B64(Warp *w, const Inst *in, uint32_t lanes) { store_global(
 void exec_ST_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_V2_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 2); }
 void exec_ST_GLOBAL_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 4); }
-void exec_LD_GLOBAL_CG_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 4); }
+
+/* Loads that may read what other blocks of this launch have written. */
+void exec_LD_GLOBAL_CG_V4_F32(Warp *w, const Inst *in, uint32_t lanes)
+{
+    const Block *b = w->block;
+    uint64_t address[LANES], writer;
+    global_addresses(w, in, 1, address);
+    EACH_LANE(l, lanes) {
+        if (!b->publications ||
+            publications_known(b->publications, &b->acquired, b->index, w->index, address[l], &writer))
+            continue;
+        trap(w, (int)l, TRAP_RACE, "reads global memory at 0x%llx, which block %llu wrote and has not handed over",
+             (unsigned long long)address[l], (unsigned long long)writer);
+    }
+    load_global(w, in, lanes, 4, 4);
+}
+
 void exec_ST_GLOBAL_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 4); }
 
 /* ---- between blocks ---- */
@@ -187,6 +216,8 @@ void exec_LD_ACQUIRE_GPU_B64(Warp *w, const Inst *in, uint32_t lanes)
     EACH_LANE(l, lanes) {
         uint64_t *from = (uint64_t *)global_bytes(w, (int)l, address[l], 8, 8, "reads");
         to[l] = __atomic_load_n(from, __ATOMIC_ACQUIRE);
+        if (!publications_acquire(w->block->publications, &w->block->acquired, w->index, address[l], &to[l]))
+            no_memory(w, (int)l);
     }
 }
 
@@ -197,6 +228,9 @@ void exec_ST_RELEASE_GPU_B64(Warp *w, const Inst *in, uint32_t lanes)
     global_addresses(w, in, 0, address);
     EACH_LANE(l, lanes) {
         uint64_t *to = (uint64_t *)global_bytes(w, (int)l, address[l], 8, 8, "writes");
+        Block *b = w->block;
+        if (!publications_release(b->publications, &b->races, b->index, w->index, address[l], from[l], *to))
+            no_memory(w, (int)l);
         __atomic_store_n(to, from[l], __ATOMIC_RELEASE);
     }
 }

@@ -30,6 +30,25 @@ static const Mutation mutations[] = {
     {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 1},
 };
 
+/* A kernel whose blocks share tiles, and what it takes to do that right. */
+static const char *const split_config = "mma_sm80_f16_64x64x32_w2x2_s3_split";
+static const Mutation split_mutations[] = {
+    {"blocks do not wait for each other", "@%p_scratch bra wait_for_flag;", "", 0},
+    {"blocks do not look at the flags", "ld.acquire.gpu.global.b64 %flag_seen, [%flag_at];",
+     "mov.b64 %flag_seen, %flag_key;", 0},
+    {"no flag is set", "@%p_scratch st.release.gpu.global.b64 [%flag_at], %flag_key;", "", 0},
+    {"a flag is set without a release", "st.release.gpu.global.b64", "st.global.b64", 0},
+    {"a flag is set before all threads have stored",
+     "cp.async.wait_group 0;\n    bar.sync 0;\n    setp.eq.u32", "cp.async.wait_group 0;\n    setp.eq.u32",
+     0},
+    {"threads do not wait for the one that waits", "parts_are_here:\n    bar.sync 0;", "parts_are_here:", 0},
+    {"a flag stays set", "st.global.b64 [%flag_at], %flag_seen;", "", 0},
+    {"a part is not added", "add.rn.f32 %acc5, %acc5, %part5;", "", 0},
+    {"a part is left out", "@%p_scratch bra add_0;", "", 0},
+    {"a segment begins at the wrong k-block", "mad.wide.u32 %w_base, %first_k_block, 64, %w_base;", "", 0},
+    {"a segment does not end", "min.u32 %k, %k, %range_value;", "", 0},
+};
+
 /* The text with the mutation; NULL when what it looks for is not there. */
 static char *mutate(const char *text, const Mutation *m)
 {
@@ -50,9 +69,8 @@ static char *mutate(const char *text, const Mutation *m)
 }
 
 /* Runs a kernel's text in a context of its own: a trap spoils a context. */
-static bool passes(const char *text, const char *seed, Error *why)
+static bool passes(const char *text, const Shape shapes[2], const char *seed, Error *why)
 {
-    static const Shape shapes[] = {{67, 75, 260}, {129, 127, 65}};
     Verdict v;
     bool good = true;
     setenv("TILESMITH_EMU_SEED", seed, 1);
@@ -68,27 +86,36 @@ static bool passes(const char *text, const char *seed, Error *why)
     return good;
 }
 
-int main(void)
+static void test(const char *name, const Shape shapes[2], const Mutation *mutation, size_t n)
 {
     static const char *const seeds[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
     char *text;
     size_t bytes;
-    if (kit_on_gpu()) return skip_all("only the emulator promises to catch faults");
-    if (ts_generate(config, &text, &bytes) != TS_OK) return 1;
+    if (!ok(ts_generate(name, &text, &bytes) == TS_OK, "%s", name)) return;
     for (int i = 0; i < 8; i++) {
         Error why = {""};
-        ok(passes(text, seeds[i], &why), "without a fault, seed %s: right%s%s", seeds[i],
+        ok(passes(text, shapes, seeds[i], &why), "without a fault, seed %s: right%s%s", seeds[i],
            why.text[0] ? ": " : "", why.text);
     }
-    for (size_t i = 0; i < sizeof mutations / sizeof *mutations; i++) {
+    for (size_t i = 0; i < n; i++) {
         Error why = {""};
-        char *mutant = mutate(text, &mutations[i]);
-        if (!ok(mutant != NULL, "'%s' is in the kernel", mutations[i].find)) continue;
-        bool caught = !passes(mutant, "1", &why);
-        ok(caught, "caught: %s", mutations[i].what);
+        char *mutant = mutate(text, &mutation[i]);
+        if (!ok(mutant != NULL, "there is what this changes: %s", mutation[i].what)) continue;
+        bool caught = !passes(mutant, shapes, "1", &why);
+        ok(caught, "caught: %s", mutation[i].what);
         note("%s", why.text);
         free(mutant);
     }
     ts_free_text(text);
+}
+
+int main(void)
+{
+    static const Shape shapes[] = {{67, 75, 260}, {129, 127, 65}},
+                       long_shapes[] = {{67, 75, 700}, {40, 30, 2000}};
+    if (kit_on_gpu()) return skip_all("only the emulator promises to catch faults");
+    test(config, shapes, mutations, sizeof mutations / sizeof *mutations);
+    setenv("TILESMITH_EMU_BUDGET", "1000000", 1); /* of a wait that never ends */
+    test(split_config, long_shapes, split_mutations, sizeof split_mutations / sizeof *split_mutations);
     return done();
 }

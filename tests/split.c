@@ -15,7 +15,7 @@ enum { FLAG_BYTES = 8 };
 #define UNTOUCHED UINT64_MAX /* MATRIX_POISON in each byte */
 
 static const Shape shapes[] = {{37, 75, 101},  {129, 127, 260}, {200, 96, 7},
-                               {131, 261, 33}, {64, 64, 0},     {1, 1, 1000}};
+                               {131, 261, 33}, {64, 64, 0},     {1, 1, 500}};
 
 /* One problem under test, and the shares at hand: the first `tiles` tiles are shared by `blocks` blocks. */
 typedef struct Test {
