@@ -159,6 +159,7 @@ static bool choose(const Run *run, Shape s, GenConfig *config, Error *error)
     problem.x_align_bytes = problem.w_align_bytes = row_alignment(type, s.k);
     problem.y_align_bytes = row_alignment(type, s.n);
     problem.epilogue = run->o->text[OPT_EPILOGUE];
+    problem.workspace_bytes = UINT64_MAX; /* problem_create() takes what the kernel needs */
     return gen_choose(&problem, config, &gen_error) || refuse(error, "%s", gen_error.text);
 }
 

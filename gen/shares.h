@@ -24,6 +24,7 @@ enum {
 static inline GenShares gen_shares(int64_t tiles, int64_t k, int tile_k, int64_t workers)
 {
     const GenShares none = {0, 0};
+    if (workers < 1) return none;
     int64_t rest = tiles % workers, k_blocks = (k + tile_k - 1) / tile_k, most = 1;
     if (rest * 100 >= workers * GEN_SHARES_FULL || rest == 0) return none;
     while ((most + 1) * (most + 1) * GEN_SHARES_SUM_K <= k) most++;

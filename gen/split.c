@@ -4,10 +4,10 @@
  * All k-blocks of all tiles stand in one row, tile by tile. The first `sharing` blocks share those of the
  * first tiles evenly, a range each; every block behind them has one tile:
  *
- *     tiles     |          0          |          1          |          2          |    12 k-blocks a tile
- *     blocks    |       0       |      1        |       2         ...                  share = 9
- *                                ^^^^^^ ^^^^^^^^
- *                  block 1 walks: the head of tile 1 (6), then the tail of tile 0 (3)
+ *     tiles     |           0           |           1           |           2           |     12 k-blocks a tile
+ *     blocks    |        0        |        1        |        2        |        3        |     share = 9
+ *                                        ^           ^
+ *                                        2nd: 3 of tile 0; 1st: 6 of tile 1
  *
  * A block walks its range from the end to the beginning, a tile at a time:
  *

@@ -182,7 +182,7 @@ static ts_status read_smem(RtHeader *h, Span v)
 
 static ts_status read_workspace(RtHeader *h, Span v)
 {
-    if (span_int(v, 0, INT64_MAX, &h->workspace_bytes)) return TS_OK;
+    if (span_int(v, 0, INT32_MAX, &h->workspace_bytes)) return TS_OK;
     return bad("workspace_bytes", v, "it must be a number of bytes");
 }
 

@@ -42,7 +42,6 @@ static const Mutation split_mutations[] = {
      "cp.async.wait_group 0;\n    bar.sync 0;\n    setp.eq.u32", "cp.async.wait_group 0;\n    setp.eq.u32",
      0},
     {"threads do not wait for the one that waits", "parts_are_here:\n    bar.sync 0;", "parts_are_here:", 0},
-    {"a flag stays set", "st.global.b64 [%flag_at], %flag_seen;", "", 0},
     {"a part is not added", "add.rn.f32 %acc5, %acc5, %part5;", "", 0},
     {"a part is left out", "@%p_scratch bra add_0;", "", 0},
     {"a segment begins at the wrong k-block", "mad.wide.u32 %w_base, %first_k_block, 64, %w_base;", "", 0},
