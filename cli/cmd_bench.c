@@ -42,7 +42,7 @@ typedef struct Row {
     ts_kernel_info info;
     Timing timing;
     double rel_err;
-    bool fits, measured;
+    bool packed, fits, measured;
     Error error; /* unless measured */
 } Row;
 
@@ -172,10 +172,9 @@ static void measure_row(BenchRun *b, Row *r)
 {
     r->info.struct_size = sizeof r->info;
     if (!device_check(ts_kernel_get_info(r->kernel, &r->info), &r->error)) return;
-    bool packed = b->rotation.workspace != 0;
     snprintf(r->config, sizeof r->config, "%.*s%s", GEN_MAX_NAME - 8, r->info.config,
-             packed ? "+packed" : "");
-    r->fits = packed || rotation_fits(b->rotation.shape, &r->info);
+             r->packed ? "+packed" : "");
+    r->fits = r->packed || rotation_fits(b->rotation.shape, &r->info);
     if (!r->fits) {
         refuse(&r->error, "the rows of this problem are not aligned as the kernel needs");
         return;
@@ -185,28 +184,56 @@ static void measure_row(BenchRun *b, Row *r)
     if (r->measured) b->some_measured = true;
 }
 
+static ts_linear_args sizes(const BenchRun *b)
+{
+    ts_linear_args args = ts_linear_args_make();
+    args.m = b->rotation.shape.m, args.n = b->rotation.shape.n, args.k = b->rotation.shape.k;
+    return args;
+}
+
+static bool take_workspace(BenchRun *b, size_t bytes, Error *error)
+{
+    b->rotation.workspace_bytes = bytes;
+    return device_check(ts_malloc(b->device.context, bytes, &b->rotation.workspace), error);
+}
+
+static void drop_workspace(BenchRun *b)
+{
+    ts_free(b->device.context, b->rotation.workspace);
+    b->rotation.workspace = 0;
+}
+
 /* Under --config all, what does not fit the problem is no row. */
 static void bench_config(BenchRun *b, const GenConfig *config)
 {
     Row r = {.fits = true};
     ts_kernel *kernel = NULL;
+    ts_linear_args args = sizes(b);
+    size_t bytes;
     gen_config_name(config, r.config);
-    if (device_load(&b->device, config, &kernel, &r.error)) {
+    if (device_load(&b->device, config, &kernel, &r.error) &&
+        device_check(ts_kernel_workspace(kernel, &args, &bytes), &r.error) &&
+        take_workspace(b, bytes, &r.error)) {
         r.kernel = kernel;
         measure_row(b, &r);
     }
     if (r.fits || !b->all) print_row(b, &r);
+    drop_workspace(b);
     ts_kernel_destroy(kernel);
 }
 
-/* What ts_linear() would like, if anything. */
-static bool take_workspace(BenchRun *b, ts_linear_args *args, Error *error)
+/* With the workspace that ts_linear() would like, if any: what is behind the kernel's own is for packing. */
+static bool prepare_choice(BenchRun *b, ts_linear_args *args, Row *r)
 {
-    Rotation *r = &b->rotation;
-    if (!device_check(ts_linear_workspace(b->device.context, args, &r->workspace_bytes), error)) return false;
-    if (!r->workspace_bytes) return true;
-    if (!device_check(ts_malloc(b->device.context, r->workspace_bytes, &r->workspace), error)) return false;
-    args->workspace = r->workspace, args->workspace_bytes = r->workspace_bytes;
+    size_t bytes, of_kernel;
+    if (!device_check(ts_linear_workspace(b->device.context, args, &bytes), &r->error) ||
+        !take_workspace(b, bytes, &r->error))
+        return false;
+    args->workspace = b->rotation.workspace, args->workspace_bytes = bytes;
+    if (!device_check(ts_linear_prepare(b->device.context, args, &r->kernel), &r->error) ||
+        !device_check(ts_kernel_workspace(r->kernel, args, &of_kernel), &r->error))
+        return false;
+    r->packed = bytes > of_kernel;
     return true;
 }
 
@@ -214,21 +241,17 @@ static bool take_workspace(BenchRun *b, ts_linear_args *args, Error *error)
 static void bench_choice(BenchRun *b)
 {
     Row r = {.config = "(the library's choice)"};
-    Shape s = b->rotation.shape;
     ts_dtype type = device_dtype(b->type);
-    ts_linear_args args = ts_linear_args_make();
-    args.m = s.m, args.n = s.n, args.k = s.k;
-    args.x = ts_matrix_make(0, s.k, type);
-    args.w = ts_matrix_make(0, s.k, type);
-    args.y = ts_matrix_make(0, s.n, type);
+    ts_linear_args args = sizes(b);
+    args.x = ts_matrix_make(0, args.k, type);
+    args.w = ts_matrix_make(0, args.k, type);
+    args.y = ts_matrix_make(0, args.n, type);
     args.bias_dtype = type;
     args.epilogue = b->o->text[OPT_EPILOGUE];
-    if (take_workspace(b, &args, &r.error) &&
-        device_check(ts_linear_prepare(b->device.context, &args, &r.kernel), &r.error))
-        measure_row(b, &r);
+    b->rotation.of_library = true;
+    if (prepare_choice(b, &args, &r)) measure_row(b, &r);
     print_row(b, &r);
-    ts_free(b->device.context, b->rotation.workspace);
-    b->rotation.workspace = 0;
+    drop_workspace(b);
 }
 
 /* ---- the command ---- */

@@ -80,6 +80,14 @@ static bool allocate_on_host(Problem *p, OperandId id, Error *error)
     return matrix_create(&p->operand[id].host, l.type, l.rows, l.cols, 0, error);
 }
 
+/* A kernel whose blocks share tiles needs it; it may hold anything. */
+static bool allocate_workspace(Problem *p, Error *error)
+{
+    ts_linear_args args = problem_arguments(p);
+    return device_check(ts_kernel_workspace(p->kernel, &args, &p->workspace_bytes), error) &&
+           device_check(ts_malloc(p->context, p->workspace_bytes, &p->workspace), error);
+}
+
 bool problem_create(Problem *p, Error *error)
 {
     GenError gen_error;
@@ -89,6 +97,7 @@ bool problem_create(Problem *p, Error *error)
         return refuse(error, "the kernel's epilogue: %s", gen_error.text);
     for (int id = 0; id < N_OPERANDS; id++)
         if (!allocate_on_device(p, id, error)) return false;
+    if (!allocate_workspace(p, error)) return false;
     for (int id = 0; id < N_OPERANDS; id++)
         if (!allocate_on_host(p, id, error)) return false;
     return true;
@@ -100,6 +109,7 @@ void problem_free(Problem *p)
         ts_free(p->context, p->operand[id].device);
         matrix_free(&p->operand[id].host);
     }
+    ts_free(p->context, p->workspace);
     matrix_free(&p->x_rounded);
 }
 
@@ -180,7 +190,7 @@ static bool upload(Problem *p, OperandId id, Error *error)
 
 /* What is left of an image when its elements are taken out and poisoned is what it was before, or something
  * was written between them. */
-static bool download_y(Problem *p, Error *error)
+bool problem_download(Problem *p, Error *error)
 {
     Layout l = layout_of(p, OPERAND_Y);
     Operand *y = &p->operand[OPERAND_Y];
@@ -210,7 +220,7 @@ static ts_matrix view(const Problem *p, OperandId id, ts_dtype dtype)
     return matrix;
 }
 
-ts_linear_args problem_args(const Problem *p)
+ts_linear_args problem_arguments(const Problem *p)
 {
     const Operand *op = p->operand;
     ts_linear_args a = ts_linear_args_make();
@@ -222,12 +232,13 @@ ts_linear_args problem_args(const Problem *p)
     a.bias = op[OPERAND_BIAS].device;
     a.bias_dtype = p->info.bias;
     a.s = p->s, a.t = p->t;
+    a.workspace = p->workspace, a.workspace_bytes = p->workspace_bytes;
     return a;
 }
 
 static bool launch(Problem *p, ts_stream stream, ts_timer *timer, float *milliseconds, Error *error)
 {
-    ts_linear_args args = problem_args(p);
+    ts_linear_args args = problem_arguments(p);
     return device_check(ts_timer_start(timer, stream), error) &&
            device_check(ts_kernel_launch(p->kernel, &args, stream), error) &&
            device_check(ts_timer_stop(timer, stream), error) &&
@@ -248,7 +259,7 @@ static bool launch_and_download(Problem *p, ts_stream stream, ts_timer *timer, E
     float once = 0;
     if (bytes && !device_check(ts_fill(p->context, y->device, MATRIX_POISON, bytes), error)) return false;
     if (!launch(p, stream, timer, &once, error)) return false;
-    if (!download_y(p, error)) return false;
+    if (!problem_download(p, error)) return false;
     p->milliseconds = once;
     double sum = once;
     for (int i = 1; i < enough_launches && sum < enough_milliseconds; i++, sum += once) {

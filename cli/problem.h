@@ -35,6 +35,8 @@ typedef struct Problem {
     float s, t;
     GenExpr epilogue; /* of the kernel */
     Operand operand[N_OPERANDS];
+    ts_device_ptr workspace; /* what the kernel needs for this problem */
+    size_t workspace_bytes;
     Matrix x_rounded; /* x in w's type, where the kernel rounds it so; empty where the types are the same */
     double milliseconds; /* of the kernel, on the device; the fastest of some launches */
 } Problem;
@@ -47,8 +49,9 @@ void problem_randomise(Problem *p, uint64_t seed);
 /* Rounds an array of the right shape into an operand; a finite number that becomes infinite is refused. */
 bool problem_take(Problem *p, OperandId id, const NpyArray *array, const char *path, Error *error);
 bool problem_run(Problem *p, Error *error);
-/* What is launched, and what is computed for comparison. */
-ts_linear_args problem_args(const Problem *p);
+/* Of problem_run, for tests that launch otherwise: what it launches with, and y back to its host matrix. */
+ts_linear_args problem_arguments(const Problem *p);
+bool problem_download(Problem *p, Error *error);
 Linear problem_linear(const Problem *p);
 /* y without padding: float16 as it is, other types as float32. The caller frees *array. */
 bool problem_output(const Problem *p, NpyArray *array, Error *error);

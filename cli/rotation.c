@@ -166,10 +166,10 @@ ts_status rotation_launch(const Rotation *r, const ts_kernel *kernel, int64_t i,
     ts_linear_args args = arguments(r, i);
     ts_kernel_info info = {.struct_size = sizeof info};
     args.s = s, args.t = t;
-    if (!r->workspace) return ts_kernel_launch(kernel, &args, stream);
+    args.workspace = r->workspace, args.workspace_bytes = r->workspace_bytes;
+    if (!r->of_library) return ts_kernel_launch(kernel, &args, stream);
     ts_status status = ts_kernel_get_info(kernel, &info);
     args.epilogue = info.epilogue;
-    args.workspace = r->workspace, args.workspace_bytes = r->workspace_bytes;
     return status ? status : ts_linear(r->context, &args, stream);
 }
 

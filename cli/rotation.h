@@ -26,7 +26,8 @@ typedef struct Rotation {
     size_t offset[N_OPERANDS], set_bytes;
     ts_device_ptr base;
     int sets;
-    ts_device_ptr workspace; /* the caller's; where there is one, calls are those of ts_linear() */
+    bool of_library;         /* calls are those of ts_linear() */
+    ts_device_ptr workspace; /* the caller's, for each call */
     size_t workspace_bytes;
 } Rotation;
 
@@ -34,8 +35,8 @@ typedef struct Rotation {
  * Does nothing when the rotation has them already. rotation_free is to be called after failures too. */
 bool rotation_fill(Rotation *r, const ts_kernel_info *info, uint64_t seed, Error *error);
 void rotation_free(Rotation *r);
-/* Launches call number i, on the operands of set i, counted round: of the kernel, or, with a workspace, of
- * ts_linear(), whose kernel this is. */
+/* Launches call number i, on the operands of set i, counted round: of the kernel, or of ts_linear(), whose
+ * kernel this is. */
 ts_status rotation_launch(const Rotation *r, const ts_kernel *kernel, int64_t i, float s, float t, ts_stream stream);
 /* Whether a kernel can take operands of these sizes without padding. */
 bool rotation_fits(Shape shape, const ts_kernel_info *info);

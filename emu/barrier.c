@@ -41,6 +41,7 @@ static void settle(Block *b, NamedBarrier *n)
         b->warp[i].wait = NOT_WAITING;
         clocks_acquire(&b->cluster->clocks, b->warp[i].actor, n->knowledge);
     }
+    acquired_barrier(&b->acquired, n->waiting);
     reset(b, n);
     b->cluster->events++;
 }

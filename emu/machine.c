@@ -8,7 +8,6 @@
  */
 #include "emu/machine.h"
 
-#include <stdatomic.h>
 #include <fenv.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -160,6 +159,7 @@ static void start_block(Block *b, uint64_t index)
     b->coordinate[1] = (uint32_t)(index / l->grid[0] % l->grid[1]);
     b->coordinate[2] = (uint32_t)(index / l->grid[0] / l->grid[1]);
     b->live = b->n_warps;
+    b->acquired.n = 0;
     for (int i = 0; i < b->n_warps; i++) start_warp(b, i);
     barriers_new_block(b);
     mbarriers_new_block(b);
@@ -208,6 +208,7 @@ static void block_free(Block *b)
     }
     free(b->warp[0].registers);
     free(b->shared);
+    free(b->acquired.item);
     races_close(&b->races);
     free(b);
 }
@@ -301,6 +302,7 @@ typedef struct Run {
     const Launch *launch;
     uint64_t n_clusters;
     atomic_ullong next, trapped; /* the cluster to start next, the lowest that trapped */
+    Publications *publications;  /* NULL: none are needed */
     pthread_mutex_t lock;        /* of result */
     LaunchResult *result;
 } Run;
@@ -322,6 +324,8 @@ static void *work(void *argument)
     Cluster *c = cluster_new(run->launch);
     if (!c)
         return NULL; /* other threads may have had more luck; machine_run looks whether all clusters ran */
+    c->lowest_trapped = &run->trapped;
+    c->publications = run->publications;
     fenv_t callers; /* the caller may flush subnormals to zero; the machine must not */
     fegetenv(&callers);
     fesetenv(FE_DFL_ENV);
@@ -335,6 +339,13 @@ static void *work(void *argument)
     return NULL;
 }
 
+static bool blocks_communicate(const Program *p)
+{
+    for (int i = 0; i < p->n_inst; i++)
+        if (p->inst[i].op == PTX_ST_RELEASE_GPU_B64 || p->inst[i].op == PTX_LD_ACQUIRE_GPU_B64) return true;
+    return false;
+}
+
 void machine_run(const Launch *launch, LaunchResult *result)
 {
     enum { MAX_THREADS = 256 };
@@ -343,6 +354,10 @@ void machine_run(const Launch *launch, LaunchResult *result)
     int n = 0, wanted = launch->host_threads;
     memset(result, 0, sizeof *result);
     run.n_clusters = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2] / launch->cluster;
+    if (blocks_communicate(launch->program) && !(run.publications = publications_new())) {
+        result->error = 2;
+        return;
+    }
     pthread_mutex_init(&run.lock, NULL);
     if (wanted > MAX_THREADS) wanted = MAX_THREADS;
     if ((uint64_t)wanted > run.n_clusters) wanted = (int)run.n_clusters;
@@ -350,5 +365,6 @@ void machine_run(const Launch *launch, LaunchResult *result)
     work(&run);
     while (n--) pthread_join(thread[n], NULL);
     pthread_mutex_destroy(&run.lock);
+    publications_free(run.publications);
     if (!result->error && run.next < run.n_clusters) result->error = 2;
 }

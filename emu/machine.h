@@ -6,7 +6,7 @@
  *     alu.c, tensor.c, control.c, memory.c (with all checks of an access), async.c (cp.async)
  *     barrier.c   bar.sync and barrier.cluster;  mbarrier.c  barriers in shared memory
  *     tma.c       tensor copies of the TMA;  warpgroup.c, wgmma.c  what four warps do together
- *     race.c      who may touch shared memory
+ *     race.c      who may touch shared memory;  publish.c  what blocks may read of each other's writes
  *     device.c    the address space of global memory
  *     counters.c  what a profiler would count
  *
@@ -20,6 +20,7 @@
 #define EMU_MACHINE_H
 
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,7 @@
 #include "emu/counters.h"
 #include "emu/device.h"
 #include "emu/mbarrier.h"
+#include "emu/publish.h"
 #include "emu/race.h"
 #include "emu/tma.h"
 #include "emu/warpgroup.h"
@@ -199,6 +201,7 @@ struct Block {
     Counters counters;
     DeviceRange recent[4];   /* allocations touched last */
     int next_recent;
+    AcquiredList acquired;
 };
 
 /* The blocks of a cluster, and their host thread's storage, which serves the clusters after it too. */
@@ -217,6 +220,8 @@ struct Cluster {
     uint64_t events;         /* things that happened which somebody may wait for */
     uint64_t idle_event;     /* events when everybody waited last */
     int idle;                /* try_waits answered since then though nothing happened */
+    const atomic_ullong *lowest_trapped; /* of the launch's clusters */
+    Publications *publications;          /* of the launch; NULL: its blocks do not communicate */
     uint32_t pc;             /* of the instruction under way, for traps */
     jmp_buf trapped;
     TrapKind trap_kind;

@@ -1,11 +1,13 @@
 /* memory.c: loads and stores, and the checks that every access of any file goes through.
  *
  * Shared memory: naturally aligned, inside the launch's dynamic array, ordered behind what other warps did
- * (race.c). Global memory: naturally aligned, inside one live allocation. Stores of different threads to
- * one place of global memory are not followed; store_global is where that would go.
+ * (race.c). Global memory: naturally aligned, inside one live allocation; what blocks read of each other's
+ * writes must have been handed over (publish.c). Stores of different threads to one place of global memory
+ * are not followed.
  */
 #include "emu/execs.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -236,6 +238,18 @@ static void load_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes,
     }
 }
 
+static _Noreturn void no_memory(Warp *w, int lane)
+{
+    trap(w, lane, TRAP_RACE, "the host has no memory to follow what blocks write");
+}
+
+static void note_write(Warp *w, int lane, uint64_t address, uint32_t bytes)
+{
+    const Block *b = w->block;
+    Publications *p = b->cluster->publications;
+    if (p && !publications_wrote(p, &b->races, b->index, w->index, address, bytes)) no_memory(w, lane);
+}
+
 static void store_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes, uint32_t n)
 {
     uint64_t address[LANES];
@@ -249,6 +263,7 @@ static void store_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes
     EACH_LANE(l, lanes) {
         unsigned char *to = global_bytes(w, (int)l, address[l], bytes * n, bytes * n, "writes");
         for (uint32_t i = 0; i < n; i++) memcpy(to + i * bytes, from + (i * LANES + l) * bytes, bytes);
+        note_write(w, (int)l, address[l], bytes * n);
     }
 }
 
@@ -259,9 +274,68 @@ void exec_LD_GLOBAL_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { load_globa
 void exec_LD_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 2, 1); }
 void exec_ST_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
+void exec_ST_GLOBAL_B64(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 8, 1); }
 void exec_ST_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_V2_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 2); }
 void exec_ST_GLOBAL_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 4); }
+
+/* Loads that may read what other blocks of this launch have written. */
+void exec_LD_GLOBAL_CG_V4_F32(Warp *w, const Inst *in, uint32_t lanes)
+{
+    const Block *b = w->block;
+    Publications *p = b->cluster->publications;
+    uint64_t address[LANES], writer;
+    global_addresses(w, in, 1, address);
+    EACH_LANE(l, lanes) {
+        if (!p || publications_known(p, &b->acquired, b->index, w->index, address[l], &writer)) continue;
+        trap(w, (int)l, TRAP_RACE, "reads global memory at 0x%llx, which block %llu wrote and has not handed over",
+             (unsigned long long)address[l], (unsigned long long)writer);
+    }
+    load_global(w, in, lanes, 4, 4);
+}
+
+void exec_ST_GLOBAL_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 4); }
+
+/* ---- between blocks ---- */
+
+/* Blocks on other host threads write what is waited for here: they get the processor, and a wait for one that
+ * has trapped ends. Blocks start in order, so a wait for a lower one always ends. */
+static void give_way(Warp *w, int lane)
+{
+    const Cluster *c = w->block->cluster;
+    sched_yield();
+    if (*c->lowest_trapped < c->index)
+        trap(w, lane, TRAP_DEADLOCK, "waits for other blocks, and one of them has trapped");
+}
+
+void exec_LD_ACQUIRE_GPU_B64(Warp *w, const Inst *in, uint32_t lanes)
+{
+    Block *b = w->block;
+    uint64_t address[LANES], *to = write_row(w, in, 0);
+    global_addresses(w, in, 1, address);
+    give_way(w, first_lane(lanes));
+    EACH_LANE(l, lanes) {
+        uint64_t *from = (uint64_t *)global_bytes(w, (int)l, address[l], 8, 8, "reads");
+        to[l] = __atomic_load_n(from, __ATOMIC_ACQUIRE);
+        if (!publications_acquire(b->cluster->publications, &b->acquired, w->index, address[l], &to[l]))
+            no_memory(w, (int)l);
+    }
+}
+
+void exec_ST_RELEASE_GPU_B64(Warp *w, const Inst *in, uint32_t lanes)
+{
+    const Block *b = w->block;
+    Publications *p = b->cluster->publications;
+    uint64_t address[LANES];
+    const uint64_t *from = read_row(w, in, 1);
+    global_addresses(w, in, 0, address);
+    EACH_LANE(l, lanes) {
+        uint64_t *to = (uint64_t *)global_bytes(w, (int)l, address[l], 8, 8, "writes");
+        if (!publications_release(p, &b->races, b->index, w->index, address[l], from[l], *to))
+            no_memory(w, (int)l);
+        __atomic_store_n(to, from[l], __ATOMIC_RELEASE);
+    }
+}
 
 /* ---- shared memory ---- */
 

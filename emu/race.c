@@ -76,6 +76,7 @@ bool races_open(Races *r, Clocks *clocks, uint32_t shared_bytes, int n_warps, in
     size_t n = (shared_bytes + GRANULE - 1) / GRANULE;
     *r = (Races){.clocks = clocks,
                  .n_granules = (uint32_t)n,
+                 .n_warps = n_warps,
                  .n_readers = n_warps + n_groups,
                  .first_actor = first_actor};
     for (int i = 0; i < r->n_readers; i++)

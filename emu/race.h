@@ -33,7 +33,8 @@ typedef struct Clocks {
 typedef struct Races {
     Clocks *clocks;
     uint32_t n_granules;
-    int n_readers, first_actor;   /* of the block: warps, then warpgroups; the actor that is warp 0 */
+    int n_warps, n_readers;       /* of the block: readers are its warps, then its warpgroups */
+    int first_actor;              /* the one that is warp 0 */
     int reader[RACE_READERS];     /* actor of each reader */
     uint32_t *writer_clock;       /* [granule] */
     uint32_t *writer;             /* [granule] lane | actor << 5 | pc << 15 */
@@ -62,7 +63,7 @@ bool clocks_new_cluster(Clocks *c);
 uint32_t *clocks_known(const Clocks *c, int warp); /* 2n; the second half is what is visible */
 void clocks_release(Clocks *c, int warp, uint32_t *to);
 void clocks_acquire(Clocks *c, int warp, const uint32_t *from);
-/* An actor that is no warp has done something: the clock of that, for those who wait for it. */
+/* An actor has done something: the clock of that, for those who wait for it. */
 uint32_t clocks_done(Clocks *c, int actor);
 void clocks_learn(Clocks *c, uint32_t *knowledge, int actor, uint32_t clock);
 void clocks_fence_proxy(Clocks *c, int warp);

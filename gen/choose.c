@@ -1,48 +1,50 @@
 /* choose.c: the configurations worth offering, the shipped set, and the choice among them. */
 #include "gen/internal.h"
 #include "gen/plan.h"
+#include "gen/shares.h"
 
 #include <string.h>
 
 /* Tiles, best first for large problems. `rate` is the share of the tensor cores' peak that the main loop
  * reached on 1024x8192x8192 (docs/tuning.md), in percent, and x32_rate with x in f32
- * (0: it needs too many registers for that); `narrow`: listed in all widths of copies. */
+ * (0: it needs too many registers for that); `narrow`: listed in all widths of copies; `split`: also listed
+ * with blocks that share tiles. */
 /* clang-format off */
-static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate; bool narrow; } tile_table[] = {
-    {128, 256,  64, 2, 4, 3, 78,  0, false},
-    {256, 128,  64, 4, 2, 3, 78,  0, false},
-    {256, 160,  32, 4, 2, 3, 80,  0, false},
-    {256, 176,  32, 4, 2, 3, 77,  0, false},
-    {128, 256,  32, 2, 4, 4, 77, 69, false},
-    {256, 128,  32, 4, 2, 4, 77,  0, false},
-    {128, 256,  32, 2, 4, 3, 75, 70, false},
-    {128, 128,  64, 2, 2, 3, 72,  0, false},
-    {128, 128,  64, 2, 4, 3, 65, 45, true},
-    {128, 128,  32, 2, 4, 3, 64, 34, true},
-    {128, 128,  32, 2, 2, 3, 69, 54, false},
-    {64,  256,  32, 1, 4, 4, 66, 59, false},
-    {128, 128,  32, 2, 4, 5, 65, 34, false},
-    {96,  128,  64, 2, 4, 3, 60, 48, true},
-    {112,  96,  64, 1, 4, 4, 57, 38, false},
-    {96,  128,  64, 2, 2, 4, 67,  0, false},
-    {128,  96,  64, 2, 2, 4, 67,  0, false},
-    {128,  64,  64, 2, 2, 4, 60, 41, false},
-    {64,  128,  64, 2, 2, 4, 61, 43, false},
-    {128,  64,  32, 2, 2, 4, 56, 40, false},
-    {64,  128,  32, 2, 2, 4, 55, 41, false},
-    {64,   64,  64, 2, 2, 3, 50, 38, true},
-    {64,   64,  32, 2, 2, 3, 44, 33, false}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
-    {64,   32,  32, 2, 2, 3, 30, 22, false},
-    {32,   32,  32, 2, 1, 2, 24, 18, true},
-    {32,   64,  64, 1, 4, 4, 36, 27, false},
-    {64,   32, 128, 2, 2, 3, 36, 24, false},
-    {32,   64, 128, 1, 4, 3, 36, 24, false},
-    {32,  128, 128, 1, 4, 3, 39, 26, false},
-    {16,   64, 128, 1, 4, 4, 22, 16, false},
-    {16,  128,  64, 1, 8, 4, 26, 18, false},
-    {16,   32,  64, 1, 4, 4, 14, 10, false},
-    {16,   32,  32, 1, 1, 4, 10,  7, false},
-    {64,   64,  64, 2, 2, 2, 47, 39, false}, /* the conservative baseline: 4 warps, 2 stages */
+static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate; bool narrow, split; } tile_table[] = {
+    {128, 256,  64, 2, 4, 3, 78,  0, false, true},
+    {256, 128,  64, 4, 2, 3, 78,  0, false, false},
+    {256, 160,  32, 4, 2, 3, 80,  0, false, true},
+    {256, 176,  32, 4, 2, 3, 77,  0, false, false},
+    {128, 256,  32, 2, 4, 4, 77, 69, false, true},
+    {256, 128,  32, 4, 2, 4, 77,  0, false, false},
+    {128, 256,  32, 2, 4, 3, 75, 70, false, false},
+    {128, 128,  64, 2, 2, 3, 72,  0, false, true},
+    {128, 128,  64, 2, 4, 3, 65, 45, true,  true},
+    {128, 128,  32, 2, 4, 3, 64, 34, true,  true},
+    {128, 128,  32, 2, 2, 3, 69, 54, false, false},
+    {64,  256,  32, 1, 4, 4, 66, 59, false, false},
+    {128, 128,  32, 2, 4, 5, 65, 34, false, false},
+    {96,  128,  64, 2, 4, 3, 60, 48, true,  true},
+    {112,  96,  64, 1, 4, 4, 57, 38, false, false},
+    {96,  128,  64, 2, 2, 4, 67,  0, false, true},
+    {128,  96,  64, 2, 2, 4, 67,  0, false, false},
+    {128,  64,  64, 2, 2, 4, 60, 41, false, true},
+    {64,  128,  64, 2, 2, 4, 61, 43, false, true},
+    {128,  64,  32, 2, 2, 4, 56, 40, false, false},
+    {64,  128,  32, 2, 2, 4, 55, 41, false, false},
+    {64,   64,  64, 2, 2, 3, 50, 38, true,  true},
+    {64,   64,  32, 2, 2, 3, 44, 33, false, false}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
+    {64,   32,  32, 2, 2, 3, 30, 22, false, false},
+    {32,   32,  32, 2, 1, 2, 24, 18, true,  false},
+    {32,   64,  64, 1, 4, 4, 36, 27, false, false},
+    {64,   32, 128, 2, 2, 3, 36, 24, false, false},
+    {32,   64, 128, 1, 4, 3, 36, 24, false, true},
+    {32,  128, 128, 1, 4, 3, 39, 26, false, false},
+    {16,   64, 128, 1, 4, 4, 22, 16, false, true},
+    {16,  128,  64, 1, 8, 4, 26, 18, false, false},
+    {16,   32,  64, 1, 4, 4, 14, 10, false, false},
+    {16,   32,  32, 1, 1, 4, 10,  7, false, false},
+    {64,   64,  64, 2, 2, 2, 47, 39, false, false}, /* the conservative baseline: 4 warps, 2 stages */
 };
 /* clang-format on */
 enum { N_TILES = sizeof tile_table / sizeof *tile_table };
@@ -71,6 +73,21 @@ static const struct Tile *narrow_tile(int i)
     return NULL;
 }
 
+/* The i-th tile that is listed with blocks that share it; NULL behind the last. */
+static const struct Tile *split_tile(int i)
+{
+    for (int t = 0; t < N_TILES; t++)
+        if (tile_table[t].split && i-- == 0) return &tile_table[t];
+    return NULL;
+}
+
+static int count_split_tiles(void)
+{
+    int n = 0;
+    while (split_tile(n)) n++;
+    return n;
+}
+
 static bool has_wgmma(const GenArch *arch) { return arch->sm == 90 && arch->suffix == 'a'; }
 
 bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
@@ -88,8 +105,15 @@ bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
         set_tile(config, &tile_table[i]);
         return true;
     }
-    const struct Tile *tile = narrow_tile((i - N_TILES) / N_NARROW);
-    const struct Narrow *width = &narrow_table[(i - N_TILES) % N_NARROW];
+    i -= N_TILES;
+    if (split_tile(i)) {
+        set_tile(config, split_tile(i));
+        config->split = true;
+        return true;
+    }
+    i -= count_split_tiles();
+    const struct Tile *tile = narrow_tile(i / N_NARROW);
+    const struct Narrow *width = &narrow_table[i % N_NARROW];
     if (!tile) return false;
     set_tile(config, tile);
     config->x_copy_bytes = width->x_copy;
@@ -240,6 +264,19 @@ bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
     if (has_wgmma(p->arch)) consider_wgmma(p, candidate, &best, error);
     if (best.found) *config = best.config;
     return best.found; /* otherwise *error says why the last candidate was refused */
+}
+
+/* ---- tiles that blocks share ---- */
+
+/* As the runtime shares them out. */
+uint64_t gen_workspace_bytes(const GenConfig *c, const GenProblem *p)
+{
+    GenPlan plan;
+    GenError error;
+    if (!c->split || !gen_plan(c, &plan, &error)) return 0;
+    int64_t tiles = ceil_div(p->m, c->tile_m) * ceil_div(p->n, c->tile_n);
+    GenShares shares = gen_shares(tiles, p->k, c->tile_k, (int64_t)p->sm_count * plan.busy_blocks);
+    return (uint64_t)shares.blocks * (uint64_t)(plan.slot_bytes + GEN_FLAG_BYTES);
 }
 
 /* ---- packing ---- */

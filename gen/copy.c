@@ -64,6 +64,19 @@ static void shared_places(Gemm *g, GenCopy *c, PtxArg smem)
     if (c->last_pass.kind != PTX_ARG_NONE) emit(k, SETP_LT_U32, c->last_pass, c->row, imm(p->last_pass_rows));
 }
 
+/* To the tile's k-block at which this segment begins, where blocks share tiles. */
+static void skip_k_blocks(Gemm *g, const GenCopy *c, PtxArg base, PtxArg wide)
+{
+    PtxArg first = g->segment.first_block;
+    if (first.kind == PTX_ARG_NONE) return;
+    if (c->advance.kind == PTX_ARG_NONE) {
+        emit(g->k, MAD_WIDE_U32, base, first, imm(g->p->config.tile_k * c->plan->elem_bytes), base);
+        return;
+    }
+    emit(g->k, CVT_U64_U32, wide, first);
+    emit(g->k, MAD_LO_S64, base, wide, c->advance, base);
+}
+
 /* One pointer a pass: base + row * pitch + chunk, along k. Rows behind the end are those from the first on
  * again: a copy is slow when many threads read the same row. */
 static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
@@ -82,6 +95,7 @@ static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
     } else {
         emit(k, MAD_WIDE_U32, base, c->part, imm(p->part_elems * p->elem_bytes), base);
     }
+    skip_k_blocks(g, c, base, wide);
     emit(k, ADD_S32, row, c->row, c->first);
     emit(k, SUB_S32, last, c->extent, imm(1));
     for (int i = 0; i < p->passes; i++) {
@@ -120,6 +134,7 @@ static void col_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
     emit(k, SUB_S32, along, c->extent, along);
     piece_sizes(g, c, c->extent_size, along);
     emit(k, MUL_LO_S64, c->advance, pitch, imm(g->p->config.tile_k));
+    skip_k_blocks(g, c, base, wide);
     for (int i = 0; i < p->passes; i++) {
         emit(k, ADD_S32, row, c->row, imm(i * p->rows_per_pass));
         emit(k, CVT_U64_U32, wide, row);

@@ -14,7 +14,9 @@
 
 /* The parameters in order: name, type, whether the kernel has it. ldx, ldw, ldy: from row to row, or from
  * column to column of a column-major matrix; csx, csw, csy: along a row of a matrix strided both ways. A
- * tensor map stands for base and pitch where TMA does the copies. */
+ * tensor map stands for base and pitch where TMA does the copies. From parts on, of blocks that share tiles
+ * (split.c): the workspace; rows of tiles in a group; how many blocks share, and how many k-blocks each of
+ * them has, the first `extra` of them one more. */
 #define PARAMETERS(X)                                                                                        \
     X(x_map, MAP, tma)                                                                                       \
     X(w_map, MAP, tma)                                                                                       \
@@ -34,6 +36,11 @@
     X(csx, U64, c->x_layout == GEN_LAYOUT_ANY)                                                               \
     X(csw, U64, c->w_layout == GEN_LAYOUT_ANY)                                                               \
     X(csy, U64, c->y_layout == GEN_LAYOUT_ANY)                                                               \
+    X(parts, U64, c->split)                                                                                  \
+    X(group, U32, c->split)                                                                                  \
+    X(sharing, U32, c->split)                                                                                \
+    X(share, U32, c->split)                                                                                  \
+    X(extra, U32, c->split)                                                                                  \
     X(s, F32, e->uses_s)                                                                                     \
     X(t, F32, e->uses_t)
 
@@ -104,7 +111,7 @@ static void header(Gemm *g, const char *params, const char *grid)
     ptx_header(k, "layout: x=%s w=%s y=%s", gen_layout_name(c->x_layout), gen_layout_name(c->w_layout),
                gen_layout_name(c->y_layout));
     ptx_header(k, "align: x=%d w=%d y=%d", c->x_copy_bytes, c->w_copy_bytes, c->y_store_bytes);
-    ptx_header(k, "workspace_bytes: 0");
+    ptx_header(k, "workspace_bytes: %d", c->split ? p->slot_bytes + GEN_FLAG_BYTES : 0);
     if (c->backend == GEN_BACKEND_WGMMA) box_header(g);
 }
 
@@ -145,12 +152,11 @@ static void declare_tile(Gemm *g)
     g->col0 = ptx_reg(g->k, PTX_B32, "col0");
 }
 
-/* Blocks that run together should share rows of x and of W in L2. They start in order of x, y, z: so x counts
- * the tiles along m of a group, y the tiles along n, and z the groups. */
-void gen_tile_place(Gemm *g)
+/* By the grid. Blocks that run together should share rows of x and of W in L2. They start in order of x, y,
+ * z: so x counts the tiles along m of a group, y the tiles along n, and z the groups. */
+static void grid_place(Gemm *g)
 {
     PtxKernel *k = g->k;
-    ptx_section(k, "this block's tile, in groups of rows for L2");
     emit(k, MOV_SPECIAL, g->row0, special(PTX_CTAID_Z));
     emit(k, MOV_SPECIAL, g->col0, special(PTX_NCTAID_X));
     emit(k, MUL_LO_S32, g->row0, g->row0, g->col0);
@@ -159,6 +165,13 @@ void gen_tile_place(Gemm *g)
     emit(k, MOV_SPECIAL, g->col0, special(PTX_CTAID_Y));
     emit(k, MUL_LO_S32, g->row0, g->row0, imm(g->p->config.tile_m));
     emit(k, MUL_LO_S32, g->col0, g->col0, imm(g->p->config.tile_n));
+}
+
+void gen_tile_place(Gemm *g)
+{
+    ptx_section(g->k, "this block's tile, in groups of rows for L2");
+    if (g->p->config.split) gen_split_place(g);
+    else grid_place(g);
 }
 
 /* The last group may have rows of tiles that are not there. */
@@ -197,29 +210,36 @@ static void write_mma(Gemm *g)
 {
     const GenPlan *p = g->p;
     PtxArg end = ptx_label(g->k, "end");
+    bool split = p->config.split;
     ptx_comment(g->k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m,
                 p->config.tile_n, p->config.tile_k, p->warp_m, p->warp_n, p->config.stages, p->stage_bytes);
+    if (split) gen_split_begin(g);
     gen_problem_size(g);
     thread_place(g);
     declare_tile(g);
     gen_tile_place(g);
-    leave_empty_blocks(g, end);
+    if (split) gen_split_depth(g);
+    else leave_empty_blocks(g, end);
     gen_gemm_mma(g);
+    if (split) gen_split_end(g, end);
     emit(g->k, LABEL, end);
 }
 
 /* The rule by which the runtime counts blocks. */
-static void grid_rule(const GenConfig *c, char *rule, size_t bytes)
+static void grid_rule(const GenPlan *p, char *rule, size_t bytes)
 {
-    if (c->backend == GEN_BACKEND_MMA) snprintf(rule, bytes, "groups %d", c->group_m);
-    else snprintf(rule, bytes, "persistent %dx%d", c->cluster_m, c->cluster_n);
+    const GenConfig *c = &p->config;
+    if (c->backend == GEN_BACKEND_WGMMA)
+        snprintf(rule, bytes, "persistent %dx%d", c->cluster_m, c->cluster_n);
+    else if (c->split) snprintf(rule, bytes, "split %d %d", c->group_m, p->busy_blocks);
+    else snprintf(rule, bytes, "groups %d", c->group_m);
 }
 
 static void write_kernel(Gemm *g)
 {
     const GenConfig *c = &g->p->config;
     char grid[32];
-    grid_rule(c, grid, sizeof grid);
+    grid_rule(g->p, grid, sizeof grid);
     gen_begin_kernel(g, grid);
     ptx_comment(g->k, "y = %s  with  z = x @ W^T + bias", c->epilogue);
     switch (c->backend) {

@@ -6,6 +6,7 @@
  *     copy.c       operands from global to shared memory
  *     layout.c     the swizzle of tiles in shared memory
  *     convert.c    16-bit elements to and from fp32, and vectors of them shifted into place
+ *     split.c      blocks that share tiles along k
  *     store.c      accumulator fragments -> bias -> epilogue -> y
  *     piece.c      elements, and what a lane stores at once
  *     epilogue.c   the epilogue expression on fp32 registers
@@ -16,6 +17,19 @@
 #include "gen/plan.h"
 #include "gen/ptx/ptx.h"
 
+/* What a block that shares tiles is at (split.c); registers. Numbers of k-blocks count in the row of all tiles. */
+typedef struct GenSegment {
+    PtxArg range_end;                    /* b32: of what is left to do; the only one that lives over the main loop */
+    PtxArg k_blocks, block;              /* b32: k-blocks of a tile; a block */
+    PtxArg tile, tile_begin, begin;      /* b32: the tile at hand; where it begins, and what is summed of it here */
+    PtxArg first_block;                  /* b32: the same as the tile's k-block */
+    PtxArg rows_of_tiles, group_tiles;         /* b32: tiles of y along m, and of a group */
+    PtxArg sharing, value;               /* b32: scratch */
+    PtxArg slot, flag, key, seen;        /* b64: of the workspace: addresses; flags */
+    PtxArg reached;                      /* b32: where the block begins whose part is added */
+    PtxArg part;                         /* f32: partial sums on their way */
+} GenSegment;
+
 typedef struct Gemm {
     PtxKernel *k;
     const GenPlan *p;
@@ -23,11 +37,13 @@ typedef struct Gemm {
     PtxArg x_param, w_param, bias_param, y_param, r_param;
     PtxArg csx_param, csw_param, csy_param;
     PtxArg x_map_param, w_map_param, y_map_param; /* tensor maps, in place of base and pitch */
+    PtxArg parts_param, group_param, sharing_param, share_param, extra_param;
     PtxArg m_param, n_param, k_param, ldx_param, ldw_param, ldy_param, ldr_param, s_param, t_param;
-    /* registers: problem size, place of this thread, first row and column of this block's tile */
+    /* registers: problem size (depth: elements of k to sum), place of this thread, first row and column of this block's tile */
     PtxArg m, n, depth;
     PtxArg tid, lane, warp_m, warp_n;
     PtxArg row0, col0;
+    GenSegment segment;
     /* scratch for a few instructions at a time */
     PtxArg p_scratch, half_scratch, word_scratch, bits_scratch; /* pred, b16[2], b32[4], b32 */
     PtxArg f32_scratch, wide_scratch, elem;                     /* f32[2], b64, b16 */
@@ -48,6 +64,15 @@ void gen_tile_place(Gemm *g);
 /* gemm_mma.c, gemm_wgmma.c */
 void gen_gemm_mma(Gemm *g);
 void gen_gemm_wgmma(Gemm *g);
+
+/* split.c, for config.split. Begin: the block's range, and the label to which End comes back while some of it is
+ * left. Place: row0 and col0 of the segment at hand, as gen_tile_place(). Depth: its first k-block, and its depth
+ * out of all of k. Exchange: hands acc over and goes on to the next segment, or adds what others have handed over. */
+void gen_split_begin(Gemm *g);
+void gen_split_place(Gemm *g);
+void gen_split_depth(Gemm *g);
+void gen_split_exchange(Gemm *g, PtxArg acc);
+void gen_split_end(Gemm *g, PtxArg end);
 
 /* layout.c: rows of 16-byte chunks in shared memory, XOR-swizzled so that ldmatrix (8 rows, one chunk
  * each), its copies in and 16-byte stores are free of bank conflicts:

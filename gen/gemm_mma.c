@@ -470,5 +470,7 @@ void gen_gemm_mma(Gemm *gemm)
     prologue(&g, store);
     main_loop(&g);
     emit(g.k, LABEL, store);
+    gen_tile_place(gemm);
+    if (gemm->p->config.split) gen_split_exchange(gemm, g.acc);
     gen_store(gemm, g.acc);
 }

@@ -83,6 +83,7 @@ typedef struct GenConfig {
     int group_m;                    /* rasterisation: tiles of m walked together, for L2 */
     int x_copy_bytes, w_copy_bytes; /* 16, 8, 4 or 2: what base and pitch of x and w are multiples of */
     int y_store_bytes;              /* 16, 8, 4 or 2: the same for y; at least one element */
+    bool split;                     /* mma only: blocks share tiles along k, in a workspace (split.c) */
     int min_blocks;                 /* resident blocks per SM to compile for; 0: as many as fit */
     /* wgmma only */
     int cluster_m, cluster_n;       /* blocks of a cluster along m (they share W) and n (they share x) */
@@ -155,6 +156,9 @@ typedef struct GenProblem {
 } GenProblem;
 /* The config for a problem: a pure function, the same on every machine. */
 bool gen_choose(const GenProblem *problem, GenConfig *config, GenError *error);
+/* Workspace that a config whose blocks share tiles needs for m, n, k and sm_count of a problem; 0 where none are
+ * shared. */
+uint64_t gen_workspace_bytes(const GenConfig *config, const GenProblem *problem);
 /* Whether x, w, or both should be packed first (pack.c): their rows are not aligned to 16 bytes, and the problem
  * reads them so often that it pays. */
 void gen_choose_packing(const GenProblem *problem, bool *pack_x, bool *pack_w);

@@ -154,7 +154,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     p->stage_bytes = p->w.smem_offset + p->w.rows * p->w.row_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
     int store_bytes = p->warps * 2 * p->y_buffer_bytes;
-    p->smem_bytes = p->ring_bytes > store_bytes ? p->ring_bytes : store_bytes;
+    p->turn_offset = p->ring_bytes > store_bytes ? p->ring_bytes : store_bytes;
+    p->smem_bytes = p->turn_offset + (c->split ? 16 : 0);
     if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
     return gen_fail(error, "stages=%d of %dx%dx%d needs %d B of shared memory; %s allows %d", c->stages,
                     c->tile_m, c->tile_n, c->tile_k, p->smem_bytes, c->arch->name, c->arch->block_smem_bytes);
@@ -176,6 +177,18 @@ static int w_frag_pairs(const GenPlan *p, int regs)
     if (step_pairs < 3 || 4 * (p->mma_m + 2 * step_pairs) <= regs) return 2 * step_pairs;
     while (p->k_steps * step_pairs % ring) ring++;
     return ring < 2 * step_pairs ? ring : 2 * step_pairs;
+}
+
+/* What blocks that share tiles hand to each other, and how many there should be. */
+static void plan_split(const GenConfig *c, GenPlan *p)
+{
+    enum { BUSY_WARPS = 8, REGS_REST = 32 };
+    p->slot_bytes = c->tile_m * c->tile_n * 4;
+    int regs = min_int(GEN_MAX_REGS, c->arch->sm_regs / (p->threads * p->blocks_per_sm));
+    int tiles = p->regs_acc / 4, fit = (regs - p->regs_acc - REGS_REST) / 4,
+        turns = fit < 1 ? tiles : (tiles + fit - 1) / fit;
+    p->parts_at_once = (tiles + turns - 1) / turns;
+    p->busy_blocks = min_int(p->blocks_per_sm, p->warps < BUSY_WARPS ? BUSY_WARPS / p->warps : 1);
 }
 
 /* Registers: accumulators, fragments (two sets of W's), one 64-bit pointer a pass; the rest is experience
@@ -218,8 +231,10 @@ bool gen_plan(const GenConfig *c, GenPlan *p, GenError *error)
     p->bias_bytes = gen_type_bytes(c->bias);
     if (!check_common(c, error)) return false;
     if (c->backend == GEN_BACKEND_WGMMA) return gen_plan_wgmma(c, p, error);
-    return check_fields(c, error) && plan_warps(c, p, error) && plan_smem(c, p, error) &&
-           plan_occupancy(c, p, error);
+    bool good = check_fields(c, error) && plan_warps(c, p, error) && plan_smem(c, p, error) &&
+                plan_occupancy(c, p, error);
+    if (good) plan_split(c, p);
+    return good;
 }
 
 bool gen_config_check(const GenConfig *config, GenError *error)

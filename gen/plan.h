@@ -88,6 +88,11 @@ struct GenPlan {
     int regs_estimate;                     /* with what the rest takes by experience */
     int blocks_per_sm;
 
+    int slot_bytes;     /* of the workspace, for each block that shares tiles: a tile's accumulators */
+    int turn_offset;    /* in shared memory, behind all else: a word that blocks which share tiles keep there */
+    int parts_at_once;  /* 16-byte vectors of it that a lane loads together */
+    int busy_blocks;    /* blocks on an SM that keep it busy */
+
     int y_bytes, bias_bytes; /* of an element */
     int y_piece_bytes;       /* what a lane stores to y at once */
     int y_piece_elems;
@@ -98,7 +103,7 @@ struct GenPlan {
     int y_buffer_bytes;      /* of 16 such rows; a warp has two */
 };
 
-enum { GEN_CHUNK_BYTES = 16, GEN_MAX_REGS = 255 };
+enum { GEN_CHUNK_BYTES = 16, GEN_MAX_REGS = 255, GEN_FLAG_BYTES = 8 /* of the workspace, behind the slots */ };
 
 /* plan_wgmma.c: the rest of a plan whose epilogue and name are there. */
 bool gen_plan_wgmma(const GenConfig *config, GenPlan *plan, GenError *error);

@@ -20,6 +20,7 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (c->tile_m % 64 || c->tile_m > 256)
         return gen_fail(error, "tile_m=%d is not a multiple of 64 up to 256", c->tile_m);
     if (c->stages < 2 || c->stages > 8) return gen_fail(error, "stages=%d is not from 2 to 8", c->stages);
+    if (c->split) return gen_fail(error, "split, blocks that share tiles along k, is of the mma back end, not of wgmma");
     if (c->x != c->w)
         return gen_fail(error,
                         "TMA copies without converting: x must have W's type (%s), or take the mma back end",

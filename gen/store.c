@@ -283,7 +283,6 @@ void gen_store(Gemm *g, PtxArg acc)
 {
     Store s = {.g = g, .k = g->k, .p = g->p, .acc = acc};
     PtxKernel *k = g->k;
-    gen_tile_place(g);
     ptx_section(k, "store: when all copies have landed and all warps are here, the ring is free");
     emit(k, CP_ASYNC_WAIT, imm(0));
     emit(k, BAR_SYNC, imm(0));

@@ -119,6 +119,15 @@ static bool span_int(Span s, int64_t lo, int64_t hi, int64_t *value)
     return s.bytes > 0 && *value >= lo && *value <= hi;
 }
 
+/* The same, of what fits an int. */
+static bool span_number(Span s, int lo, int hi, int *value)
+{
+    int64_t number;
+    if (!span_int(s, lo, hi, &number)) return false;
+    *value = (int)number;
+    return true;
+}
+
 static ts_status bad(const char *key, Span value, const char *wanted)
 {
     return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line '%s' says '%.*s': %s", key,
@@ -127,12 +136,9 @@ static ts_status bad(const char *key, Span value, const char *wanted)
 
 static ts_status read_int(const char *key, Span value, int lo, int hi, int *out)
 {
-    int64_t number;
     char wanted[64];
     snprintf(wanted, sizeof wanted, "it must be a number from %d to %d", lo, hi);
-    if (!span_int(value, lo, hi, &number)) return bad(key, value, wanted);
-    *out = (int)number;
-    return TS_OK;
+    return span_number(value, lo, hi, out) ? TS_OK : bad(key, value, wanted);
 }
 
 static ts_status copy_text(const char *key, Span value, char *out, size_t out_bytes)
@@ -183,7 +189,7 @@ static ts_status read_smem(RtHeader *h, Span v)
 
 static ts_status read_workspace(RtHeader *h, Span v)
 {
-    if (span_int(v, 0, INT64_MAX, &h->workspace_bytes)) return TS_OK;
+    if (span_int(v, 0, INT32_MAX, &h->workspace_bytes)) return TS_OK;
     return bad("workspace_bytes", v, "it must be a number of bytes");
 }
 
@@ -200,19 +206,20 @@ static bool span_pair(Span v, int64_t lo, int64_t hi, int *first, int *second)
 
 static ts_status read_grid(RtHeader *h, Span v)
 {
-    Span rest = v, rule;
-    int64_t group_m;
+    Span rest = v, rule, group;
     if (span_is(v, "tiles")) return TS_OK;
     if (next_word(&rest, &rule)) {
         rest = trim(rest);
         if (span_is(rule, "persistent") && span_pair(rest, 1, 16, &h->cluster_m, &h->cluster_n)) return TS_OK;
-        if (span_is(rule, "groups") && span_int(rest, 1, 64, &group_m))
-            return h->group_m = (int)group_m, TS_OK;
+        if (span_is(rule, "groups") && span_number(rest, 1, 64, &h->group_m)) return TS_OK;
+        if (span_is(rule, "split") && next_word(&rest, &group) && span_number(group, 1, 64, &h->group_m) &&
+            span_number(trim(rest), 1, 64, &h->busy_blocks))
+            return TS_OK;
     }
     return bad(
         "grid", v,
-        "this tilesmith knows the rules 'tiles', 'groups 1' to 'groups 64', and 'persistent 1x1' with the "
-        "size of a cluster");
+        "this tilesmith knows the rules 'tiles', 'groups G', 'split G B' and 'persistent MxN', with G and B "
+        "from 1 to 64 and a cluster of MxN");
 }
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '$'; }
@@ -384,6 +391,8 @@ static ts_status read_params(RtHeader *h, Span v)
         {RT_PARAM_x, RT_PARAM_x_map},   {RT_PARAM_w, RT_PARAM_w_map},   {RT_PARAM_y, RT_PARAM_y_map},
         {RT_PARAM_ldx, RT_PARAM_x_map}, {RT_PARAM_ldw, RT_PARAM_w_map}, {RT_PARAM_ldy, RT_PARAM_y_map},
         {RT_PARAM_m, RT_PARAM_m},       {RT_PARAM_n, RT_PARAM_n},       {RT_PARAM_k, RT_PARAM_k}};
+    static const RtParam of_split[] = {RT_PARAM_parts, RT_PARAM_group, RT_PARAM_sharing, RT_PARAM_share,
+                                       RT_PARAM_extra};
     Span rest = v, word;
     while (next_word(&rest, &word)) {
         bool colon;
@@ -397,6 +406,9 @@ static ts_status read_params(RtHeader *h, Span v)
             return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line 'params' lacks %s",
                            params[needed[i][0]].name);
     if (h->has[RT_PARAM_r] != h->has[RT_PARAM_ldr]) return bad("params", v, "r and ldr must come together");
+    for (size_t i = 0; i < sizeof of_split / sizeof *of_split; i++)
+        if (h->has[of_split[i]] != (h->busy_blocks > 0))
+            return bad("params", v, "parts, group, sharing, share and extra belong to the grid rule 'split'");
     return TS_OK;
 }
 

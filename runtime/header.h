@@ -14,6 +14,8 @@ enum { RT_KERNEL_ABI = 1, RT_MAX_TEXT = 192, RT_MAX_TARGET = 16, RT_MAX_BLOCK_TH
     X(m, u32) X(n, u32) X(k, u32)                        \
     X(ldx, u64) X(ldw, u64) X(ldy, u64) X(ldr, u64)      \
     X(csx, u64) X(csw, u64) X(csy, u64)                  \
+    X(parts, u64) X(group, u32) X(sharing, u32)          \
+    X(share, u32) X(extra, u32)                          \
     X(s, f32) X(t, f32)
 
 /* A map is a CUtensorMap, which stands for base and pitch. */
@@ -45,11 +47,12 @@ typedef struct RtHeader {
     int align_bytes[RT_N_TENSORS];     /* of base address and pitch */
     ts_layout layout[RT_N_TENSORS];
     int tile_m, tile_n, tile_k;
-    int group_m;                       /* the grid rule "groups"; 0: "tiles", or "persistent" */
+    int group_m;                       /* the grid rules "groups" and "split"; 0: another rule */
+    int busy_blocks;                   /* the grid rule "split": blocks that keep an SM busy; 0: another rule */
     int cluster_m, cluster_n;          /* the grid rule "persistent": tiles of a cluster; 0: another rule */
     RtBox box[RT_N_TENSORS];           /* of a tensor that has a map */
     int block_threads, smem_bytes;
-    int64_t workspace_bytes;
+    int64_t workspace_bytes;           /* for each block that shares tiles with others */
     int n_params;
     RtParam param[RT_N_PARAMS];        /* in the order of the parameter block */
     bool has[RT_N_PARAMS];

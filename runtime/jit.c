@@ -6,7 +6,8 @@
  *
  * Where x or W has rows that are not aligned to 16 bytes, and the problem is large, they are first packed
  * into the caller's workspace by a kernel of its own; the problem that is chosen for is then the one that
- * reads them there.
+ * reads them there. With a pinned config nothing is packed: then the workspace is for blocks that share
+ * tiles, if the config has such.
  *
  * `choices` remembers the kernel of each problem, so that a problem seen before costs one look-up; `loaded`
  * has each kernel once, by the name of its config. Both only ever grow at their heads and are read without a
@@ -22,7 +23,7 @@
 
 #include "gen/gen.h"
 
-enum { N_BUCKETS = 1024, MAX_CHOICES = 8192, MAX_ALIGN_BYTES = 16, WORKSPACE_ALIGN_BYTES = 256 };
+enum { N_BUCKETS = 1024, MAX_CHOICES = 8192, MAX_ALIGN_BYTES = 16 };
 
 /* What of a problem decides the choice: the pinned config, m, n, k, and types, layouts and alignments in one
  * word. */
@@ -384,11 +385,8 @@ static ts_status use_workspace(ts_context *context, const ts_linear_args *args, 
 {
     *packing = (Packing){0};
     if (!args->workspace) return TS_OK;
-    if (args->workspace % WORKSPACE_ALIGN_BYTES)
-        return rt_fail(TS_ERROR_INVALID_ARGUMENT,
-                       "the workspace is at 0x%llx: its address must be a multiple of %d",
-                       (unsigned long long)args->workspace, WORKSPACE_ALIGN_BYTES);
-    ts_status status = choose_packing(context, args, packing);
+    ts_status status = rt_check_workspace_address(args);
+    if (!status) status = choose_packing(context, args, packing);
     if (status || packing->bytes > args->workspace_bytes) *packing = (Packing){0};
     return status;
 }
@@ -440,6 +438,18 @@ ts_status ts_linear(ts_context *context, const ts_linear_args *args, ts_stream s
     return status ? status : rt_launch(kernel, args, stream);
 }
 
+/* What blocks that share tiles need under the pinned config; nothing is packed for it. */
+static ts_status pinned_workspace(const ts_context *context, const Pin *pin, const ts_linear_args *args,
+                                  size_t *bytes)
+{
+    GenConfig config;
+    GenProblem problem;
+    ts_status status = choose(context, pin, args, &config);
+    if (!status) status = problem_of(context, args, &problem);
+    if (!status) *bytes = (size_t)gen_workspace_bytes(&config, &problem);
+    return status;
+}
+
 ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *args, size_t *bytes)
 {
     ts_linear_args copy;
@@ -447,7 +457,12 @@ ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *args, s
     if (!bytes) return rt_fail(TS_ERROR_INVALID_ARGUMENT, "bytes is null: pass the address of a size_t");
     *bytes = 0;
     ts_status status = read_problem(context, &args, &copy);
-    if (!status) status = choose_packing(context, args, &packing);
+    if (status || is_empty(args)) return status;
+    Jit *jit = jit_of(context);
+    if (!jit) return TS_ERROR_OUT_OF_MEMORY;
+    const Pin *pin = atomic_load_explicit(&jit->pin, memory_order_acquire);
+    if (pin) return pinned_workspace(context, pin, args, bytes);
+    status = choose_packing(context, args, &packing);
     if (!status) *bytes = packing.bytes;
     return status;
 }

@@ -52,7 +52,7 @@ static ts_status check_device(const RtHeader *header, const ts_device_info *devi
         return rt_fail(TS_ERROR_DRIVER_TOO_OLD,
                        "the kernel %s reads through tensor maps, which this driver cannot make: update it to CUDA 12",
                        header->config);
-    if (header->workspace_bytes)
+    if (header->workspace_bytes && !header->busy_blocks)
         return rt_fail(
             TS_ERROR_UNSUPPORTED,
             "the kernel %s needs a workspace of %lld B, which tilesmith %s does not provide: update the library",

@@ -53,10 +53,14 @@ int rt_n_multiple(const RtHeader *header);
 /* Points *args at a struct of this release's layout, in *copy where the caller's is of another, and checks
  * m, n and k. */
 ts_status rt_args_read(const ts_linear_args **args, ts_linear_args *copy);
-/* Blocks of a launch. */
+/* Blocks of a launch; for the rule "split" also how they share the k-blocks of tiles: the first `sharing` blocks
+ * have `share` each, the first `extra` of them one more. */
 typedef struct RtGrid {
     unsigned int x, y, z;
+    uint32_t group, sharing, share, extra;
 } RtGrid;
+enum { RT_WORKSPACE_ALIGN_BYTES = 256 };
+ts_status rt_check_workspace_address(const ts_linear_args *args);
 /* Whether the kernel can do this, m and n not being 0, and with which grid. */
 ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, RtGrid *grid);
 /* Launches what rt_launch_check() has checked. */

@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+#include "gen/shares.h"
+
 enum { ARGS_BYTES = RT_BYTES_THROUGH(ts_linear_args, epilogue), MAX_GRID_Y = 65535 };
 
 /* ---- sizes ---- */
@@ -212,29 +214,107 @@ static ts_status find_persistent_grid(const ts_kernel *kernel, int64_t m, int64_
         ceil_div(m, (int64_t)h->tile_m * h->cluster_m) * ceil_div(n, (int64_t)h->tile_n * h->cluster_n);
     int64_t resident = (int64_t)kernel->context->info.sm_count * per_sm / cluster;
     if (tiles > INT32_MAX) return too_many_blocks(kernel, m, n);
-    *grid = (RtGrid){(unsigned int)((tiles < resident ? tiles : resident) * cluster), 1, 1};
+    *grid = (RtGrid){.x = (unsigned int)((tiles < resident ? tiles : resident) * cluster), .y = 1, .z = 1};
+    return TS_OK;
+}
+
+/* k-blocks of a tile; with k = 0 there is one, of nothing. */
+static int64_t k_blocks_of(const ts_kernel *kernel, int64_t k)
+{
+    return k ? ceil_div(k, kernel->header.tile_k) : 1;
+}
+
+/* By the rule "split" the k-blocks of all tiles are numbered, and blocks have ranges of them (shares.h). */
+static ts_status find_shares(const ts_kernel *kernel, int64_t tiles_m, int64_t tiles_n, int64_t k,
+                             RtGrid *grid)
+{
+    const RtHeader *header = &kernel->header;
+    int64_t tiles = tiles_m * tiles_n, k_blocks = k_blocks_of(kernel, k);
+    if (tiles > INT32_MAX / k_blocks)
+        return rt_fail(
+            TS_ERROR_UNSUPPORTED,
+            "this problem has %lld tiles of %lld k-blocks; the kernel %s takes %d k-blocks in all: "
+            "use one without split",
+            (long long)tiles, (long long)k_blocks, header->config, INT32_MAX);
+    GenShares shares =
+        gen_shares(tiles, k, header->tile_k, (int64_t)kernel->context->info.sm_count * header->busy_blocks);
+    int64_t groups = ceil_div(tiles_m, header->group_m), shared = shares.tiles * k_blocks;
+    *grid = (RtGrid){
+        .x = (unsigned int)(tiles - shares.tiles + shares.blocks),
+        .y = 1,
+        .z = 1,
+        .group = (uint32_t)ceil_div(tiles_m, groups),
+        .sharing = (uint32_t)shares.blocks,
+        .share = (uint32_t)(shares.blocks ? shared / shares.blocks : 0),
+        .extra = (uint32_t)(shares.blocks ? shared % shares.blocks : 0),
+    };
     return TS_OK;
 }
 
 /* The grid of an m x n output. By the rule "tiles" a block a tile, in x; by "groups", x counts the tiles
  * along m of a group of at most group_m (more, where z would not suffice), y the tiles along n, and z the
  * groups. */
-static ts_status find_grid(const ts_kernel *kernel, int64_t m, int64_t n, RtGrid *grid)
+static ts_status find_grid(const ts_kernel *kernel, int64_t m, int64_t n, int64_t k, RtGrid *grid)
 {
     const RtHeader *header = &kernel->header;
     if (header->cluster_m) return find_persistent_grid(kernel, m, n, grid);
     int64_t tiles_m = ceil_div(m, header->tile_m), tiles_n = ceil_div(n, header->tile_n);
     if (tiles_m * tiles_n > INT32_MAX) return too_many_blocks(kernel, m, n);
+    if (header->busy_blocks) return find_shares(kernel, tiles_m, tiles_n, k, grid);
     if (!header->group_m) {
-        *grid = (RtGrid){(unsigned int)(tiles_m * tiles_n), 1, 1};
+        *grid = (RtGrid){.x = (unsigned int)(tiles_m * tiles_n), .y = 1, .z = 1};
         return TS_OK;
     }
     if (tiles_n > MAX_GRID_Y) return too_many_blocks(kernel, m, n);
     int64_t groups = ceil_div(tiles_m, header->group_m);
     if (groups > MAX_GRID_Y) groups = MAX_GRID_Y;
     int64_t height = ceil_div(tiles_m, groups);
-    *grid = (RtGrid){(unsigned int)height, (unsigned int)tiles_n, (unsigned int)ceil_div(tiles_m, height)};
+    *grid = (RtGrid){
+        .x = (unsigned int)height, .y = (unsigned int)tiles_n, .z = (unsigned int)ceil_div(tiles_m, height)};
     return TS_OK;
+}
+
+/* ---- the workspace of blocks that share tiles ---- */
+
+static uint64_t workspace_bytes(const ts_kernel *kernel, RtGrid grid)
+{
+    return (uint64_t)grid.sharing * (uint64_t)kernel->header.workspace_bytes;
+}
+
+static ts_status check_workspace(const ts_kernel *kernel, const ts_linear_args *args, RtGrid grid)
+{
+    uint64_t bytes = workspace_bytes(kernel, grid);
+    if (!bytes) return TS_OK;
+    if (!args->workspace || args->workspace_bytes < bytes)
+        return rt_fail(
+            TS_ERROR_INVALID_ARGUMENT,
+            "the kernel %s needs a workspace of %llu bytes for this problem; there are %llu: give more, or "
+            "use a kernel without split",
+            kernel->header.config, (unsigned long long)bytes,
+            (unsigned long long)(args->workspace ? args->workspace_bytes : 0));
+    return rt_check_workspace_address(args);
+}
+
+ts_status rt_check_workspace_address(const ts_linear_args *args)
+{
+    if (args->workspace % RT_WORKSPACE_ALIGN_BYTES == 0) return TS_OK;
+    return rt_fail(TS_ERROR_INVALID_ARGUMENT,
+                   "the workspace is at 0x%llx: its address must be a multiple of %d",
+                   (unsigned long long)args->workspace, RT_WORKSPACE_ALIGN_BYTES);
+}
+
+ts_status ts_kernel_workspace(const ts_kernel *kernel, const ts_linear_args *args, size_t *bytes)
+{
+    ts_linear_args copy;
+    RtGrid grid = {0};
+    if (!bytes) return rt_fail(TS_ERROR_INVALID_ARGUMENT, "bytes is null: pass the address of a size_t");
+    *bytes = 0;
+    if (!kernel) return rt_fail(TS_ERROR_INVALID_ARGUMENT, "kernel is null");
+    ts_status status = rt_args_read(&args, &copy);
+    if (status || args->m == 0 || args->n == 0) return status;
+    status = find_grid(kernel, args->m, args->n, args->k, &grid);
+    if (!status) *bytes = (size_t)workspace_bytes(kernel, grid);
+    return status;
 }
 
 /* A dimension of one element has no stride, whatever is said of it. */
@@ -248,7 +328,7 @@ static uint64_t pitch(const ts_kernel *kernel, RtTensor tensor, const ts_matrix 
     return by_columns ? stride(matrix->col_stride, cols) : stride(matrix->row_stride, rows);
 }
 
-static RtValues fill_values(const ts_kernel *kernel, const ts_linear_args *args)
+static RtValues fill_values(const ts_kernel *kernel, const ts_linear_args *args, RtGrid grid)
 {
     RtValues values = {
         .y = args->y.data,
@@ -260,6 +340,11 @@ static RtValues fill_values(const ts_kernel *kernel, const ts_linear_args *args)
         .ldy = pitch(kernel, RT_TENSOR_y, &args->y, args->m, args->n),
         .ldr = pitch(kernel, RT_TENSOR_r, &args->r, args->m, args->n),
         .csy = stride(args->y.col_stride, args->n),
+        .parts = args->workspace,
+        .group = grid.group,
+        .sharing = grid.sharing,
+        .share = grid.share,
+        .extra = grid.extra,
         .s = args->s,
         .t = args->t,
     };
@@ -361,21 +446,22 @@ ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, R
 {
     ts_status status = check_types(kernel, args);
     if (!status) status = check_tensors(kernel, args);
-    if (!status) status = find_grid(kernel, args->m, args->n, grid);
+    if (!status) status = find_grid(kernel, args->m, args->n, args->k, grid);
+    if (!status) status = check_workspace(kernel, args, *grid);
     return status;
 }
 
 ts_status rt_launch_checked(const ts_kernel *kernel, const ts_linear_args *args, RtGrid grid,
                             ts_stream stream)
 {
-    RtValues values = fill_values(kernel, args);
+    RtValues values = fill_values(kernel, args, grid);
     ts_status status = fill_maps(kernel, args, &values);
     return status ? status : launch_grid(kernel, &values, grid, stream);
 }
 
 ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream)
 {
-    RtGrid grid = {0, 0, 0};
+    RtGrid grid = {0};
     ts_status status = rt_launch_check(kernel, args, &grid);
     return status ? status : rt_launch_checked(kernel, args, grid, stream);
 }
@@ -384,10 +470,10 @@ ts_status rt_launch_pack(const ts_kernel *kernel, const ts_linear_args *args, bo
                          int64_t pitch, ts_stream stream)
 {
     int64_t rows_of_x = pack_x ? args->m : 0, rows_of_w = pack_w ? args->n : 0;
-    RtGrid grid = {0, 0, 0};
+    RtGrid grid = {0};
     ts_status status = pack_x ? check_matrix(kernel, RT_TENSOR_x, &args->x, args->m, args->k) : TS_OK;
     if (!status && pack_w) status = check_matrix(kernel, RT_TENSOR_w, &args->w, args->n, args->k);
-    if (!status) status = find_grid(kernel, rows_of_x + rows_of_w, args->k, &grid);
+    if (!status) status = find_grid(kernel, rows_of_x + rows_of_w, args->k, 0, &grid);
     if (status) return status;
     RtValues values = {
         .x = args->x.data,

@@ -196,10 +196,12 @@ typedef enum ts_layout { TS_LAYOUTS(TS_X_) } ts_layout;
  *   epilogue  an expression over z, acc, bias, r, s, t; see docs. NULL: "z + s * sigmoid(z)", or what a
  *             pinned configuration says. Only ts_linear() and ts_linear_prepare() read it; the text is not
  *             kept. ts_kernel_launch() computes what its kernel was made for.
- *   workspace workspace_bytes of device memory at a multiple of 256, or null. Only ts_linear() uses it, and only
- *             where ts_linear_workspace() asks for some: then x or w, whose rows are not aligned to 16 bytes,
- *             are copied there in front of the kernel, which is faster. With less than that it is not used. It
- *             must not be used elsewhere until the call's work on its stream is done.
+ *   workspace workspace_bytes of device memory at a multiple of 256, or null. It may hold anything, and must not
+ *             be used elsewhere until the call's work on its stream is done. ts_linear() uses it where
+ *             ts_linear_workspace() asks for some: x or w, whose rows are not aligned to 16 bytes, are copied there
+ *             in front of the kernel, which is faster; with less they are not. A pinned configuration, or a kernel
+ *             of ts_kernel_launch(), whose blocks share tiles along k ("_split" in its name) hands over parts of them
+ *             there, and refuses less than it needs.
  */
 typedef struct ts_linear_args {
     size_t struct_size; /* sizeof(ts_linear_args) */
@@ -256,6 +258,11 @@ TS_API ts_status ts_kernel_get_info(const ts_kernel *kernel, ts_kernel_info *inf
 /* What the driver's compiler said while loading; "" when it said nothing. Belongs to the kernel. */
 TS_API const char *ts_kernel_log(const ts_kernel *kernel);
 
+/* How many bytes of workspace the kernel needs for a problem, of which only m, n and k are read: not 0 where its
+ * blocks share tiles along k ("_split" in the config's name), and the device has more SMs than there are tiles left
+ * over. */
+TS_API ts_status ts_kernel_workspace(const ts_kernel *kernel, const ts_linear_args *args, size_t *bytes);
+
 /* Launches the kernel on the caller's stream and returns without waiting. The kernel demands the types, layouts
  * and alignments of its header; what it cannot do is refused by TS_ERROR_UNSUPPORTED or
  * TS_ERROR_MISALIGNED, never converted or copied. Costs little over cuLaunchKernel: no lock, no allocation.
@@ -270,7 +277,8 @@ TS_API ts_status ts_kernel_launch(const ts_kernel *kernel, const ts_linear_args 
  * nothing is ever loaded: what was not prepared returns TS_ERROR_NOT_READY. */
 TS_API ts_status ts_linear(ts_context *context, const ts_linear_args *args, ts_stream stream);
 
-/* How many bytes of workspace would make ts_linear() faster; 0: none. Addresses matter by their alignment. */
+/* How many bytes of workspace would make ts_linear() faster, or does it need for a pinned configuration; 0: none.
+ * Addresses matter by their alignment. */
 TS_API ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *args, size_t *bytes);
 
 /* Everything of ts_linear() but the launch. Addresses matter by their alignment only, and a null one counts as

@@ -261,6 +261,16 @@ static void packing(ts_context *context, Shape s)
     run(context, &c, "W packed");
 }
 
+/* Few tiles and a long k, under a pinned config whose blocks share them. */
+static void sharing(ts_context *context)
+{
+    Case c = plain_case((Shape){16, 200, 4096});
+    c.workspace = true;
+    ts_context_set_config(context, "mma_sm80_f16_16x64x128_w1x4_s4_split");
+    run(context, &c, "tiles shared");
+    ts_context_set_config(context, NULL);
+}
+
 /* A workspace that is too small is not used; one at a wrong address is refused. */
 static void workspaces(ts_context *context)
 {
@@ -303,6 +313,7 @@ int main(void)
     if (kit_on_gpu()) sweep(context, (Shape){333, 520, 1030});
     workspaces(context);
     packing(context, (Shape){1501, 1502, 201});
+    sharing(context);
     if (kit_on_gpu()) packing(context, (Shape){4095, 4095, 4095});
     ts_context_destroy(context);
     return done();

@@ -22,7 +22,38 @@ static const Mutation mutations[] = {
     {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 1},
 };
 
-int main(void)
-{
-    return test_mutations(&(Subject){"mma_sm80_f16_64x64x32_w2x2_s3", "89", mutations, sizeof mutations / sizeof *mutations});
-}
+/* A kernel whose blocks share tiles, and what it takes to do that right. */
+static const Mutation split_mutations[] = {
+    {"blocks do not wait for each other", "@%p_scratch bra wait_for_flag;", "", 0},
+    {"blocks do not look at the flags", "ld.acquire.gpu.global.b64 %flag_seen, [%flag_at];",
+     "mov.b64 %flag_seen, %flag_key;", 0},
+    {"no flag is set", "@%p_scratch st.release.gpu.global.b64 [%flag_at], %flag_key;", "", 0},
+    {"a flag is set without a release", "st.release.gpu.global.b64", "st.global.b64", 0},
+    {"a flag is set before all threads have stored",
+     "bar.sync 0;\n    setp.eq.u32 %p_scratch, %thread, 0;\n    @%p_scratch st.release.gpu.global.b64 [%flag_at], %flag_key;",
+     "setp.eq.u32 %p_scratch, %thread, 0;\n    @%p_scratch st.release.gpu.global.b64 [%flag_at], %flag_key;\n    bar.sync 0;",
+     0},
+    {"a part is stored once more when its flag is set", "[%flag_at], %flag_key;",
+     "[%flag_at], %flag_key;\n    st.global.v4.f32 [%slot_at], {%acc0, %acc1, %acc2, %acc3};", 0},
+    {"threads do not wait for the one that waits", "parts_are_here:\n    bar.sync 0;", "parts_are_here:", 0},
+    {"a part is not added", "add.rn.f32 %acc5, %acc5, %part5;", "", 0},
+    {"a part is left out", "@%p_scratch bra add_0;", "", 0},
+    {"a segment begins at the wrong k-block", "mad.wide.u32 %w_base, %first_k_block, 64, %w_base;", "", 0},
+    {"a segment does not end", "min.u32 %k, %k, %range_value;", "", 0},
+};
+
+static const Subject subjects[] = {
+    {.config = "mma_sm80_f16_64x64x32_w2x2_s3",
+     .sm = "89",
+     .shapes = ODD_SHAPES,
+     .mutations = mutations,
+     .n_mutations = sizeof mutations / sizeof *mutations},
+    {.config = "mma_sm80_f16_64x64x32_w2x2_s3_split",
+     .sm = "89",
+     .budget = "1000000",
+     .shapes = {{67, 75, 700}, {40, 30, 2000}, {129, 127, 1300}},
+     .mutations = split_mutations,
+     .n_mutations = sizeof split_mutations / sizeof *split_mutations},
+};
+
+int main(void) { return test_subjects(subjects, sizeof subjects / sizeof *subjects); }

@@ -28,6 +28,10 @@ static const Mutation mutations[] = {
 
 int main(void)
 {
-    return test_mutations(&(Subject){"wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2", "90", mutations,
-                                     sizeof mutations / sizeof *mutations});
+    static const Subject subject = {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
+                                    .sm = "90",
+                                    .shapes = ODD_SHAPES,
+                                    .mutations = mutations,
+                                    .n_mutations = sizeof mutations / sizeof *mutations};
+    return test_subjects(&subject, 1);
 }

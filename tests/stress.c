@@ -37,7 +37,7 @@ static bool verify_once(Job *job, Error *why)
     if (!v.ok) return refuse(why, "wrong: rel_err %.2e", v.rel_err);
     if (!matrix_create(&job->first, y->type, y->rows, y->cols, y->pitch, why)) return false;
     memcpy(job->first.data, y->data, matrix_bytes(y));
-    job->args = problem_args(p);
+    job->args = problem_arguments(p);
     return true;
 }
 

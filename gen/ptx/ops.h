@@ -125,9 +125,14 @@ X(LD_GLOBAL_V4_F32, 80, 74, LOAD,         "ld.global.nc.L2::256B.v4.f32 %={4f}, 
 X(LD_GLOBAL_F32,    80, 70, LOAD,         "ld.global.nc.f32 %=f, %[d]",                      "9.7.9.9")  \
 X(ST_GLOBAL_B16,    80, 70, STORE,        "st.global.b16 %[d], %h",                          "9.7.9.11") \
 X(ST_GLOBAL_B32,    80, 70, STORE,        "st.global.b32 %[d], %r",                          "9.7.9.11") \
+X(ST_GLOBAL_B64,    80, 70, STORE,        "st.global.b64 %[d], %d",                          "9.7.9.11") \
 X(ST_GLOBAL_F32,    80, 70, STORE,        "st.global.f32 %[d], %f",                          "9.7.9.11") \
 X(ST_GLOBAL_V2_B32, 80, 70, STORE,        "st.global.v2.b32 %[d], %{2r}",                    "9.7.9.11") \
 X(ST_GLOBAL_V4_B32, 80, 70, STORE,        "st.global.v4.b32 %[d], %{4r}",                    "9.7.9.11") \
+X(LD_GLOBAL_CG_V4_F32, 80, 70, LOAD,      "ld.global.cg.v4.f32 %={4f}, %[d]",                "9.7.9.8")  \
+X(ST_GLOBAL_V4_F32, 80, 70, STORE,        "st.global.v4.f32 %[d], %{4f}",                    "9.7.9.11") \
+X(LD_ACQUIRE_GPU_B64, 80, 70, LOAD,       "ld.acquire.gpu.global.b64 %=d, %[d]",             "9.7.9.8")  \
+X(ST_RELEASE_GPU_B64, 80, 70, STORE,      "st.release.gpu.global.b64 %[d], %d",              "9.7.9.11") \
 X(LD_SHARED_B32,    80, 70, LOAD,         "ld.shared.b32 %=r, %[r]",                         "9.7.9.8")  \
 X(LD_SHARED_B16,    80, 70, LOAD,         "ld.shared.b16 %=h, %[r]",                         "9.7.9.8")  \
 X(LD_SHARED_V2_B32, 80, 70, LOAD,         "ld.shared.v2.b32 %={2r}, %[r]",                   "9.7.9.8")  \

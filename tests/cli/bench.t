@@ -43,6 +43,12 @@ like(works('for people', @emu, '--shape', '33x40x24', '--dtype', 'bf16'),
 ok(@row == 1 && $row[0]{status} eq 'ok' && $row[0]{rel_err} < 6e-4, 'the result is right');
 like($row[0]{config}, qr/^mma_sm89_f16_[^,]*_vy4\+packed$/, 'the kernel for packed rows, and that they were packed');
 
+# ---- tiles that blocks share ----
+my $split = 'mma_sm80_f16_16x64x128_w1x4_s4_split';
+@row = rows(works('shared', @emu, '--shape', '16x128x2048', '--config', $split, '--csv'));
+ok(@row == 1 && $row[0]{status} eq 'ok' && $row[0]{rel_err} < 6e-4, 'the result is right, launch after launch in a graph');
+is($row[0]{config}, $split, 'by the kernel that shares tiles');
+
 # ---- named configurations ----
 @row = rows(works('--config', @emu, '--shape', '64x64x64', '--config', $config, '--csv'));
 ok(@row == 1 && $row[0]{config} eq $config && $row[0]{dtype} eq 'bf16', 'is the one measured, in its own types');

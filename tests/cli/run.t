@@ -39,7 +39,7 @@ isnt(errors_of(qw(--shape 40x40x40 --seed 3)), errors_of(qw(--shape 40x40x40 --s
 
 # ---- pinned kernels ----
 for my $options (['--config', 'mma_sm80_f16_64x64x32_w2x2_s3'], ['--config', 'mma_sm86_bf16_32x32x32_w2x1_s2'],
-    ['--arch', 'sm_80'], ['--epilogue', 'relu(z)'], ['--epilogue', 'z * s + t', '--scale', -1.5, '--t', 0.25],
+    ['--config', 'mma_sm80_f16_64x64x32_w2x2_s3_split'], ['--arch', 'sm_80'], ['--epilogue', 'relu(z)'], ['--epilogue', 'z * s + t', '--scale', -1.5, '--t', 0.25],
     ['--epilogue', 'gelu(acc) + bias'], ['--epilogue', 'r + tanh(z)'], ['--scale', 0]) {
     like(works("run @$options", @emu, '--shape', '33x50x70', @$options), qr/ OK$/, 'is right at an odd shape');
 }

@@ -160,6 +160,17 @@ class LibraryTest(unittest.TestCase):
         self.assertEqual(asked(4095), 2 * 4095 * 4096 * 2)
         self.assertEqual(asked(33), 0, "not worth it")
 
+    def test_tiles_that_blocks_share(self):
+        rows, narrow = _library.Matrix(0, 4096, 1, _library.F16), _library.Matrix(0, 256, 1, _library.F16)
+        args = _library.LinearArgs(m=16, n=256, k=4096, x=rows, w=rows, y=narrow)
+        self.assertEqual(self.context.workspace_bytes(args), 0, "not of itself")
+        self.context.set_config("mma_sm80_f16_16x64x128_w1x4_s4_split")
+        self.addCleanup(self.context.set_config, None)
+        size = self.context.workspace_bytes(args)
+        self.assertGreater(size, 0)
+        args.workspace, args.workspace_bytes = 4096, size
+        self.assertEqual(self.context.prepare(args).workspace_bytes(args), size)
+
     def test_nothing_to_do(self):
         args = self.layer().args()
         args.m = 0

@@ -91,6 +91,8 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_128x128x32_w2x1_s3", "tile_k=32 is not 64 or 128");
     refusal("wgmma_sm90a_f16_96x128x64_w1x1_s3", "tile_m=96 is not a multiple of 64");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s9", "stages=9 is not from 2 to 8");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_split",
+            "split, blocks that share tiles along k, is of the mma back end");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xf32", "x must have W's type (f16)");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_vx8", "TMA reads rows aligned to 16 bytes");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xany_vx2", "aligned to 16 bytes");

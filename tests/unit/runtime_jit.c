@@ -220,6 +220,62 @@ static void test_packing(void)
     ts_context_destroy(context);
 }
 
+/* ---- tiles that blocks share ---- */
+
+/* A few tiles for all SMs, under a pinned config. */
+static ts_linear_args long_problem(ts_context *context)
+{
+    ts_linear_args args = problem(16, 256, 4096);
+    ok(ts_linear_workspace(context, &args, &args.workspace_bytes) == TS_OK && args.workspace_bytes == 0,
+       "no workspace is asked for of itself");
+    ok(ts_context_set_config(context, PINNED "_split") == TS_OK,
+       "a config whose blocks share tiles is pinned");
+    refused(ts_linear(context, &args, NULL), TS_ERROR_INVALID_ARGUMENT,
+            "there are 0: give more, or use a kernel");
+    ok(ts_linear_workspace(context, &args, &args.workspace_bytes) == TS_OK && args.workspace_bytes > 0,
+       "it asks for a workspace");
+    args.workspace = 0x1000000;
+    return args;
+}
+
+static void test_sharing(void)
+{
+    ts_context *context = open_context();
+    ts_linear_args args = long_problem(context);
+    FakeLaunch l;
+    fake.reset();
+    ok(ts_linear(context, &args, NULL) == TS_OK && launches() == 1, "and runs with that: %s",
+       ts_last_error());
+    fake.last_launch(&l);
+    uint64_t sharing = fake_param(&l, "sharing"), share = fake_param(&l, "share");
+    ok(fake_param(&l, "parts") == args.workspace && sharing > 1 && share > 0,
+       "%llu blocks have %llu k-blocks each", (unsigned long long)sharing, (unsigned long long)share);
+    ok(l.grid[0] >= sharing && l.grid[1] == 1 && l.grid[2] == 1, "of %u blocks", l.grid[0]);
+    args.m = args.n = 1 << 20, args.k = 1 << 20;
+    args.x.row_stride = args.w.row_stride = args.y.row_stride = 1 << 20;
+    refused(ts_linear(context, &args, NULL), TS_ERROR_UNSUPPORTED, "k-blocks in all: use one without split");
+    ts_context_destroy(context);
+}
+
+static void test_sharing_workspace(void)
+{
+    ts_context *context = open_context();
+    ts_linear_args args = long_problem(context);
+    const ts_kernel *kernel;
+    size_t bytes = 0;
+    ok(ts_linear_prepare(context, &args, &kernel) == TS_OK, "prepared: %s", ts_last_error());
+    ok(ts_kernel_workspace(kernel, &args, &bytes) == TS_OK && bytes == args.workspace_bytes,
+       "the kernel asks for the same: %zu B", bytes);
+    refused(ts_kernel_workspace(kernel, &args, NULL), TS_ERROR_INVALID_ARGUMENT, "bytes is null");
+    args.workspace_bytes--;
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_INVALID_ARGUMENT, "needs a workspace of");
+    args.workspace_bytes++, args.workspace = 0;
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_INVALID_ARGUMENT, "needs a workspace of");
+    args.workspace = 0x1000010;
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_INVALID_ARGUMENT, "must be a multiple of 256");
+    ts_context_destroy(context);
+}
+
 static void test_packing_refusals(void)
 {
     ts_context *context = open_context();
@@ -378,6 +434,8 @@ int main(void)
     test_capture();
     test_packing();
     test_packing_refusals();
+    test_sharing();
+    test_sharing_workspace();
     test_pin();
     test_refusals();
     test_generate();

@@ -193,6 +193,7 @@ _FUNCTIONS = [
     ("ts_kernel_load", c_int, [c_void_p, c_void_p, c_size_t, _P(c_void_p)]),
     ("ts_kernel_destroy", None, [c_void_p]),
     ("ts_kernel_get_info", c_int, [c_void_p, _P(KernelInfo)]),
+    ("ts_kernel_workspace", c_int, [c_void_p, c_void_p, _P(c_size_t)]),
     ("ts_kernel_launch", c_int, [c_void_p, c_void_p, c_void_p]),
     ("ts_malloc", c_int, [c_void_p, c_size_t, _P(c_uint64)]),
     ("ts_free", c_int, [c_void_p, c_uint64]),
@@ -302,6 +303,12 @@ class Kernel:
         fields.update((name, LAYOUT_NAMES[fields[name]]) for name in ("x_layout", "w_layout", "y_layout"))
         return fields
 
+    def workspace_bytes(self, args):
+        """Bytes of workspace that launch(args) needs."""
+        size = c_size_t()
+        check(library().ts_kernel_workspace(self.handle, ctypes.byref(args), size))
+        return size.value
+
     def launch(self, args, stream=None):
         """Launches on a stream (a CUstream as a number; None: the legacy default stream)."""
         status = self._launch(self.handle, ctypes.byref(args), stream)
@@ -324,6 +331,7 @@ class Context:
         check(library().ts_context_create(options, handle))
         self.handle = handle.value
         self._linear = library().ts_linear
+        self.pins = 0  # how often set_config() was called
 
     def info(self):
         """A dict of ts_device_info's fields."""
@@ -334,6 +342,7 @@ class Context:
     def set_config(self, config):
         """Pins a configuration by name for ts_linear(); None: the library chooses again."""
         check(library().ts_context_set_config(self.handle, config.encode() if config else None))
+        self.pins += 1
 
     def linear(self, args, stream=None):
         status = self._linear(self.handle, ctypes.byref(args), stream)

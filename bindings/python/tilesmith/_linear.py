@@ -134,7 +134,7 @@ def _matrix(tensor, step):
 class _Call:
     """One signature: what is the same for all calls of it."""
 
-    __slots__ = ("args", "ref", "x", "w", "y", "context", "handle", "launch", "device", "shape", "copy_x", "copy_bias", "nothing", "workspace_bytes")
+    __slots__ = ("args", "ref", "x", "w", "y", "context", "handle", "launch", "device", "shape", "copy_x", "copy_bias", "nothing", "workspace_bytes", "pins")
 
     def __init__(self, x, weight, bias, out, epilogue):
         _check(x, weight, bias, out, epilogue)
@@ -152,7 +152,7 @@ class _Call:
         m, x_step = _rows(x.shape, x.stride())
         n, k = weight.shape
         self.nothing = m == 0 or n == 0
-        self.workspace_bytes = None  # not asked yet
+        self.workspace_bytes = self.pins = None  # not asked yet; context.pins when it was asked
         y_rows = (m, n) if out is None else _rows(out.shape, out.stride())
         if y_rows is None:
             raise InvalidArgumentError(f"out has the strides {out.stride()}: they cannot be seen as rows at one distance")
@@ -199,12 +199,19 @@ def _set_addresses(call, x, weight, bias):
     call.args.bias = 0 if bias is None else bias.data_ptr()
 
 
+def _ask_workspace(call):
+    """What is asked once, until another configuration is pinned; addresses that are less aligned later on do without."""
+    call.args.workspace = call.args.workspace_bytes = 0
+    call.pins = call.context.pins
+    call.workspace_bytes = call.context.workspace_bytes(call.args)
+
+
 def _set_workspace(call):
-    """Large problems with rows that are not aligned to 16 bytes go faster with a workspace. How large is asked once;
-    addresses that are less aligned later on do without. It is torch's memory, of the current stream, and may go back to
-    torch when the call is enqueued: keep what is returned until then."""
-    if call.workspace_bytes is None:
-        call.workspace_bytes = call.context.workspace_bytes(call.args)
+    """Rows that are not aligned to 16 bytes go faster with a workspace, and blocks that share tiles need one. It is
+    torch's memory, of the current stream, and may go back to torch when the call is enqueued: keep what is returned
+    until then."""
+    if call.pins != call.context.pins:
+        _ask_workspace(call)
     if not call.workspace_bytes:
         return None
     workspace = torch.empty(call.workspace_bytes, dtype=torch.uint8, device=torch.device("cuda", call.device))
@@ -231,7 +238,7 @@ def _run(x, weight, bias, scale, epilogue, out):
         bias = bias.contiguous()
     _set_addresses(call, x, weight, bias)
     call.y.data = y.data_ptr()
-    workspace = None if call.workspace_bytes == 0 else _set_workspace(call)
+    workspace = None if call.workspace_bytes == 0 and call.pins == call.context.pins else _set_workspace(call)
     try:
         call.args.s = scale
     except TypeError:
