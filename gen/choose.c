@@ -163,19 +163,28 @@ bool gen_shipped(int i, GenConfig *config)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Time of a problem under a tile of the mma back end, in nanoseconds, counted in multiply-adds at the full
- * rate of one SM (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by
- * tile the epilogue. However small, a k-block takes about 0.3 us; an output takes about 70 ps; before the
- * first k-block can be multiplied, 1.2 us pass (docs/tuning.md). A pure function of its arguments. */
-static double cost(const GenProblem *p, const struct Tile *t)
+/* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM
+ * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
+ * epilogue. However small, a k-block takes about 0.3 us; an output takes about 70 ps; before the first
+ * k-block can be multiplied, 1.2 us pass; rows of x that begin inside a line of 128 bytes slow the copies
+ * (docs/tuning.md). A pure function of its arguments. */
+static GenEstimate estimate(const GenProblem *p, const struct Tile *t)
 {
-    const double least_block = 0.7e6, output = 170, start = 2.9e6, mac_ns = 0.42e-3;
-    int64_t tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n);
-    int64_t busiest = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
+    const double least_block_ns = 300, output_ns = 0.0714, start_ns = 1220, mac_ns = 0.42e-3, cut_rows = 1.3;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
-    double outputs = (double)busiest * t->m * t->n, block = outputs * t->k * 100 / rate;
-    double blocks = (double)ceil_div(p->k, t->k) * (block > least_block ? block : least_block);
-    return mac_ns * (blocks + outputs * output + start);
+    GenEstimate e = {.tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n),
+                     .k_blocks = ceil_div(p->k, t->k),
+                     .latency_ns = least_block_ns,
+                     .start_ns = start_ns};
+    e.waves = ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
+    e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;
+    if (p->x_layout == GEN_LAYOUT_ROW && p->k % 64) e.tensor_ns *= cut_rows;
+    e.epilogue_ns = output_ns * t->m * t->n;
+    /* blocks of one SM run side by side: its latency is that of one of them */
+    double block_ns = (double)e.waves * e.tensor_ns;
+    if (block_ns < least_block_ns) block_ns = least_block_ns;
+    e.total_ns = (double)e.k_blocks * block_ns + (double)e.waves * e.epilogue_ns + start_ns;
+    return e;
 }
 
 static int copy_bytes(int align_bytes)
@@ -216,54 +225,77 @@ static bool suits(const struct Tile *t, const GenConfig *c)
     return c->x != GEN_F32 || t->x32_rate > 0;
 }
 
-/* The best so far. */
-typedef struct Choice {
-    GenConfig config;
-    double cost_ns;
-    bool found;
-} Choice;
+/* The best so far, best first. */
+typedef struct Ranking {
+    GenCandidate *at;
+    int n, most;
+} Ranking;
 
-static void consider(Choice *best, const GenConfig *candidate, double cost_ns)
+static bool ranks(const Ranking *r, const GenEstimate *e)
 {
-    if (best->found && cost_ns >= best->cost_ns) return;
-    *best = (Choice){*candidate, cost_ns, true};
+    return r->n < r->most || e->total_ns < r->at[r->n - 1].estimate.total_ns;
 }
 
-static void consider_mma(const GenProblem *p, GenConfig candidate, Choice *best, GenError *error)
+static void rank(Ranking *r, const GenConfig *config, const GenEstimate *e)
+{
+    if (!ranks(r, e)) return;
+    int i = r->n < r->most ? r->n++ : r->n - 1;
+    for (; i > 0 && e->total_ns < r->at[i - 1].estimate.total_ns; i--) r->at[i] = r->at[i - 1];
+    r->at[i] = (GenCandidate){*config, *e};
+}
+
+static void rank_mma(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
 {
     for (int i = 0; i < N_TILES; i++) {
         if (!suits(&tile_table[i], &candidate)) continue;
         set_tile(&candidate, &tile_table[i]);
-        if (gen_config_check(&candidate, error)) consider(best, &candidate, cost(p, &tile_table[i]));
+        GenEstimate e = estimate(p, &tile_table[i]);
+        if (ranks(r, &e) && gen_config_check(&candidate, error)) rank(r, &candidate, &e);
     }
 }
 
-static void consider_wgmma(const GenProblem *p, GenConfig candidate, Choice *best, GenError *error)
+static void rank_wgmma(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
 {
     GenPlan plan;
     bool whole = p->n * gen_type_bytes(p->y) % 16 == 0; /* TMA would store what is behind the last column */
     if (!whole && candidate.y_store_bytes == 16) candidate.y_store_bytes = 8;
-    for (int i = 0; gen_wgmma_tile(i, &candidate); i++)
-        if (gen_plan(&candidate, &plan, error)) consider(best, &candidate, gen_wgmma_cost_ns(p, &plan));
+    for (int i = 0; gen_wgmma_tile(i, &candidate); i++) {
+        if (!gen_plan(&candidate, &plan, error)) continue;
+        GenEstimate e = gen_wgmma_estimate(p, &plan);
+        rank(r, &candidate, &e);
+    }
+}
+
+/* The config with all that the problem says, and no tile yet. */
+static bool set_problem(const GenProblem *p, GenConfig *c, GenError *error)
+{
+    gen_config_default(p->arch, p->w, c);
+    c->x = p->x;
+    c->bias = p->bias;
+    c->y = p->y;
+    c->x_copy_bytes = copy_bytes(p->x_align_bytes);
+    c->w_copy_bytes = copy_bytes(p->w_align_bytes);
+    c->y_store_bytes = copy_bytes(p->y_align_bytes);
+    set_layouts(p, c);
+    return !p->epilogue || gen_config_set_epilogue(c, p->epilogue, error);
+}
+
+int gen_rank(const GenProblem *p, GenCandidate *candidates, int most, GenError *error)
+{
+    GenConfig candidate;
+    Ranking r = {.at = candidates, .most = most};
+    if (!set_problem(p, &candidate, error)) return 0;
+    rank_mma(p, candidate, &r, error);
+    if (has_wgmma(p->arch)) rank_wgmma(p, candidate, &r, error);
+    return r.n; /* 0: *error says why the last candidate was refused */
 }
 
 bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)
 {
-    GenConfig candidate;
-    Choice best = {.found = false};
-    gen_config_default(p->arch, p->w, &candidate);
-    candidate.x = p->x;
-    candidate.bias = p->bias;
-    candidate.y = p->y;
-    candidate.x_copy_bytes = copy_bytes(p->x_align_bytes);
-    candidate.w_copy_bytes = copy_bytes(p->w_align_bytes);
-    candidate.y_store_bytes = copy_bytes(p->y_align_bytes);
-    set_layouts(p, &candidate);
-    if (p->epilogue && !gen_config_set_epilogue(&candidate, p->epilogue, error)) return false;
-    consider_mma(p, candidate, &best, error);
-    if (has_wgmma(p->arch)) consider_wgmma(p, candidate, &best, error);
-    if (best.found) *config = best.config;
-    return best.found; /* otherwise *error says why the last candidate was refused */
+    GenCandidate best;
+    if (!gen_rank(p, &best, 1, error)) return false;
+    *config = best.config;
+    return true;
 }
 
 /* ---- tiles that blocks share ---- */

@@ -57,37 +57,42 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     return true;
 }
 
-static double ceil_div(double a, double b) { return (double)(((int64_t)a + (int64_t)b - 1) / (int64_t)b); }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static double larger(double a, double b) { return a > b ? a : b; }
 
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
  * (TMA writes it, wgmma reads x once and W once for each 64 rows), L2, which gives more to an SM when few
  * ask, and the latency of a load, spread over the stages. Rows that begin inside a line of 128 bytes cost L2
  * almost twice. */
-static double block_ns(const GenProblem *p, const GenPlan *plan, double tiles)
+static double estimate_block(const GenProblem *p, const GenPlan *plan, GenEstimate *e)
 {
     const double tensor_macs = 3300, smem_bytes = 240, l2_bytes = 91, few = 1.5, cut_rows = 1.7,
                  latency = 1600;
     const GenConfig *c = &plan->config;
-    const GenWgmmaPlan *g = &plan->g;
-    double blocks = (double)c->tile_m / 64 * c->tile_n / g->wg_n;
-    double read = blocks * 2 * (64 + g->wg_n) * c->tile_k, filled = plan->stage_bytes;
-    double l2 = filled / (tiles > 100 ? l2_bytes : few * l2_bytes);
-    if (p->x_layout == GEN_LAYOUT_ROW && p->k % 64) l2 *= cut_rows;
-    double tensor = (double)c->tile_m * c->tile_n * c->tile_k / tensor_macs;
-    return larger(larger(tensor, (read + filled) / smem_bytes), larger(l2, latency / c->stages));
+    double wgmmas = (double)c->tile_m / 64 * c->tile_n / plan->g.wg_n, filled = plan->stage_bytes;
+    double read = wgmmas * 2 * (64 + plan->g.wg_n) * c->tile_k;
+    e->tensor_ns = (double)c->tile_m * c->tile_n * c->tile_k / tensor_macs;
+    e->smem_ns = (read + filled) / smem_bytes;
+    e->l2_ns = filled / (e->tiles > 100 ? l2_bytes : few * l2_bytes);
+    if (p->x_layout == GEN_LAYOUT_ROW && p->k % 64) e->l2_ns *= cut_rows;
+    e->latency_ns = latency / c->stages;
+    return larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns));
 }
 
 /* Waves of tiles, k-block by k-block and then the epilogue, which pingpong hides but for the last; no faster
  * than memory gives x and W and takes y. Constants are fitted to an H200 (docs/tuning.md). */
-double gen_wgmma_cost_ns(const GenProblem *p, const GenPlan *plan)
+GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
 {
     const double output = 0.068, hidden = 0.15, start = 1100, dram_bytes = 2700;
     const GenConfig *c = &plan->config;
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
-    double tiles = ceil_div(m, c->tile_m) * ceil_div(n, c->tile_n),
-           waves = ceil_div(tiles, p->sm_count > 0 ? p->sm_count : 1);
-    double epilogue = (double)c->tile_m * c->tile_n * output * (c->pingpong && waves > 1 ? hidden : 1);
-    double work = waves * (ceil_div(k, c->tile_k) * block_ns(p, plan, tiles) + epilogue);
-    return start + 2 * c->tile_k + larger(work, 2 * (m * k + n * k + m * n) / dram_bytes);
+    GenEstimate e = {.tiles = ceil_div(p->m, c->tile_m) * ceil_div(p->n, c->tile_n),
+                     .k_blocks = ceil_div(p->k, c->tile_k),
+                     .dram_ns = 2 * (m * k + n * k + m * n) / dram_bytes,
+                     .start_ns = start + 2 * c->tile_k};
+    e.waves = ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
+    e.epilogue_ns = (double)c->tile_m * c->tile_n * output * (c->pingpong && e.waves > 1 ? hidden : 1);
+    double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &e) + e.epilogue_ns);
+    e.total_ns = e.start_ns + larger(work, e.dram_ns);
+    return e;
 }

@@ -156,6 +156,23 @@ typedef struct GenProblem {
 } GenProblem;
 /* The config for a problem: a pure function, the same on every machine. */
 bool gen_choose(const GenProblem *problem, GenConfig *config, GenError *error);
+/* What the choice believes of a config for a problem. */
+typedef struct GenEstimate {
+    int64_t tiles, waves, k_blocks; /* waves: tiles that the busiest SM has to do */
+    /* nanoseconds; 0: does not count for this back end */
+    double tensor_ns, smem_ns, l2_ns, latency_ns; /* of a k-block: it takes as long as the longest of these */
+    double epilogue_ns;                           /* of a tile */
+    double dram_ns;                               /* of all: x and W read once, y written */
+    double start_ns;
+    double total_ns;
+} GenEstimate;
+typedef struct GenCandidate {
+    GenConfig config;
+    GenEstimate estimate;
+} GenCandidate;
+/* The `most` best configs for a problem, best first; returns how many there are, 0 with a sentence in *error.
+ * gen_choose() takes the first. */
+int gen_rank(const GenProblem *problem, GenCandidate *candidates, int most, GenError *error);
 /* Workspace that a config whose blocks share tiles needs for m, n, k and sm_count of a problem; 0 where none are
  * shared. */
 uint64_t gen_workspace_bytes(const GenConfig *config, const GenProblem *problem);

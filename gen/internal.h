@@ -13,8 +13,8 @@ bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
 
 /* choose_wgmma.c: tile i of the wgmma back end's list, put into a config; false behind the last. */
 bool gen_wgmma_tile(int i, GenConfig *config);
-/* The time that a problem takes, in nanoseconds. */
+/* What a problem takes under a plan of that back end. */
 struct GenPlan;
-double gen_wgmma_cost_ns(const GenProblem *problem, const struct GenPlan *plan);
+GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *plan);
 
 #endif

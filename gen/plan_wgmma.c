@@ -20,7 +20,9 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (c->tile_m % 64 || c->tile_m > 256)
         return gen_fail(error, "tile_m=%d is not a multiple of 64 up to 256", c->tile_m);
     if (c->stages < 2 || c->stages > 8) return gen_fail(error, "stages=%d is not from 2 to 8", c->stages);
-    if (c->split) return gen_fail(error, "split, blocks that share tiles along k, is of the mma back end, not of wgmma");
+    if (c->split)
+        return gen_fail(error,
+                        "split, blocks that share tiles along k, is of the mma back end, not of wgmma");
     if (c->x != c->w)
         return gen_fail(error,
                         "TMA copies without converting: x must have W's type (%s), or take the mma back end",
@@ -95,16 +97,26 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
            gen_fail(error, "a box of %s has %d rows; TMA takes %d", name, o->box_rows, MAX_BOX_ROWS);
 }
 
+/* 16-byte pieces in a row of a chunk that is not swizzled: as many as divide the tile's row, in few enough
+ * chunks. Eight rows, which stmatrix writes at once, meet no bank twice if that is odd, one bank twice if it
+ * is 2 modulo 4. */
+static int plain_pieces(int tile_pieces)
+{
+    enum { MOST = 11, SMALL = 4 };
+    int pieces = tile_pieces < MOST ? tile_pieces : MOST;
+    if (tile_pieces <= SMALL) return tile_pieces;
+    while (tile_pieces % pieces || pieces % 4 == 0) pieces--;
+    return pieces;
+}
+
 /* A chunk of y has rows of 128 bytes, swizzled. Where those do not divide the tile, TMA would store too much:
- * then, for 16-bit y, the longest rows that divide it and are free of bank conflicts without a swizzle, odd
- * multiples of 16 bytes; for f32 the last chunk is narrower, and TMA does not store. */
+ * then 16-bit y has rows that do, not swizzled; with f32 the last chunk is narrower, and TMA does not store.
+ */
 static void plan_chunks(GenWgmmaPlan *g, int y_bytes, bool tma)
 {
-    int row_pieces = g->wg_n * y_bytes / 16;
+    int tile_pieces = g->wg_n * y_bytes / 16;
     g->chunk_swizzled = !tma || y_bytes == 4 || g->wg_n * y_bytes % ROW_BYTES == 0;
-    while (row_pieces % 2 == 0) row_pieces /= 2;
-    if (g->chunk_swizzled) row_pieces = ROW_BYTES / 16;
-    g->chunk_row_bytes = 16 * row_pieces;
+    g->chunk_row_bytes = g->chunk_swizzled ? ROW_BYTES : 16 * plain_pieces(tile_pieces);
     g->chunk_cols = g->chunk_row_bytes / y_bytes;
     g->row_chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
     g->chunks = g->blocks_m * g->row_chunks;

@@ -1,0 +1,117 @@
+/* cmd_explain.c: tilesmith explain: what the choice of a configuration believes, in numbers. */
+#include "cli/commands.h"
+#include "cli/shape.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const OptionId takes[] = {OPT_SHAPE, OPT_ARCH, OPT_DTYPE, OPT_EPILOGUE, OPT_SMS, OPT_TOP, OPT_HELP};
+
+enum { USUAL_TOP = 8, MAX_TOP = 100 };
+
+/* SMs of the chip that people have of each compute capability. */
+static int usual_sms(const GenArch *arch)
+{
+    static const struct {
+        int sm, count;
+    } chips[] = {{80, 108}, {86, 84}, {89, 128}, {90, 132}, {120, 170}};
+    for (size_t i = 0; i < sizeof chips / sizeof *chips; i++)
+        if (chips[i].sm == arch->sm) return chips[i].count;
+    return 128;
+}
+
+/* Of rows without gaps, at an aligned address: the largest power of 2 up to 16 that divides a row's bytes. */
+static int row_align(int64_t cols)
+{
+    int64_t bits = 16 | 2 * cols;
+    return (int)(bits & -bits);
+}
+
+static GenProblem contiguous(const Options *o, const GenArch *arch, GenType type, Shape s)
+{
+    return (GenProblem){
+        .arch = arch,
+        .sm_count = given(o, OPT_SMS) ? o->number[OPT_SMS] : usual_sms(arch),
+        .x = type,
+        .w = type,
+        .bias = type,
+        .y = type,
+        .m = s.m,
+        .n = s.n,
+        .k = s.k,
+        .x_align_bytes = row_align(s.k),
+        .w_align_bytes = row_align(s.k),
+        .y_align_bytes = row_align(s.n),
+        .epilogue = o->text[OPT_EPILOGUE],
+    };
+}
+
+static void print_heading(const GenProblem *p)
+{
+    bool pack_x, pack_w;
+    gen_choose_packing(p, &pack_x, &pack_w);
+    printf("# %lldx%lldx%lld %s, %s, %d SMs%s\n", (long long)p->m, (long long)p->n, (long long)p->k,
+           gen_type_name(p->w), p->arch->name, p->sm_count,
+           pack_x || pack_w ? "; with a workspace its rows are packed first, and another config is chosen"
+                            : "");
+    printf("# %-44s %9s %7s %6s %8s  %s %10s %10s %8s\n", "config", "us", "tiles", "waves", "k-blocks",
+           "ns a k-block: tensor shared     L2 latency", "epilogue", "DRAM", "start");
+}
+
+static void print_candidate(const GenCandidate *c)
+{
+    char name[GEN_MAX_NAME];
+    const GenEstimate *e = &c->estimate;
+    gen_config_name(&c->config, name);
+    printf("%-46s %9.2f %7lld %6lld %8lld  %20.0f %6.0f %6.0f %7.0f %10.0f %10.0f %8.0f\n", name,
+           e->total_ns / 1e3, (long long)e->tiles, (long long)e->waves, (long long)e->k_blocks, e->tensor_ns,
+           e->smem_ns, e->l2_ns, e->latency_ns, e->epilogue_ns, e->dram_ns, e->start_ns);
+}
+
+static int explain(const Options *o, const GenProblem *p)
+{
+    GenCandidate candidates[MAX_TOP];
+    GenError error = {""};
+    int most = given(o, OPT_TOP) ? o->number[OPT_TOP] : USUAL_TOP;
+    if (most < 1 || most > MAX_TOP) return usage("explain", "--top %d is not from 1 to %d", most, MAX_TOP);
+    int n = gen_rank(p, candidates, most, &error);
+    if (!n) return fail("explain", "no configuration does this: %s", error.text);
+    print_heading(p);
+    for (int i = 0; i < n; i++) print_candidate(&candidates[i]);
+    return EXIT_OK;
+}
+
+static int run_explain(const Options *o)
+{
+    const GenArch *arch;
+    GenType type;
+    Shape *shape = NULL;
+    int n = 0;
+    int status = choose_arch(o, &arch);
+    if (!status) status = choose_type(o, GEN_F16, &type);
+    if (!status) status = check_epilogue(o);
+    if (!status && !given(o, OPT_SHAPE)) status = usage("explain", "--shape MxNxK is missing");
+    if (!status) status = shapes_read(o, 1, &shape, &n);
+    for (int i = 0; i < n && !status; i++) {
+        GenProblem p = contiguous(o, arch ? arch : gen_arch_find("sm_89"), type, shape[i]);
+        status = explain(o, &p);
+    }
+    free(shape);
+    return status;
+}
+
+const Command command_explain = {
+    .name = "explain",
+    .synopsis = "--shape MxNxK[,...] [OPTION]...",
+    .summary = "show what the choice of a configuration believes",
+    .details =
+        "Prints the configurations that tilesmith ranks best for a problem of matrices without gaps, with "
+        "the\n"
+        "numbers behind the rank: tiles, tiles of the busiest SM, k-blocks, what a k-block takes of the "
+        "tensor\n"
+        "cores, shared memory, L2 and latency, of which the longest counts, the epilogue of a tile, the "
+        "least\n"
+        "time of memory for all, and the start. It needs no device and measures nothing; bench measures.",
+    .option = takes,
+    .run = run_explain,
+};
