@@ -12,8 +12,7 @@ typedef struct Timing {
     bool graph;                /* replays of a CUDA graph; else calls enqueued one by one between events */
 } Timing;
 
-/* Walks through the rotation in bursts of about 2 ms with short pauses between them. s and t are the
- * epilogue's. */
+/* Walks through the rotation in bursts (ts_bursts). s and t are the epilogue's. */
 bool measure(const Rotation *r, const ts_kernel *kernel, float s, float t, Timing *timing, Error *error);
 
 #endif

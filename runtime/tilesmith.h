@@ -330,6 +330,25 @@ TS_API ts_status ts_graph_end(ts_context *context, ts_stream stream, ts_graph **
 TS_API ts_status ts_graph_launch(const ts_graph *graph, ts_stream stream);
 TS_API void ts_graph_destroy(ts_graph *graph); /* its work must be done; NULL is allowed */
 
+/* How long a call takes on the device: bursts of calls in a graph, timed by events. One thread at a time.
+ *
+ *   enqueue  puts call number i, on set i % sets of its operands, on the stream. It is called while the bursts are
+ *            created, to run and to be captured. Sets that are larger than the device's caches together show what a
+ *            call takes whose operands come from memory.
+ *
+ * A burst takes about 2 ms, or up to 20 ms if it takes that to walk through all sets, or one call. */
+typedef ts_status ts_enqueue(void *data, int64_t i, ts_stream stream);
+typedef struct ts_bursts ts_bursts;
+typedef struct ts_burst {
+    double us;     /* of a call */
+    int32_t calls; /* of the burst */
+    int32_t graph; /* 0: this driver has no graphs, and the time has the gaps between launches in it */
+} ts_burst;
+TS_API ts_status ts_bursts_create(ts_context *context, ts_enqueue *enqueue, void *data, int sets, ts_bursts **bursts);
+/* A pause of 5 ms, and a burst; waits for it. */
+TS_API ts_status ts_bursts_run(ts_bursts *bursts, ts_burst *result);
+TS_API void ts_bursts_destroy(ts_bursts *bursts); /* NULL is allowed */
+
 #ifdef __cplusplus
 }
 #endif
