@@ -1,6 +1,6 @@
 # tilesmith. `make demo` does the main job and verifies it; `make check` runs the tests.
 #
-#   gen/ runtime/ emu/ cli/  ->  $(B)/libtilesmith{,_rt}.{a,so}  $(B)/emu/libcuda.so.1  $(B)/tilesmith
+#   gen/ runtime/ dispatch/ emu/ cli/  ->  $(B)/libtilesmith{,_rt}.{a,so}  $(B)/emu/libcuda.so.1  $(B)/tilesmith
 #
 # SANITIZE=1 builds with ASan and UBSan, into build-san/. CC=clang works too.
 
@@ -25,11 +25,11 @@ objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
 
 ptx_o := $(call objects,gen/ptx/*.c)
 gen_o := $(call objects,gen/*.c) $(ptx_o)
-jit_o := $(call objects,runtime/jit.c)
-rt_o  := $(filter-out $(jit_o),$(call objects,runtime/*.c))
+rt_o  := $(call objects,runtime/*.c)
+dsp_o := $(call objects,dispatch/*.c)
 emu_o := $(call objects,emu/*.c) $(ptx_o)
 cli_o := $(call objects,cli/*.c)
-kit_o := $(filter-out $(B)/obj/cli/main.o,$(cli_o)) $(rt_o) $(jit_o) $(gen_o)
+kit_o := $(filter-out $(B)/obj/cli/main.o,$(cli_o)) $(rt_o) $(dsp_o) $(gen_o)
 
 programs := $(patsubst tests/%.c,$(B)/tests/%,$(filter-out %/fake_cuda.c %/plain_driver.c,$(wildcard tests/*.c tests/unit/*.c)))
 tests    := $(sort $(programs) $(B)/tests/plain_driver) $(sort $(wildcard tests/*.t tests/*/*.t))
@@ -49,19 +49,19 @@ $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(compile) -c $< -o $@
 
-$(B)/tilesmith: $(cli_o) $(rt_o) $(jit_o) $(gen_o)
+$(B)/tilesmith: $(cli_o) $(rt_o) $(dsp_o) $(gen_o)
 	$(link) $^ -o $@ $(libs)
 
 # Static libraries hold one object each, in which only ts_ symbols are global.
 $(B)/libtilesmith_rt.a: $(rt_o)
-$(B)/libtilesmith.a: $(rt_o) $(jit_o) $(gen_o)
+$(B)/libtilesmith.a: $(rt_o) $(dsp_o) $(gen_o)
 $(B)/%.a:
 	ld -r $^ -o $(@:.a=.o)
 	objcopy --localize-hidden $(@:.a=.o)
 	rm -f $@ && ar rcs $@ $(@:.a=.o)
 
 $(B)/libtilesmith_rt.so: $(rt_o)
-$(B)/libtilesmith.so: $(rt_o) $(jit_o) $(gen_o)
+$(B)/libtilesmith.so: $(rt_o) $(dsp_o) $(gen_o)
 $(B)/libtilesmith%so:
 	$(link) -shared -Wl,-soname,$(@F).$(SOMAJOR) $^ -o $@.$(VERSION) $(libs)
 	ln -sf $(@F).$(VERSION) $@.$(SOMAJOR)
@@ -87,7 +87,8 @@ $(B)/tests/plain_driver: tests/plain_driver.c $(B)/emu/libcuda.so.1
 	@mkdir -p $(@D)
 	$(compile) -MF $@.d $< -o $@ -L$(B)/emu -l:libcuda.so.1 -Wl,-rpath,'$$ORIGIN/../emu' -lm
 
-test_env = TILESMITH=$(B)/tilesmith TILESMITH_EMU_LIB=$(B)/emu/libcuda.so.1 TILESMITH_FAKE_LIB=$(B)/tests/fake_cuda.so TILESMITH_BUILD=$(B)
+# Nobody's measurements, pins or logs come into tests.
+test_env = env -u TILESMITH_CONFIG -u TILESMITH_LOG -u TILESMITH_DISABLE_TUNING TILESMITH_CACHE_DIR=$(B)/cache TILESMITH=$(B)/tilesmith TILESMITH_EMU_LIB=$(B)/emu/libcuda.so.1 TILESMITH_FAKE_LIB=$(B)/tests/fake_cuda.so TILESMITH_BUILD=$(B)
 
 check: all $(programs) $(B)/tests/plain_driver $(B)/tests/fake_cuda.so
 	$(test_env) prove -j$(JOBS) --exec '' $(tests)

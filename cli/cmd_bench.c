@@ -241,13 +241,7 @@ static bool prepare_choice(BenchRun *b, ts_linear_args *args, Row *r)
 static void bench_choice(BenchRun *b)
 {
     Row r = {.config = "(the library's choice)"};
-    ts_dtype type = device_dtype(b->type);
-    ts_linear_args args = sizes(b);
-    args.x = ts_matrix_make(0, args.k, type);
-    args.w = ts_matrix_make(0, args.k, type);
-    args.y = ts_matrix_make(0, args.n, type);
-    args.bias_dtype = type;
-    args.epilogue = b->o->text[OPT_EPILOGUE];
+    ts_linear_args args = shape_arguments(b->rotation.shape, device_dtype(b->type), b->o->text[OPT_EPILOGUE]);
     b->rotation.of_library = true;
     if (prepare_choice(b, &args, &r)) measure_row(b, &r);
     print_row(b, &r);

@@ -6,7 +6,8 @@
 #include "cli/options.h"
 #include "gen/gen.h"
 
-extern const Command command_gen, command_list, command_run, command_bench, command_explain, command_devices;
+extern const Command command_gen, command_list, command_run, command_bench, command_tune, command_explain,
+    command_devices;
 
 /* ---- choices of a configuration from options (choices.c); they return an exit status ---- */
 

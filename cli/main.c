@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const Command *const commands[] = {&command_gen, &command_list, &command_run, &command_bench,
-                                         &command_explain, &command_devices};
+                                         &command_tune, &command_explain, &command_devices};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static int help(void)

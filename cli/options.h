@@ -45,7 +45,8 @@ X(R_FILE,       "r",             0,   TEXT, "FILE",   "r [M,N], for epilogues th
 X(OUT,          "out",           0,   TEXT, "FILE",   "write y [M,N]: float16, or float32 for bf16") \
 X(NO_VERIFY,    "no-verify",     0,   FLAG, "",       "do not compare with float64") \
 X(SMS,          "sms",           0,   INT,  "N",      "SMs of the device (those of the arch's best-known chip)") \
-X(TOP,          "top",           0,   INT,  "N",      "how many configurations to show (8)") \
+X(TOP,          "top",           0,   INT,  "N",      "how many configurations, the best first (8; tune: 12)") \
+X(BUDGET,       "budget",        0,   REAL, "SECONDS", "no configuration is begun after that (8)") \
 X(CSV,          "csv",           0,   FLAG, "",       "print CSV") \
 X(JSON,         "json",          0,   FLAG, "",       "print one JSON object a problem") \
 X(HELP,         "help",          'h', FLAG, "",       "print this help")

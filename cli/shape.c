@@ -47,3 +47,15 @@ void shape_print(Shape s, char text[SHAPE_MAX_TEXT])
 {
     snprintf(text, SHAPE_MAX_TEXT, "%lldx%lldx%lld", (long long)s.m, (long long)s.n, (long long)s.k);
 }
+
+ts_linear_args shape_arguments(Shape s, ts_dtype type, const char *epilogue)
+{
+    ts_linear_args args = ts_linear_args_make();
+    args.m = s.m, args.n = s.n, args.k = s.k;
+    args.x = ts_matrix_make(0, s.k, type);
+    args.w = ts_matrix_make(0, s.k, type);
+    args.y = ts_matrix_make(0, s.n, type);
+    args.bias_dtype = type;
+    args.epilogue = epilogue;
+    return args;
+}

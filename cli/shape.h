@@ -13,4 +13,7 @@ int shapes_read(const Options *o, int64_t least, Shape **shapes, int *n_shapes);
 /* "128x512x1024" */
 void shape_print(Shape shape, char text[SHAPE_MAX_TEXT]);
 
+/* A call on contiguous tensors of one type, whose addresses are not known; epilogue NULL: the usual one. */
+ts_linear_args shape_arguments(Shape shape, ts_dtype type, const char *epilogue);
+
 #endif

@@ -44,7 +44,7 @@ static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate
     {16,  128,  64, 1, 8, 4, 26, 18, false, false},
     {16,   32,  64, 1, 4, 4, 14, 10, false, false},
     {16,   32,  32, 1, 1, 4, 10,  7, false, false},
-    {64,   64,  64, 2, 2, 2, 47, 39, false, false}, /* the conservative baseline: 4 warps, 2 stages */
+    {64,   64,  64, 2, 2, 2, 47, 39, false, false}, /* gen_baseline(), which is the last */
 };
 /* clang-format on */
 enum { N_TILES = sizeof tile_table / sizeof *tile_table };
@@ -288,6 +288,13 @@ int gen_rank(const GenProblem *p, GenCandidate *candidates, int most, GenError *
     rank_mma(p, candidate, &r, error);
     if (has_wgmma(p->arch)) rank_wgmma(p, candidate, &r, error);
     return r.n; /* 0: *error says why the last candidate was refused */
+}
+
+bool gen_baseline(const GenProblem *p, GenConfig *config, GenError *error)
+{
+    if (!set_problem(p, config, error)) return false;
+    set_tile(config, &tile_table[N_TILES - 1]);
+    return gen_config_check(config, error);
 }
 
 bool gen_choose(const GenProblem *p, GenConfig *config, GenError *error)

@@ -173,6 +173,8 @@ typedef struct GenCandidate {
 /* The `most` best configs for a problem, best first; returns how many there are, 0 with a sentence in *error.
  * gen_choose() takes the first. */
 int gen_rank(const GenProblem *problem, GenCandidate *candidates, int most, GenError *error);
+/* The conservative config that a tuner measures others against: 64x64x64 of the mma back end, 4 warps, 2 stages. */
+bool gen_baseline(const GenProblem *problem, GenConfig *config, GenError *error);
 /* Workspace that a config whose blocks share tiles needs for m, n, k and sm_count of a problem; 0 where none are
  * shared. */
 uint64_t gen_workspace_bytes(const GenConfig *config, const GenProblem *problem);

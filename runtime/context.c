@@ -9,6 +9,9 @@
 #include <stdlib.h>
 
 enum {
+#define X(...) +1
+    N_TUNINGS = 0 TS_TUNINGS(X),
+#undef X
     OPTIONS_BYTES = RT_BYTES_THROUGH(ts_context_options, no_early_start),
     INFO_BYTES = RT_BYTES_THROUGH(ts_device_info, name)
 };
@@ -48,6 +51,8 @@ void rt_context_drop(ts_context *context)
     if (atomic_fetch_sub(&context->users, 1) != 1) return;
     if (context->retained) context->driver.cuDevicePrimaryCtxRelease(context->device);
     rt_driver_close(&context->driver);
+    free(context->cache_dir);
+    free(context->log);
     free(context);
 }
 
@@ -57,8 +62,8 @@ static ts_status take_current(ts_context *context, int ordinal)
     const RtDriver *driver = &context->driver;
     CUcontext current = NULL;
     CUdevice device, wanted;
-    ts_status status = rt_driver_check(driver, driver->cuCtxGetCurrent(&current),
-                                       "looking for the current CUDA context");
+    ts_status status =
+        rt_driver_check(driver, driver->cuCtxGetCurrent(&current), "looking for the current CUDA context");
     if (status || !current) return status;
     status = rt_driver_check(driver, driver->cuCtxGetDevice(&device),
                              "asking the current CUDA context for its device");
@@ -81,11 +86,26 @@ static ts_status retain_primary(ts_context *context, int ordinal)
     return status;
 }
 
+static ts_status copy_text(const char *text, char **copy)
+{
+    *copy = text ? strdup(text) : NULL;
+    return text && !*copy ? rt_fail(TS_ERROR_OUT_OF_MEMORY, "no memory for a context") : TS_OK;
+}
+
+static ts_status copy_options(ts_context *context, const ts_context_options *options)
+{
+    context->no_early_start = options->no_early_start;
+    context->tuning = options->tuning;
+    ts_status status = copy_text(options->cache_dir, &context->cache_dir);
+    return status ? status : copy_text(options->log, &context->log);
+}
+
 static ts_status open_context(ts_context *context, const ts_context_options *options)
 {
     int ordinal = options->device_ordinal;
-    context->no_early_start = options->no_early_start;
-    ts_status status = rt_driver_open(&context->driver, options->driver_library);
+    ts_status status = copy_options(context, options);
+    if (status) return status;
+    status = rt_driver_open(&context->driver, options->driver_library);
     if (!status) status = take_current(context, ordinal);
     if (!status && !context->cuda) status = retain_primary(context, ordinal < 0 ? 0 : ordinal);
     if (!status) status = rt_driver_device_info(&context->driver, context->device, &context->info);
@@ -106,6 +126,8 @@ ts_status ts_context_create(const ts_context_options *options, ts_context **cont
         return rt_fail(TS_ERROR_INVALID_ARGUMENT,
                        "device_ordinal is %d: give a device's number, or -1 for the current one",
                        ours.device_ordinal);
+    if ((unsigned)ours.tuning >= N_TUNINGS)
+        return rt_fail(TS_ERROR_INVALID_ARGUMENT, "tuning is %d, which is no ts_tuning", (int)ours.tuning);
     ts_context *made = calloc(1, sizeof *made);
     if (!made) return rt_fail(TS_ERROR_OUT_OF_MEMORY, "no memory for a context");
     made->users = 1;

@@ -18,7 +18,9 @@ struct ts_context {
     bool retained;     /* `cuda` is the primary context, and a reference to it is ours */
     atomic_int users;  /* the caller, and each kernel and timer */
     ts_device_info info;
-    bool no_early_start; /* as the options say */
+    bool no_early_start;    /* as the options say, and so on */
+    char *cache_dir, *log;  /* NULL: not given */
+    ts_tuning tuning;
     _Atomic(RtExtension *) extension;
 };
 

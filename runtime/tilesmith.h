@@ -25,7 +25,7 @@
  *
  * Errors. Functions that can fail return a ts_status, TS_OK being 0, and leave a sentence in ts_last_error()
  * that says what is wrong and what to do. After a failure, out parameters are NULL or 0 and nothing is held.
- * The library never prints, exits or aborts.
+ * The library never exits or aborts, and prints nothing but the log that was asked for.
  *
  * Threads. Every function may be called from any thread at any time, on shared contexts and kernels too; the
  * exceptions: an object must not be destroyed while another thread uses it, and a timer belongs to one thread
@@ -77,7 +77,7 @@ typedef void *ts_stream;
     X(TS_ERROR_UNSUPPORTED, 9, "this kernel or library does not do what is asked")                           \
     X(TS_ERROR_MISALIGNED, 10, "an address or row pitch is not aligned as the kernel needs")                 \
     X(TS_ERROR_OUT_OF_MEMORY, 11, "out of memory on the host or on the device")                              \
-    X(TS_ERROR_IO, 12, "a file cannot be read")                                                              \
+    X(TS_ERROR_IO, 12, "a file cannot be read or written")                                                             \
     X(TS_ERROR_NOT_READY, 13, "the stream is capturing and the kernel was not prepared")                     \
     X(TS_ERROR_LAUNCH, 14, "a kernel could not be launched or failed while running")                         \
     X(TS_ERROR_DRIVER, 15, "the CUDA driver reports an error")
@@ -118,11 +118,25 @@ TS_API ts_status ts_device_get_info(const char *driver_library, int ordinal, ts_
 /* One driver, one device, one CUDA context. */
 typedef struct ts_context ts_context;
 
+/* What ts_linear() does with measurements of ts_tune(), and who measures. Name, number, text. */
+#define TS_TUNINGS(X)                                                                                        \
+    X(TS_TUNING_DEFAULT, 0, "TS_TUNING_STORED, or with TILESMITH_DISABLE_TUNING=1 in the environment OFF")   \
+    X(TS_TUNING_OFF, 1, "stored measurements are not used, and ts_tune() refuses")                           \
+    X(TS_TUNING_STORED, 2, "stored measurements are used; ts_tune() alone measures")                         \
+    X(TS_TUNING_AHEAD, 3, "ts_linear_prepare() measures too, a problem of which nothing is stored")
+#define TS_X_(name, number, text) name = number,
+typedef enum ts_tuning { TS_TUNINGS(TS_X_) } ts_tuning;
+#undef TS_X_
+
+/* Strings are copied. Those that are NULL are set by the environment (docs/runtime-api.md). */
 typedef struct ts_context_options {
     size_t struct_size;         /* sizeof(ts_context_options) */
     const char *driver_library; /* path or soname of the driver; NULL: "libcuda.so.1" */
     int32_t device_ordinal;     /* -1: the device of the thread's current CUDA context, or else device 0 */
     int32_t no_early_start;     /* 1: kernels for sm_90a are launched without programmatic dependent launch */
+    const char *cache_dir;      /* where measurements are stored; NULL: $TILESMITH_CACHE_DIR, or ~/.cache/tilesmith */
+    const char *log;            /* a file to add a line to for each choice, or "stderr"; NULL: $TILESMITH_LOG */
+    ts_tuning tuning;
 } ts_context_options;
 
 static inline ts_context_options ts_context_options_make(void)
@@ -286,6 +300,60 @@ TS_API ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *
  * becomes the cached kernel, which the context owns (NULL when there is nothing to do: m or n = 0). Where a workspace
  * is given and used, the kernel is the one for the copies in it. */
 TS_API ts_status ts_linear_prepare(ts_context *context, const ts_linear_args *args, const ts_kernel **kernel);
+
+/* ---- tuning (libtilesmith only) -------------------------------------------------------------------------- */
+
+/* One configuration that was measured. The strings belong to the report. */
+typedef struct ts_tune_row {
+    const char *config;
+    ts_status status;   /* TS_OK: measured */
+    const char *reason; /* else: why not */
+    double us;          /* of a call: median of the bursts */
+    double spread;      /* from the fastest burst to the slowest, as a part of that */
+    double speedup;     /* time of the baseline over this one's: median over bursts in turn */
+    int32_t registers, local_bytes, smem_bytes, blocks_per_sm; /* as in ts_kernel_info */
+} ts_tune_row;
+
+typedef struct ts_tune_report {
+    const ts_tune_row *rows; /* in the order of measuring; the first is the baseline: 4 warps, 2 stages */
+    int32_t n_rows;
+    int32_t winner;          /* the row that ts_linear() now uses: the fastest, or the baseline where none beats it by
+                                2 % */
+    int32_t untried;         /* configurations for which the budget was too short */
+    const char *rule;        /* what registers said, and what was tried for it */
+    const char *store;       /* file of measurements; "" where there is no place for one */
+    const char *not_stored;  /* why rows are not in the file; "" when all are */
+    double seconds;
+} ts_tune_report;
+
+/* Set up by ts_tune_options_make(). */
+typedef struct ts_tune_options {
+    size_t struct_size;
+    double budget_seconds; /* no configuration is begun after that; 0: 8 */
+    int32_t top;           /* configurations of the ranking to measure, 1 to 64; 0: 12 */
+    int32_t rounds;        /* bursts of each, 3 to 99; 0: 7 */
+    /* Called after each row, of at most `most`; NULL: nobody is told. */
+    void (*progress)(void *data, const ts_tune_row *row, int32_t done, int32_t most);
+    void *data;
+} ts_tune_options;
+
+static inline ts_tune_options ts_tune_options_make(void)
+{
+    ts_tune_options options;
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    return options;
+}
+
+/* Measures the configurations that are ranked best for a problem, each in turn with the conservative baseline, on
+ * operands of its own (random numbers, the strides and alignments of args, whose addresses are not touched and may be
+ * null, larger than the caches together), and from now on ts_linear() uses the fastest for this problem, here and, by
+ * the store, in other processes. A problem that args would pack into a workspace is measured as the kernel sees it
+ * then. options NULL: the defaults. report NULL: nobody reads it; else the caller frees it. Failures of single
+ * configurations, and of the store, are in the report and no failure of the call. Not for a thread that captures. */
+TS_API ts_status ts_tune(ts_context *context, const ts_linear_args *args, const ts_tune_options *options,
+                         ts_tune_report **report);
+TS_API void ts_tune_report_free(ts_tune_report *report); /* NULL is allowed */
 
 /* From now on ts_linear() uses the configuration of this name for every problem of this context, and refuses
  * what it cannot do; NULL: choose again. args.epilogue, where given, still decides what is computed. */

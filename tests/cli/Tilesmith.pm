@@ -56,7 +56,7 @@ sub refused {
     my ($wanted, $sentence, @args) = @_;
     my ($status, $out, $err) = tilesmith(@args);
     my ($first) = split /\n/, $err;
-    my $command = @args && $args[0] =~ /^(gen|list|run|bench|explain|devices)$/ ? "tilesmith $1: " : 'tilesmith: ';
+    my $command = @args && $args[0] =~ /^(gen|list|run|bench|tune|explain|devices)$/ ? "tilesmith $1: " : 'tilesmith: ';
     my $good = $status eq $wanted && defined $first && index($first, $command) == 0 && $first =~ $sentence && $out eq '';
     ok($good, "exit $wanted, $sentence: tilesmith @args")
         or diag("  exit $status, stdout: $out  stderr: $err");

@@ -6,9 +6,9 @@ use lib 'tests/cli';
 use Tilesmith;
 use Test::More;
 
-like(works('help', '--help'), qr/^Usage: tilesmith COMMAND.*gen .*list .*run .*bench .*explain .*devices /s, 'it lists the commands');
+like(works('help', '--help'), qr/^Usage: tilesmith COMMAND.*gen .*list .*run .*bench .*tune .*explain .*devices /s, 'it lists the commands');
 like(works('version', '--version'), qr/^tilesmith \d+\.\d+\.\d+\n$/, 'it prints a version');
-for my $command (qw(gen list run bench explain devices)) {
+for my $command (qw(gen list run bench tune explain devices)) {
     like(works("help of $command", $command, '--help'), qr/^Usage: tilesmith $command.*Options:.*--help/s, "it is that of $command");
     is(works("-h of $command", $command, '-h'), works("again", $command, '--help'), '-h is --help');
     refused(2, qr/unknown or ambiguous option '--nonsense'/, $command, '--nonsense');

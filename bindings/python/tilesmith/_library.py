@@ -56,7 +56,7 @@ class OutOfMemoryError(Error, MemoryError):
 
 
 class FileError(Error, OSError):
-    """A file cannot be read."""
+    """A file cannot be read or written."""
 
 
 class NotReadyError(Error, RuntimeError):
@@ -126,6 +126,9 @@ class ContextOptions(ctypes.Structure):
         ("driver_library", c_char_p),
         ("device_ordinal", c_int32),
         ("no_early_start", c_int32),
+        ("cache_dir", c_char_p),
+        ("log", c_char_p),
+        ("tuning", c_int),
     ]
 
 

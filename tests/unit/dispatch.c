@@ -1,4 +1,4 @@
-/* runtime_jit.c: ts_linear() on the fake driver: what is generated and loaded, how often, and what is
+/* dispatch.c: ts_linear() on the fake driver: what is generated and loaded, how often, and what is
  * refused. Whether the kernels compute the right thing is tested on the emulator and on GPUs.
  */
 #include "runtime/tilesmith.h"
