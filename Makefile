@@ -34,7 +34,7 @@ kit_o := $(filter-out $(B)/obj/cli/main.o,$(cli_o)) $(rt_o) $(dsp_o) $(gen_o)
 programs := $(patsubst tests/%.c,$(B)/tests/%,$(filter-out %/fake_cuda.c %/plain_driver.c,$(wildcard tests/*.c tests/unit/*.c)))
 tests    := $(sort $(programs) $(B)/tests/plain_driver) $(sort $(wildcard tests/*.t tests/*/*.t))
 
-.PHONY: all demo check check-gpu deps golden bench-gen install clean
+.PHONY: all demo check check-gpu deps golden bench-gen bench-call install clean
 .SECONDARY:
 
 all: $(B)/tilesmith $(B)/emu/libcuda.so.1 $(B)/libtilesmith.a $(B)/libtilesmith.so $(B)/libtilesmith_rt.a $(B)/libtilesmith_rt.so
@@ -90,7 +90,7 @@ $(B)/tests/plain_driver: tests/plain_driver.c $(B)/emu/libcuda.so.1
 # Nobody's measurements, pins or logs come into tests.
 test_env = env -u TILESMITH_CONFIG -u TILESMITH_LOG -u TILESMITH_DISABLE_TUNING TILESMITH_CACHE_DIR=$(B)/cache TILESMITH=$(B)/tilesmith TILESMITH_EMU_LIB=$(B)/emu/libcuda.so.1 TILESMITH_FAKE_LIB=$(B)/tests/fake_cuda.so TILESMITH_BUILD=$(B)
 
-check: all $(programs) $(B)/tests/plain_driver $(B)/tests/fake_cuda.so
+check: all $(programs) $(B)/tests/plain_driver $(B)/tests/fake_cuda.so $(B)/bench/bench_gen $(B)/bench/bench_call
 	$(test_env) prove -j$(JOBS) --exec '' $(tests)
 
 # The tests that run kernels, on the first GPU.
@@ -106,6 +106,8 @@ golden: $(B)/tilesmith
 	$(B)/tilesmith gen --all -o ptx_out/
 
 bench-gen: $(B)/bench/bench_gen
+	$<
+bench-call: $(B)/bench/bench_call
 	$<
 $(B)/bench/%: bench/%.c $(kit_o)
 	@mkdir -p $(@D)
