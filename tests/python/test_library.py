@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import unittest
+from unittest import mock
 
 from kit import EMULATOR, ROOT, pack, unpack
 
@@ -79,6 +80,7 @@ class LibraryTest(unittest.TestCase):
     def test_structs_have_the_sizes_of_the_header(self):
         names = {"ts_matrix": _library.Matrix, "ts_linear_args": _library.LinearArgs, "ts_context_options": _library.ContextOptions}
         names |= {"ts_device_info": _library.DeviceInfo, "ts_kernel_info": _library.KernelInfo}
+        names |= {"ts_tune_row": _library.TuneRow, "ts_tune_report": _library.TuneReport, "ts_tune_options": _library.TuneOptions}
         source = '#include "runtime/tilesmith.h"\n#include <stdio.h>\nint main(void) {\n'
         for name, struct in names.items():
             source += f'    printf("{name} %zu\\n", sizeof({name}));\n'
@@ -128,6 +130,20 @@ class LibraryTest(unittest.TestCase):
         self.assertGreater(info["registers"], 0)
         kernel.launch(layer.args())
         self.assertLess(layer.worst_error(), 1e-3)
+
+    def test_tune(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, TILESMITH_CACHE_DIR=folder):
+            context = tilesmith.Context(driver=EMULATOR)
+            self.addCleanup(context.close)
+            layer = self.layer()
+            report = context.tune(layer.args(), top=1)
+            self.assertEqual(report["rows"][0]["config"], "mma_sm89_f16_64x64x64_w2x2_s2")
+            self.assertIn(report["winner"], report["rows"])
+            self.assertTrue(all(row["status"] == 0 and row["us"] > 0 for row in report["rows"]))
+            self.assertEqual((report["store"], report["not_stored"]), (os.path.join(folder, "tuning.jsonl"), ""))
+            self.assertEqual(context.prepare(layer.args()).info()["config"], report["winner"]["config"])
+            with self.assertRaisesRegex(tilesmith.InvalidArgumentError, "top is 65"):
+                context.tune(layer.args(), top=65)
 
     def test_load_by_name(self):
         layer = self.layer()

@@ -4,6 +4,7 @@
 
     tilesmith.linear(x, weight, bias, scale)             one call on torch CUDA tensors
     tilesmith.prepare(x, weight, bias)                   loads its kernel ahead, for CUDA graphs
+    tilesmith.tune(x, weight, bias)                      measures configurations for it, and keeps the best
     tilesmith.FusedLinear(input_size, hidden_size, scaling_factor)      the layer as a module
 
 Without torch only the library itself can be used: tilesmith.Context, tilesmith.generate().
@@ -30,7 +31,7 @@ from ._library import (
 
 __version__ = "0.1.0"
 
-_NEED_TORCH = ("linear", "prepare", "set_config", "FusedLinear")
+_NEED_TORCH = ("linear", "prepare", "tune", "set_config", "FusedLinear")
 
 try:
     import torch as _torch  # noqa: F401
@@ -44,7 +45,7 @@ except ModuleNotFoundError as _missing:
         raise AttributeError(f"module 'tilesmith' has no attribute '{name}'")
 
 else:
-    from ._linear import FusedLinear, linear, prepare, set_config
+    from ._linear import FusedLinear, linear, prepare, set_config, tune
 
 __all__ = [
     "ArgumentTypeError",

@@ -11,7 +11,7 @@ release takes it or says why not.
 import ctypes
 import os
 import threading
-from ctypes import c_char, c_char_p, c_float, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint64, c_void_p
+from ctypes import c_char, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint64, c_void_p
 from pathlib import Path
 
 # ---- exceptions ----
@@ -177,6 +177,45 @@ class KernelInfo(ctypes.Structure):
     ]
 
 
+class TuneRow(ctypes.Structure):
+    _fields_ = [
+        ("config", c_char_p),
+        ("status", c_int),
+        ("reason", c_char_p),
+        ("us", c_double),
+        ("spread", c_double),
+        ("speedup", c_double),
+        ("registers", c_int32),
+        ("local_bytes", c_int32),
+        ("smem_bytes", c_int32),
+        ("blocks_per_sm", c_int32),
+    ]
+
+
+class TuneReport(ctypes.Structure):
+    _fields_ = [
+        ("rows", ctypes.POINTER(TuneRow)),
+        ("n_rows", c_int32),
+        ("winner", c_int32),
+        ("untried", c_int32),
+        ("rule", c_char_p),
+        ("store", c_char_p),
+        ("not_stored", c_char_p),
+        ("seconds", c_double),
+    ]
+
+
+class TuneOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("budget_seconds", c_double),
+        ("top", c_int32),
+        ("rounds", c_int32),
+        ("progress", c_void_p),
+        ("data", c_void_p),
+    ]
+
+
 # ---- functions: name, result, arguments ----
 
 _P = ctypes.POINTER
@@ -191,6 +230,8 @@ _FUNCTIONS = [
     ("ts_linear", c_int, [c_void_p, c_void_p, c_void_p]),
     ("ts_linear_prepare", c_int, [c_void_p, c_void_p, _P(c_void_p)]),
     ("ts_linear_workspace", c_int, [c_void_p, c_void_p, _P(c_size_t)]),
+    ("ts_tune", c_int, [c_void_p, c_void_p, _P(TuneOptions), _P(_P(TuneReport))]),
+    ("ts_tune_report_free", None, [_P(TuneReport)]),
     ("ts_generate", c_int, [c_char_p, _P(c_void_p), _P(c_size_t)]),
     ("ts_free_text", None, [c_void_p]),
     ("ts_kernel_load", c_int, [c_void_p, c_void_p, c_size_t, _P(c_void_p)]),
@@ -363,6 +404,21 @@ class Context:
         kernel = c_void_p()
         check(library().ts_linear_prepare(self.handle, ctypes.byref(args), kernel))
         return Kernel(self, kernel.value, owned=False) if kernel.value else None
+
+    def tune(self, args, budget_seconds=0, top=0):
+        """Measures configurations for linear(args), which uses the best from now on, here and in other processes.
+        Returns a dict of ts_tune_report's fields; "rows" are dicts of ts_tune_row's, and "winner" is one of them."""
+        report = _P(TuneReport)()
+        options = TuneOptions(ctypes.sizeof(TuneOptions), budget_seconds, top)
+        check(library().ts_tune(self.handle, ctypes.byref(args), options, report))
+        try:
+            made = report.contents
+            fields = {name: _text(getattr(made, name)) for name, _ in TuneReport._fields_}
+            rows = [{name: _text(getattr(row, name)) for name, _ in TuneRow._fields_} for row in made.rows[: made.n_rows]]
+        finally:
+            library().ts_tune_report_free(report)
+        del fields["n_rows"]
+        return {**fields, "rows": rows, "winner": rows[fields["winner"]]}
 
     def load(self, config):
         """The Kernel of a configuration by name."""

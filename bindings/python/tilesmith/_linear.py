@@ -386,6 +386,19 @@ def prepare(x, weight, bias=None, epilogue=None, out=None):
     return kernel.info()["config"] if kernel else None
 
 
+def tune(x, weight, bias=None, epilogue=None, out=None, budget_seconds=0, top=0):
+    """Measures configurations for linear() on tensors of these shapes, strides, types and alignments, whose data are not
+    touched, and has it use the best from now on, here and in other processes. Returns what was measured: see
+    Context.tune(). budget_seconds and top: 0 is the library's own choice."""
+    call = _find(x, weight, bias, out, epilogue)
+    _set_addresses(call, x.reshape(-1, x.shape[-1]) if call.copy_x else x, weight, bias)
+    call.y.data = 0 if out is None else out.data_ptr()
+    workspace = _set_workspace(call)
+    report = call.context.tune(call.args, budget_seconds, top)
+    del workspace
+    return report
+
+
 class FusedLinear(nn.Module):
     """y = z + scaling_factor * sigmoid(z), z = gemm(x), in one kernel.
 
