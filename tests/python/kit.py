@@ -3,6 +3,7 @@
 import os
 import struct
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -10,6 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("TILESMITH_BUILD", "build")
 sys.path.insert(0, str(ROOT / "bindings" / "python"))
 os.environ.setdefault("TILESMITH_LIBRARY", str(BUILD / "libtilesmith.so"))
+
+_cache = tempfile.TemporaryDirectory(prefix="tilesmith-tests-")  # until the tests end
+os.environ.setdefault("TILESMITH_CACHE_DIR", _cache.name)
 
 EMULATOR = os.environ.get("TILESMITH_EMU_LIB", str(BUILD / "emu" / "libcuda.so.1"))
 

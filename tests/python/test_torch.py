@@ -247,6 +247,13 @@ class GpuTest(unittest.TestCase):
             graph.replay()
             self.close(y, x, w, b, 2.0)
 
+    def test_tune(self):
+        x, w, b = self.tensors(96, 104, 128)
+        report = tilesmith.tune(x, w, b, top=3)
+        self.assertTrue(all(row["status"] == 0 for row in report["rows"]))
+        self.assertEqual(tilesmith.prepare(x, w, b), report["winner"]["config"])
+        self.close(tilesmith.linear(x, w, b, 2.0), x, w, b, 2.0)
+
     def test_rows_that_are_packed_first(self):
         x, w, b = self.tensors(1201, 1203, 1205)
         self.assertIn("_vy2", tilesmith.prepare(x, w, b))
