@@ -64,4 +64,21 @@ static inline bool kit_run(ts_context *context, const ts_kernel *kernel, Shape s
     return ran && verdict->ok;
 }
 
+/* A run of a problem (context, kernel and shape are set) on random inputs; y as it came is kept in *first, for
+ * comparing bits. The caller frees both, after failures too. */
+static inline bool kit_verify(Problem *p, Matrix *first, Error *why)
+{
+    Verdict v;
+    const Matrix *y = &p->operand[OPERAND_Y].host;
+    if (!problem_create(p, why)) return false;
+    problem_randomise(p, 7);
+    if (!problem_run(p, why)) return false;
+    Linear linear = problem_linear(p);
+    if (!verify(&linear, y, &v, why)) return false;
+    if (!v.ok) return refuse(why, "wrong: rel_err %.2e", v.rel_err);
+    if (!matrix_create(first, y->type, y->rows, y->cols, y->pitch, why)) return false;
+    memcpy(first->data, y->data, matrix_bytes(y));
+    return true;
+}
+
 #endif

@@ -24,23 +24,6 @@ typedef struct Job {
     ts_linear_args args;
 } Job;
 
-static bool verify_once(Job *job, Error *why)
-{
-    Verdict v;
-    Problem *p = &job->problem;
-    const Matrix *y = &p->operand[OPERAND_Y].host;
-    if (!problem_create(p, why)) return false;
-    problem_randomise(p, 7);
-    if (!problem_run(p, why)) return false;
-    Linear linear = problem_linear(p);
-    if (!verify(&linear, y, &v, why)) return false;
-    if (!v.ok) return refuse(why, "wrong: rel_err %.2e", v.rel_err);
-    if (!matrix_create(&job->first, y->type, y->rows, y->cols, y->pitch, why)) return false;
-    memcpy(job->first.data, y->data, matrix_bytes(y));
-    job->args = problem_arguments(p);
-    return true;
-}
-
 static bool prepare(ts_context *context, Job *job, const char *config, Shape shape, Error *why)
 {
     char *text;
@@ -50,7 +33,9 @@ static bool prepare(ts_context *context, Job *job, const char *config, Shape sha
     ts_free_text(text);
     if (status) return refuse(why, "%s", ts_last_error());
     job->problem = (Problem){.context = context, .kernel = job->kernel, .shape = shape, .s = 2};
-    return verify_once(job, why);
+    if (!kit_verify(&job->problem, &job->first, why)) return false;
+    job->args = problem_arguments(&job->problem);
+    return true;
 }
 
 static void end_job(Job *job)

@@ -4,6 +4,7 @@
  * On a GPU for 5 seconds, or TILESMITH_SECONDS; in the emulator for one.
  */
 #include "cli/device.h"
+#include "cli/shape.h"
 #include "tests/kit.h"
 
 #include <pthread.h>
@@ -32,34 +33,14 @@ typedef struct Worker {
     Error why;
 } Worker;
 
-static ts_linear_args contiguous(Shape s, const char *epilogue)
-{
-    ts_linear_args args = ts_linear_args_make();
-    args.m = s.m, args.n = s.n, args.k = s.k;
-    args.x = ts_matrix_make(0, s.k, TS_F16);
-    args.w = ts_matrix_make(0, s.k, TS_F16);
-    args.y = ts_matrix_make(0, s.n, TS_F16);
-    args.bias_dtype = TS_F16;
-    args.epilogue = epilogue;
-    return args;
-}
-
 static bool verify_alone(ts_context *context, Job *job, Shape shape, const char *epilogue, Error *why)
 {
-    Verdict v;
     Problem *p = &job->problem;
-    const Matrix *y = &p->operand[OPERAND_Y].host;
-    ts_linear_args ahead = contiguous(shape, epilogue);
+    ts_linear_args ahead = shape_arguments(shape, TS_F16, epilogue);
     *p = (Problem){.context = context, .shape = shape, .s = 2};
-    if (!device_check(ts_linear_prepare(context, &ahead, &p->kernel), why) || !problem_create(p, why))
+    if (!device_check(ts_linear_prepare(context, &ahead, &p->kernel), why) ||
+        !kit_verify(p, &job->first, why))
         return false;
-    problem_randomise(p, 7);
-    if (!problem_run(p, why)) return false;
-    Linear linear = problem_linear(p);
-    if (!verify(&linear, y, &v, why)) return false;
-    if (!v.ok) return refuse(why, "wrong: rel_err %.2e", v.rel_err);
-    if (!matrix_create(&job->first, y->type, y->rows, y->cols, y->pitch, why)) return false;
-    memcpy(job->first.data, y->data, matrix_bytes(y));
     job->args = problem_arguments(p);
     job->args.epilogue = epilogue;
     return true;

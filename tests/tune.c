@@ -3,7 +3,7 @@
  */
 #include "runtime/tilesmith.h"
 #include "tests/emu_driver.h"
-#include "tests/tap.h"
+#include "tests/refused.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -40,13 +40,6 @@ static ts_context *usual_context(void)
 {
     ts_context_options options = settings();
     return open_context(&options);
-}
-
-static void refused(ts_status got, ts_status wanted, const char *words)
-{
-    bool good = got == wanted && strstr(ts_last_error(), words);
-    ok(good, "%s: %s", ts_status_name(wanted), words);
-    if (!good) note("got %s: %s", ts_status_name(got), ts_last_error());
 }
 
 static ts_linear_args problem(int64_t m, int64_t n, int64_t k)

@@ -2,7 +2,7 @@
  * refused. Whether the kernels compute the right thing is tested on the emulator and on GPUs.
  */
 #include "runtime/tilesmith.h"
-#include "tests/tap.h"
+#include "tests/refused.h"
 #include "tests/unit/fake_cuda.h"
 
 #include <pthread.h>
@@ -21,13 +21,6 @@ static ts_context *open_context(void)
         exit(1);
     }
     return context;
-}
-
-static void refused(ts_status got, ts_status wanted, const char *words)
-{
-    bool good = got == wanted && strstr(ts_last_error(), words);
-    ok(good, "%s: %s", ts_status_name(wanted), words);
-    if (!good) note("got %s: %s", ts_status_name(got), ts_last_error());
 }
 
 static ts_linear_args problem(int64_t m, int64_t n, int64_t k)

@@ -4,7 +4,7 @@
  */
 #define _GNU_SOURCE /* memmem */
 #include "runtime/driver.h"
-#include "tests/tap.h"
+#include "tests/refused.h"
 #include "tests/unit/fake_cuda.h"
 
 #include <stdio.h>
@@ -17,13 +17,6 @@ static ts_context_options fake_options(void)
     ts_context_options options = ts_context_options_make();
     options.driver_library = fake_path();
     return options;
-}
-
-static void refused(ts_status got, ts_status wanted, const char *words)
-{
-    bool good = got == wanted && strstr(ts_last_error(), words);
-    ok(good, "%s: %s", ts_status_name(wanted), words);
-    if (!good) note("got %s: %s", ts_status_name(got), ts_last_error());
 }
 
 /* ---- opening ---- */

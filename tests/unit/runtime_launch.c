@@ -2,7 +2,7 @@
  * refused before it.
  */
 #include "runtime/tilesmith.h"
-#include "tests/tap.h"
+#include "tests/refused.h"
 #include "tests/unit/fake_cuda.h"
 
 #include <limits.h>
@@ -21,13 +21,6 @@ static ts_kernel *load(const char *from, const char *to)
         exit(1);
     }
     return kernel;
-}
-
-static void refused(ts_status got, ts_status wanted, const char *words)
-{
-    bool good = got == wanted && strstr(ts_last_error(), words);
-    ok(good, "%s: %s", ts_status_name(wanted), words);
-    if (!good) note("got %s: %s", ts_status_name(got), ts_last_error());
 }
 
 /* A good problem of 300 x 200 x 96. */

@@ -2,7 +2,7 @@
  * writers, full disks and places where nothing can be written lose no row that was there.
  */
 #include "dispatch/store.h"
-#include "tests/tap.h"
+#include "tests/refused.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,13 +72,6 @@ static long file_bytes(void)
 {
     struct stat s;
     return stat(file, &s) ? -1 : (long)s.st_size;
-}
-
-static void refused(ts_status got, const char *words)
-{
-    bool good = got == TS_ERROR_IO && strstr(ts_last_error(), words);
-    ok(good, "refused: %s", words);
-    if (!good) note("got %s: %s", ts_status_name(got), ts_last_error());
 }
 
 /* ---- rows ---- */
@@ -261,20 +254,20 @@ static void test_places(void)
     RtRow row = sample("c", 1);
     Rows none = {NULL, 0};
     char path[400];
-    refused(rt_store_append("/proc/self/tilesmith", &row), "cannot be made");
+    refused(rt_store_append("/proc/self/tilesmith", &row), TS_ERROR_IO, "cannot be made");
     fresh_place();
     must_append(&row);
     snprintf(path, sizeof path, "%s/below", file);
-    refused(rt_store_append(path, &row), "cannot be made");
+    refused(rt_store_append(path, &row), TS_ERROR_IO, "cannot be made");
     ok(rt_store_read(path, "a key", take, &none) == TS_OK, "reading there finds nothing");
     fresh_place();
     must_append(&row);
     ok(!unlink(file) && !mkdir(file, 0700), "a directory in the file's place");
-    refused(rt_store_append(place, &row), "cannot be opened");
-    refused(rt_store_read(place, "a key", take, &none), "is not a file");
+    refused(rt_store_append(place, &row), TS_ERROR_IO, "cannot be opened");
+    refused(rt_store_read(place, "a key", take, &none), TS_ERROR_IO, "is not a file");
     ok(!rmdir(file) && !mkfifo(file, 0600), "a pipe in its place, which nobody reads");
-    refused(rt_store_append(place, &row), "is not a file");
-    refused(rt_store_read(place, "a key", take, &none), "is not a file");
+    refused(rt_store_append(place, &row), TS_ERROR_IO, "is not a file");
+    refused(rt_store_read(place, "a key", take, &none), TS_ERROR_IO, "is not a file");
 }
 
 /* Root may write everywhere: there this shows nothing, and is said to. */
@@ -285,7 +278,7 @@ static void test_read_only(Rows *rows)
     must_append(&row);
     if (chmod(file, 0400) || chmod(place, 0500)) printf("# chmod: %s\n", strerror(errno));
     if (geteuid() == 0) note("root writes to a read-only directory: not tested");
-    else refused(rt_store_append(place, &row), "cannot be opened");
+    else refused(rt_store_append(place, &row), TS_ERROR_IO, "cannot be opened");
     ok(read_rows("a key", rows) >= 1, "a read-only store can be read");
     chmod(place, 0700);
 }
@@ -302,13 +295,13 @@ static void test_full_disk(Rows *rows)
     getrlimit(RLIMIT_FSIZE, &old);
     limit = old, limit.rlim_cur = (rlim_t)bytes + 50;
     setrlimit(RLIMIT_FSIZE, &limit);
-    refused(rt_store_append(place, &row), "cannot be written");
+    refused(rt_store_append(place, &row), TS_ERROR_IO, "cannot be written");
     setrlimit(RLIMIT_FSIZE, &old);
     ok(file_bytes() == bytes && read_rows("a key", rows) == 1,
        "a row that does not fit leaves the file as it was");
     ok(rt_store_append(place, &row) == TS_OK && read_rows("a key", rows) == 2, "with room again, rows go on");
     ok(!truncate(file, RT_STORE_MAX_BYTES), "a file as large as may be");
-    refused(rt_store_append(place, &row), "is full");
+    refused(rt_store_append(place, &row), TS_ERROR_IO, "is full");
 }
 
 int main(void)
