@@ -263,8 +263,7 @@ void mbarriers_end_block(Warp *last)
     for (int a = 0; a < b->cluster->clocks.n_warps; a++)
         if (b->mbarriers.remote[a] > block_knows(b, a))
             trap(last, 0, TRAP_LIFETIME,
-                 "the block ends, and has not waited for the arrival of warp %d of block %d of the cluster "
-                 "at an "
-                 "mbarrier here",
+                 "the block ends, and has not waited for what warp %d of block %d of the cluster did here, "
+                 "an arrival at an mbarrier or a store",
                  a % b->n_warps, a / b->n_warps);
 }

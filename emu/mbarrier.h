@@ -33,7 +33,8 @@ typedef struct Mbarriers {
     int n;
     Mbarrier barrier[MAX_MBARRIERS];
     uint32_t *knowledge; /* storage of 2 a barrier */
-    uint32_t *remote;    /* [warp of the cluster] its clock when it arrived here last from another block */
+    uint32_t
+        *remote; /* [warp of the cluster] its clock when it arrived or stored here last from another block */
 } Mbarriers;
 
 void mbarriers_open(struct Block *b, uint32_t *knowledge, uint32_t *remote);

@@ -19,8 +19,8 @@ static _Noreturn void trap_shared_range(Warp *w, int lane, uint32_t address, uin
     int64_t offset = (int64_t)address - SHARED_BASE;
     if (address >> CLUSTER_SHIFT)
         trap(w, lane, TRAP_OUT_OF_BOUNDS,
-             "%s %u B of shared memory at 0x%x, an address of the cluster's window (mapa), as only arrivals "
-             "and TMA loads take it",
+             "%s %u B of shared memory at 0x%x, an address of the cluster's window (mapa), as only arrivals, "
+             "TMA loads and .shared::cluster take it",
              verb, bytes, address);
     if (offset < 0)
         trap(w, lane, TRAP_OUT_OF_BOUNDS,
@@ -59,7 +59,7 @@ static void describe_work(const Warp *w, const Conflict *c, const char *thread, 
     const Inst *in = &w->block->program->inst[c->pc];
     if (in->op == PTX_MBARRIER_INIT)
         snprintf(out, bytes, "which belongs to the mbarrier of line %d", in->line);
-    else if (in->op == PTX_TMA_LOAD || in->op == PTX_TMA_LOAD_MULTICAST)
+    else if (in->op == PTX_TMA_LOAD || in->op == PTX_TMA_LOAD_HINT || in->op == PTX_TMA_LOAD_MULTICAST)
         snprintf(out, bytes, "while the TMA load of line %d to it is in flight", in->line);
     else snprintf(out, bytes, "while the cp.async of line %d (%s) to it is in flight", in->line, thread);
 }
@@ -377,6 +377,45 @@ static void store_shared(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes
     count_shared(w, address, bytes * n, lanes, COUNT_shared_store_conflicts);
 }
 
+/* ---- the shared memory of another block of the cluster ---- */
+
+/* One that has begun, as the warp knows, and has not ended. */
+static Block *living_block(Warp *w, int lane, uint32_t *address)
+{
+    Block *b = cluster_block(w, lane, address);
+    const Clocks *clocks = &w->block->cluster->clocks;
+    bool begun = b == w->block;
+    for (int i = 0; i < b->n_warps && !begun; i++)
+        begun = clocks_known(clocks, w->actor)[b->warp[i].actor] >= clocks->first;
+    if (!begun)
+        trap(w, lane, TRAP_LIFETIME,
+             "writes to shared memory of block %d of the cluster, which may not have begun: no barrier of the "
+             "cluster stands before",
+             b->rank);
+    if (!b->live)
+        trap(w, lane, TRAP_LIFETIME, "writes to shared memory of block %d of the cluster, which has ended", b->rank);
+    if (b != w->block) b->mbarriers.remote[w->actor] = clocks->now[w->actor];
+    return b;
+}
+
+void exec_ST_CLUSTER_V4_F32(Warp *w, const Inst *in, uint32_t lanes)
+{
+    enum { BYTES = 16 };
+    uint32_t address[LANES];
+    const uint32_t(*from)[LANES] = read_row(w, in, 1);
+    shared_addresses(w, in, 0, address);
+    EACH_LANE(l, lanes) {
+        Block *b = living_block(w, (int)l, &address[l]);
+        uint32_t offset = shared_offset(w, (int)l, address[l], BYTES, BYTES, "writes");
+        Conflict c = races_write(&b->races, w->actor, (int)l, b->cluster->pc, offset, BYTES);
+        if (c.with) trap_race(w, (int)l, &c, b, "writes");
+        for (int i = 0; i < BYTES / 4; i++) memcpy(b->shared + offset + 4 * i, &from[i][l], 4);
+    }
+    w->unfenced |= lanes;
+    count_shared(w, address, BYTES, lanes, COUNT_shared_store_conflicts);
+}
+
+void exec_LD_SHARED_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 4); }
 void exec_LD_SHARED_V2_F32(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 4, 2); }
 void exec_ST_SHARED_F32(Warp *w, const Inst *in, uint32_t lanes) { store_shared(w, in, lanes, 4, 1); }
 void exec_LD_SHARED_B16(Warp *w, const Inst *in, uint32_t lanes) { load_shared(w, in, lanes, 2, 1); }

@@ -29,7 +29,8 @@ bool clocks_new_cluster(Clocks *c)
         if (c->now[a] > latest) latest = c->now[a];
     bool anew = latest > UINT32_MAX / 2;
     if (anew) latest = 0;
-    for (int a = 0; a < c->n; a++) c->now[a] = latest + 1;
+    c->first = latest + 1;
+    for (int a = 0; a < c->n; a++) c->now[a] = c->first;
     for (int i = 0; i < 2 * c->n * c->n_warps; i++) c->knows[i] = latest;
     for (int w = 0; w < c->n_warps; w++) clocks_known(c, w)[w] = OWN;
     return anew;

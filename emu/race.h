@@ -26,6 +26,7 @@ enum { GRANULE = 2, RACE_WARPS = 32, RACE_READERS = RACE_WARPS + RACE_WARPS / 4,
 /* Knowledge: [0, n) the clocks known of, [n, 2n) those visible to the async proxy. */
 typedef struct Clocks {
     int n, n_warps;  /* actors; the first are warps */
+    uint32_t first;  /* clock of this cluster */
     uint32_t *now;   /* [actor] */
     uint32_t *knows; /* [warp][2n] */
 } Clocks;

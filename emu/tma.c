@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { NO_GROUP = 0xFFFFFFFF, BOX_ALIGN = 128 };
+#define EVICT_FIRST 0x7E45054D0EF10000ull /* a cache policy; its bits are nobody's business */
 
 /* ---- the map ---- */
 
@@ -154,6 +155,23 @@ static void issue_load(Warp *w, int lane, Transfer t, Block *b, uint32_t address
     if (conflict.with) trap_race(w, lane, &conflict, b, "loads to");
     poison(b->shared + offset, bytes);
     add(w, lane, &t);
+}
+
+/* PTX ISA 9.7.9.18. Policies hint at performance alone. */
+void exec_CREATE_POLICY(Warp *w, const Inst *in, uint32_t lanes)
+{
+    uint64_t *policy = write_row(w, in, 0);
+    EACH_LANE(l, lanes) policy[l] = EVICT_FIRST;
+}
+
+void exec_TMA_LOAD_HINT(Warp *w, const Inst *in, uint32_t lanes)
+{
+    const uint64_t *policy = read_row(w, in, 4);
+    EACH_LANE(l, lanes)
+    if (policy[l] != EVICT_FIRST)
+        trap(w, (int)l, TRAP_TENSOR_MAP, "0x%llx is no cache policy that createpolicy made",
+             (unsigned long long)policy[l]);
+    exec_TMA_LOAD(w, in, lanes);
 }
 
 void exec_TMA_LOAD(Warp *w, const Inst *in, uint32_t lanes)

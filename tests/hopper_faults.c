@@ -44,8 +44,12 @@ static const char prologue[] =
 #define MULTICAST                                                                                            \
     "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster "        \
     "[%smem], [%map, {%c0, %c1}], [%bar], %mask;\n"
-#define STORE       "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%map_out, {%c0, %c1}], [%smem];\n"
-#define EXPECT      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 1024;\n"
+#define STORE  "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%map_out, {%c0, %c1}], [%smem];\n"
+#define EXPECT "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 1024;\n"
+#define ZEROS                                                                                                \
+    "mov.f32 %a0, 0f00000000;\nmov.f32 %a1, 0f00000000;\nmov.f32 %a2, 0f00000000;\nmov.f32 %a3, "            \
+    "0f00000000;\n"
+#define FAR_STORE   "st.shared::cluster.v4.f32 [%far], {%a0, %a1, %a2, %a3};\n"
 #define WAIT(label) label ":\nmbarrier.try_wait.parity.shared::cta.b64 %p, [%bar], %r;\n@!%p bra " label ";\n"
 #define FILL        "mad.lo.s32 %q, %thread, 16, %smem;\nst.shared.v4.b32 [%q], {%w0, %w1, %w2, %w3};\n"
 #define WGMMA                                                                                                \
@@ -144,6 +148,27 @@ static const Fault faults[] = {
      READY "setp.eq.u32 %p, %rank, 0;\nmapa.shared::cluster.u32 %far, %bar, 1;\nand.pred %p, %p, %one;\n"
            "@%p mbarrier.arrive.shared::cluster.b64 _, [%far];\n",
      32, 2, LAUNCH_FAILED, "end"},
+    {"a store to another block, behind barriers",
+     READY ZEROS "xor.b32 %q, %rank, 1;\nmapa.shared::cluster.u32 %far, %smem, %q;\n@%one " FAR_STORE CLUSTER
+                 "ld.shared.b32 %q, [%smem];\n",
+     64, 2, SUCCESS, NULL},
+    {"a store to a block that may not have begun",
+     ZEROS "xor.b32 %q, %rank, 1;\nmapa.shared::cluster.u32 %far, %smem, %q;\n! @%one " FAR_STORE CLUSTER, 32,
+     2, LAUNCH_FAILED, "may not have begun"},
+    {"a store from another block, read without a barrier",
+     CLUSTER ZEROS
+     "mapa.shared::cluster.u32 %far, %smem, 1;\nsetp.eq.u32 %p, %rank, 0;\nand.pred %p, %p, %one;\n"
+     "@%p " FAR_STORE "ld.shared.b32 %q, [%smem];\n" CLUSTER,
+     32, 2, LAUNCH_FAILED, "with no barrier between"},
+    {"a store in a block that does not wait for it",
+     CLUSTER ZEROS
+     "mapa.shared::cluster.u32 %far, %smem, 1;\nsetp.eq.u32 %p, %rank, 0;\nand.pred %p, %p, %one;\n"
+     "@%p " FAR_STORE,
+     32, 2, LAUNCH_FAILED, "end"},
+    {"a store to another block behind the end of the array",
+     CLUSTER ZEROS
+     "mapa.shared::cluster.u32 %far, %smem, 1;\nadd.s32 %far, %far, 8192;\n! " FAR_STORE CLUSTER,
+     32, 2, ILLEGAL_ADDRESS, "16 B behind the end"},
 
     /* TMA */
     {"reading a load before any wait", READY "@%one " EXPECT "@%one " LOAD "! ld.shared.b32 %q, [%smem];\n",
@@ -163,6 +188,12 @@ static const Fault faults[] = {
      "not a device address"},
     {"a load that nobody waits for", READY "@!%one bra E;\n" EXPECT LOAD "E:\n", 32, 1, LAUNCH_FAILED,
      "block ends"},
+    {"a load with a policy that is none",
+     READY
+     "! @%one cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+     "[%smem], "
+     "[%map, {%c0, %c1}], [%bar], %in;\n",
+     32, 1, LAUNCH_FAILED, "no cache policy"},
     {"two loads to one place", READY "@!%one bra E;\n" EXPECT LOAD "! " LOAD "E:\n", 32, 1, LAUNCH_FAILED,
      "loads to byte 0"},
     {"an mbarrier whose making was not fenced",

@@ -487,9 +487,11 @@ static void cluster(const Block *b)
 {
     EACH(l)
     {
+        const uint32_t *other = b->in[b->index % 2 ? l - b->n : l + b->n];
         const uint32_t wanted[] = {
             (uint32_t)b->index % 2, (uint32_t)b->index / 2, BLOCKS / 2, (uint32_t)l, 1, 2};
         memcpy(out, wanted, sizeof wanted);
+        memcpy(out + 6, other, 16);
         (void)in;
     }
 }
@@ -613,7 +615,7 @@ static const File files[] = {
     {"control", control, .threads = 32},
     {"barrier", barrier, .threads = 128, .shared_bytes = 512},
     {"mbarrier", mbarrier, .threads = 128, .shared_bytes = 520},
-    {"cluster", cluster, .threads = 64, .shared_bytes = 8},
+    {"cluster", cluster, .threads = 64, .shared_bytes = 16 + 64 * 16},
     {"setmaxnreg", setmaxnreg, .threads = 256},
     {"tma", tma, .threads = 32, .shared_bytes = 16392, .maps = true},
 };

@@ -138,6 +138,7 @@ X(LD_SHARED_B16,    80, 70, LOAD,         "ld.shared.b16 %=h, %[r]",            
 X(LD_SHARED_V2_B32, 80, 70, LOAD,         "ld.shared.v2.b32 %={2r}, %[r]",                   "9.7.9.8")  \
 X(LD_SHARED_V4_B32, 80, 70, LOAD,         "ld.shared.v4.b32 %={4r}, %[r]",                   "9.7.9.8")  \
 X(LD_SHARED_V2_F32, 80, 70, LOAD,         "ld.shared.v2.f32 %={2f}, %[r]",                   "9.7.9.8")  \
+X(LD_SHARED_V4_F32, 80, 70, LOAD,         "ld.shared.v4.f32 %={4f}, %[r]",                   "9.7.9.8")  \
 X(ST_SHARED_F32,    80, 70, STORE,        "st.shared.f32 %[r], %f",                          "9.7.9.11") \
 X(ST_SHARED_V2_F32, 80, 70, STORE,        "st.shared.v2.f32 %[r], %{2f}",                    "9.7.9.11") \
 X(ST_SHARED_B32,    80, 70, STORE,        "st.shared.b32 %[r], %r",                          "9.7.9.11") \
@@ -175,6 +176,7 @@ X(FENCE_PROXY_ASYNC,    90, 80, 0,            "fence.proxy.async.shared::cta",  
 X(CLUSTER_ARRIVE,       90, 78, WARP,         "barrier.cluster.arrive.release.aligned",                 "9.7.13.3")  \
 X(CLUSTER_WAIT,         90, 78, WARP,         "barrier.cluster.wait.acquire.aligned",                   "9.7.13.3")  \
 X(MAPA,                 90, 78, 0,            "mapa.shared::cluster.u32 %=r, %r, %R",                   "9.7.9.23")  \
+X(ST_CLUSTER_V4_F32,    90, 78, STORE,        "st.shared::cluster.v4.f32 %[r], %{4f}",                  "9.7.9.11")  \
 X(ELECT,                90, 80, WARP,         "elect.sync _|%=p, 0xffffffff",                           "9.7.13.14") \
 X(SETMAXNREG_INC,       90, 80, WARP | ARCH,  "setmaxnreg.inc.sync.aligned.u32 %i<24,256>",             "9.7.19.5")  \
 X(SETMAXNREG_DEC,       90, 80, WARP | ARCH,  "setmaxnreg.dec.sync.aligned.u32 %i<24,256>",             "9.7.19.5")  \
@@ -186,6 +188,8 @@ X(CVTA_PARAM,           80, 77, 0,            "cvta.param.u64 %=d, %d",         
 X(PREFETCH_MAP,         90, 80, 0,            "prefetch.tensormap %[d]",                                "9.7.9.15")  \
 X(TMA_LOAD,             90, 80, LOAD | ASYNC, "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes %[r], [%d, %{2r}], %[r]", "9.7.9.25.5.2") \
 X(TMA_LOAD_MULTICAST,   90, 80, LOAD | ASYNC, "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster %[r], [%d, %{2r}], %[r], %h", "9.7.9.25.5.2") \
+X(CREATE_POLICY,        80, 74, 0,            "createpolicy.fractional.L2::evict_first.b64 %=d",        "9.7.9.18")  \
+X(TMA_LOAD_HINT,        90, 80, LOAD | ASYNC, "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint %[r], [%d, %{2r}], %[r], %d", "9.7.9.25.5.2") \
 X(TMA_STORE,            90, 80, STORE | ASYNC, "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%d, %{2r}], %[r]", "9.7.9.25.5.2") \
 X(BULK_COMMIT,          90, 80, ASYNC,        "cp.async.bulk.commit_group",                             "9.7.9.25.4.1") \
 X(BULK_WAIT_READ,       90, 80, ASYNC,        "cp.async.bulk.wait_group.read %i<0,63>",                 "9.7.9.25.4.2") \
