@@ -88,6 +88,17 @@ static int count_split_tiles(void)
     return n;
 }
 
+/* The i-th of the wgmma back end; returns how many there are in all. */
+static int listed_wgmma(int i, GenConfig *config)
+{
+    GenConfig unused;
+    int tiles = 0, swapped = 0;
+    while (gen_wgmma_tile(tiles, &unused)) tiles++;
+    while (gen_wgmma_swapped_tile(swapped, &unused)) swapped++;
+    if (!gen_wgmma_tile(i, config)) gen_wgmma_swapped_tile(i - tiles, config);
+    return tiles + swapped;
+}
+
 static bool has_wgmma(const GenArch *arch) { return arch->sm == 90 && arch->suffix == 'a'; }
 
 bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
@@ -95,10 +106,8 @@ bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
     gen_config_default(arch, type, config);
     if (i < 0) return false;
     if (has_wgmma(arch)) {
-        int n_wgmma = 0;
-        GenConfig unused;
-        while (gen_wgmma_tile(n_wgmma, &unused)) n_wgmma++;
-        if (gen_wgmma_tile(i, config)) return true;
+        int n_wgmma = listed_wgmma(i, config);
+        if (i < n_wgmma) return true;
         i -= n_wgmma;
     }
     if (i < N_TILES) {
@@ -153,6 +162,8 @@ bool gen_shipped(int i, GenConfig *config)
         "wgmma_sm90a_bf16_128x64x128_w2x1_s4_wcol",
         "wgmma_sm90a_f16_64x32x128_w1x1_s6",
         "wgmma_sm90a_f16_192x128x64_w3x1_s4_vy2",
+        "wgmma_sm90a_f16_16x128x128_w1x2_s5_ck4_swap",
+        "wgmma_sm90a_bf16_64x64x128_w1x1_s7_swap",
     };
     GenError error;
     if (i < 0 || i >= (int)(sizeof names / sizeof *names)) return false;

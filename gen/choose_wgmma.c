@@ -37,8 +37,51 @@ static const struct WgmmaTile { int m, n, k, warps_m, warps_n, stages, group_m, 
     {64,   16, 128, 1, 1, 8,  8, 0, false},
     {64,    8, 128, 1, 1, 8,  8, 0, false},
 };
+
+/* Tiles with swapped operands, for few rows of x: as many blocks of 64 or 128 rows of W as SMs, with the blocks
+ * of a cluster sharing k where there are fewer, and as many stages as shared memory holds. Not measured yet:
+ * they are listed, and used where they are named, but gen_rank() leaves them out. */
+static const struct SwappedTile { int m, n, k, warps_n, stages, cluster_k; } swapped_table[] = {
+    { 8,  64, 128, 1, 12, 1},
+    { 8,  64, 128, 1, 12, 2},
+    { 8, 128, 128, 2,  6, 1},
+    { 8, 128, 128, 2,  6, 4},
+    {16,  64, 128, 1, 11, 1},
+    {16,  64, 128, 1, 11, 2},
+    {16,  64, 128, 1, 10, 8},
+    {16, 128, 128, 2,  6, 1},
+    {16, 128, 128, 2,  5, 4},
+    {32,  64, 128, 1,  9, 1},
+    {32,  64, 128, 1,  9, 2},
+    {32, 128, 128, 2,  5, 1},
+    {32, 128, 128, 2,  5, 4},
+    {64,  64, 128, 1,  7, 1},
+    {64,  64, 128, 1,  6, 2},
+    {64,  64, 128, 1,  6, 8},
+    {64, 128, 128, 2,  4, 1},
+    {64, 128, 128, 2,  4, 4},
+};
 /* clang-format on */
-enum { N_TILES = sizeof tile_table / sizeof *tile_table };
+enum {
+    N_TILES = sizeof tile_table / sizeof *tile_table,
+    N_SWAPPED = sizeof swapped_table / sizeof *swapped_table
+};
+
+bool gen_wgmma_swapped_tile(int i, GenConfig *c)
+{
+    if (i < 0 || i >= N_SWAPPED) return false;
+    const struct SwappedTile *t = &swapped_table[i];
+    c->backend = GEN_BACKEND_WGMMA;
+    c->swap = true;
+    c->tile_m = t->m;
+    c->tile_n = t->n;
+    c->tile_k = t->k;
+    c->warps_m = 1;
+    c->warps_n = t->warps_n;
+    c->stages = t->stages;
+    c->cluster_k = t->cluster_k;
+    return true;
+}
 
 bool gen_wgmma_tile(int i, GenConfig *c)
 {

@@ -110,7 +110,8 @@ static void header(Gemm *g, const char *params, const char *grid)
     ptx_header(k, "params: %s", params);
     ptx_header(k, "layout: x=%s w=%s y=%s", gen_layout_name(c->x_layout), gen_layout_name(c->w_layout),
                gen_layout_name(c->y_layout));
-    ptx_header(k, "align: x=%d w=%d y=%d", c->x_copy_bytes, c->w_copy_bytes, c->y_store_bytes);
+    ptx_header(k, "align: x=%d w=%d y=%d", c->x_copy_bytes, c->w_copy_bytes,
+               c->swap ? p->y_piece_bytes : c->y_store_bytes);
     ptx_header(k, "workspace_bytes: %d", c->split ? p->slot_bytes + GEN_FLAG_BYTES : 0);
     if (c->backend == GEN_BACKEND_WGMMA) box_header(g);
 }
@@ -229,7 +230,8 @@ static void write_mma(Gemm *g)
 static void grid_rule(const GenPlan *p, char *rule, size_t bytes)
 {
     const GenConfig *c = &p->config;
-    if (c->backend == GEN_BACKEND_WGMMA)
+    if (c->cluster_k > 1) snprintf(rule, bytes, "clusters %d", c->cluster_k);
+    else if (c->backend == GEN_BACKEND_WGMMA)
         snprintf(rule, bytes, "persistent %dx%d", c->cluster_m, c->cluster_n);
     else if (c->split) snprintf(rule, bytes, "split %d %d", c->group_m, p->busy_blocks);
     else snprintf(rule, bytes, "groups %d", c->group_m);

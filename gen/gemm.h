@@ -6,6 +6,7 @@
  *     copy.c       operands from global to shared memory
  *     layout.c     the swizzle of tiles in shared memory
  *     convert.c    16-bit elements to and from fp32, and vectors of them shifted into place
+ *     store_wgmma.c, store_swapped.c  from the accumulators of wgmma to y
  *     split.c      blocks that share tiles along k
  *     store.c      accumulator fragments -> bias -> epilogue -> y
  *     piece.c      elements, and what a lane stores at once

@@ -28,6 +28,10 @@
  *
  * In pingpong each consumer has whole tiles, the two take turns in the main loop, and one stores while the
  * other multiplies.
+ *
+ * With swapped operands rows of W stand where rows of x do otherwise, so that tiles of few rows of x waste
+ * nothing; y is stored by its own way (store_swapped.c). The blocks of a cluster may then share a tile, each
+ * with a range of its k-blocks: such a cluster has this one tile and ends.
  */
 #include "gen/wgmma.h"
 
@@ -43,6 +47,8 @@ enum {
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
+static bool shares_loads(const Wgmma *g) { return g->h->sharers > 1; }
+static bool shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
 static int skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
 static int stages(const Wgmma *g) { return g->plan->config.stages; }
 
@@ -89,7 +95,7 @@ void gen_wgmma_meet(Wgmma *g)
     named_barrier(g, g->consumer, BAR_CONSUMER, g->h->consumers, WG_THREADS, false);
 }
 
-static void cluster_sync(Wgmma *g)
+void gen_wgmma_cluster_sync(Wgmma *g)
 {
     emit(g->k, CLUSTER_ARRIVE);
     emit(g->k, CLUSTER_WAIT);
@@ -105,7 +111,7 @@ static void init_barriers(Wgmma *g)
     for (int i = 0; i < stages(g); i++) {
         emit(k, MBARRIER_INIT, mem(g->smem, full_offset(g) + 8 * i), imm(1));
         emit(k, MBARRIER_INIT, mem(g->smem, empty_offset(g) + 8 * i),
-             imm(g->h->cluster * (g->plan->config.pingpong ? 1 : g->h->consumers)));
+             imm(g->h->sharers * (g->plan->config.pingpong ? 1 : g->h->consumers)));
     }
     if (g->h->tma_store) gen_wgmma_store_barriers(g);
     emit(k, FENCE_MBARRIER_INIT);
@@ -113,8 +119,10 @@ static void init_barriers(Wgmma *g)
     emit(k, PREFETCH_MAP, mem(g->w_map, 0));
     if (g->h->tma_store) emit(k, PREFETCH_MAP, mem(g->y_map, 0));
     emit(k, LABEL, ready);
-    if (clusters(g)) cluster_sync(g);
+    if (shares_loads(g)) gen_wgmma_cluster_sync(g);
     else emit(k, BAR_SYNC, imm(BAR_ALL));
+    if (shares_k(g))
+        emit(k, CLUSTER_ARRIVE); /* this block runs; who wants to know waits before the exchange */
 }
 
 /* ---- the ring ---- */
@@ -145,6 +153,25 @@ static PtxArg slot_barrier(Wgmma *g, GenRing r, int offset)
 
 /* ---- tiles ---- */
 
+/* Of a tile that the cluster's blocks share, each has as many k-blocks as the others, the first ones one
+ * more; those that would have none have one from behind the end of k, of zeros. */
+static void share_k_blocks(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    int sharers = g->plan->config.cluster_k;
+    PtxArg share = at(g->gemm->word_scratch, 0), extra = at(g->gemm->word_scratch, 1),
+           more = at(g->gemm->word_scratch, 2);
+    g->first_k_block = word(g, "first_k_block");
+    emit(k, DIV_U32, share, g->k_blocks, imm(sharers));
+    emit(k, REM_U32, extra, g->k_blocks, imm(sharers));
+    emit(k, MIN_U32, g->first_k_block, g->rank, extra);
+    emit(k, MAD_LO_S32, g->first_k_block, share, g->rank, g->first_k_block);
+    emit(k, SETP_LT_U32, g->p, g->rank, extra);
+    emit(k, SELP_B32, more, imm(1), imm(0), g->p);
+    emit(k, ADD_S32, g->k_blocks, share, more);
+    emit(k, MAX_S32, g->k_blocks, g->k_blocks, imm(1));
+}
+
 static void tile_walk(Wgmma *g)
 {
     PtxKernel *k = g->k;
@@ -160,14 +187,16 @@ static void tile_walk(Wgmma *g)
     emit(k, DIV_U32, g->k_blocks, g->k_blocks, imm(c->tile_k));
     /* behind the end of k come zeros: without k one block of them, and enough for both ends of a tile */
     emit(k, MAX_S32, g->k_blocks, g->k_blocks, imm(skew(g) ? 2 * skew(g) : 1));
+    if (shares_k(g)) share_k_blocks(g);
     emit(k, ADD_S32, g->tiles_m, g->gemm->m, imm(tile_m - 1));
     emit(k, DIV_U32, g->tiles_m, g->tiles_m, imm(tile_m));
     emit(k, ADD_S32, g->tiles_n, g->gemm->n, imm(tile_n - 1));
     emit(k, DIV_U32, g->tiles_n, g->tiles_n, imm(tile_n));
     emit(k, MUL_LO_S32, g->group_tiles, g->tiles_n, imm(c->group_m));
     emit(k, MUL_LO_S32, g->tiles, g->tiles_n, g->tiles_m);
-    emit(k, MOV_SPECIAL, g->tile_step = word(g, "tile_step"),
-         special(clusters(g) ? PTX_NCLUSTERID_X : PTX_NCTAID_X));
+    if (!shares_k(g))
+        emit(k, MOV_SPECIAL, g->tile_step = word(g, "tile_step"),
+             special(clusters(g) ? PTX_NCLUSTERID_X : PTX_NCTAID_X));
     g->tile = word(g, "tile");
     g->row0 = word(g, "row0");
     g->col0 = word(g, "col0");
@@ -229,6 +258,7 @@ typedef struct Source {
     const char *name;
     PtxArg map, first; /* b64: tensor map; b32: row0 or col0 */
     bool shared;       /* the blocks of the cluster have it in common, and load shares of it */
+    bool once;         /* it is read once: L2 may forget it first */
     PtxArg share;      /* b32: bytes in a slot to this block's share */
     PtxArg origin;     /* b32: of this block's share along m or n */
 } Source;
@@ -263,6 +293,7 @@ static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, 
         emit(k, MOV_B32, at(corner, 1), slow);
         PtxArg box = mem(to, o->smem_offset + i * o->box_stride);
         if (s->shared) emit(k, TMA_LOAD_MULTICAST, box, s->map, corner, full, mask);
+        else if (s->once) emit(k, TMA_LOAD_HINT, box, s->map, corner, full, g->evict_first);
         else emit(k, TMA_LOAD, box, s->map, corner, full);
     }
 }
@@ -296,30 +327,43 @@ static Producer producer_setup(Wgmma *g)
     Producer p = {
         g,
         {{.plan = &g->h->x, .name = "x", .map = g->x_map, .first = g->row0, .shared = c->cluster_n > 1},
-         {.plan = &g->h->w, .name = "w", .map = g->w_map, .first = g->col0, .shared = c->cluster_m > 1}},
+         {.plan = &g->h->w,
+          .name = "w",
+          .map = g->w_map,
+          .first = g->col0,
+          .shared = c->cluster_m > 1,
+          .once = c->swap}},
         .along = word(g, "k_first"),
         .left = word(g, "k_blocks_left"),
         .slot_at = word(g, "slot_at"),
     };
     for (int i = 0; i < 2; i++) source_setup(g, &p.source[i]);
-    if (clusters(g))
+    if (shares_loads(g))
         emit(k, MOV_B16, p.mask = ptx_reg(k, PTX_B16, "cluster_mask"), imm((1 << g->h->cluster) - 1));
+    if (c->swap) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
     return p;
 }
 
-/* The k-blocks of a tile. Without k the first one comes from behind its end. */
-static void produce_tile(Producer *p)
+/* The tile's place and its k-blocks. Without k the first one comes from behind its end. */
+static void produce_begin(Producer *p)
 {
     Wgmma *g = p->g;
     PtxKernel *k = g->k;
-    PtxArg fill = ptx_label(k, "produce_block");
     gen_wgmma_tile_place(g);
     for (int i = 0; i < 2; i++) source_place(g, &p->source[i]);
     emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
     emit(k, SELP_B32, p->along, imm(g->plan->config.tile_k), imm(0), g->p);
+    if (shares_k(g)) emit(k, MAD_LO_S32, p->along, g->first_k_block, imm(g->plan->config.tile_k), p->along);
     emit(k, MOV_B32, p->left, g->k_blocks);
+}
+
+static void produce_blocks(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxKernel *k = g->k;
+    PtxArg fill = ptx_label(k, "produce_block");
     emit(k, LABEL, fill);
     produce_block(p);
     emit(k, SUB_S32, p->left, p->left, imm(1));
@@ -335,11 +379,17 @@ static void produce(Wgmma *g, PtxArg end)
     ptx_section(k, "the producer");
     Producer p = producer_setup(g);
     cluster_tile(g);
+    if (shares_k(g)) produce_begin(&p); /* its only tile */
     emit(k, GRID_WAIT);
+    if (shares_k(g)) {
+        produce_blocks(&p);
+        return;
+    }
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
     emit_if(k, g->p, BRA, skew(g) ? zeros : end);
-    produce_tile(&p);
+    produce_begin(&p);
+    produce_blocks(&p);
     emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
     emit(k, BRA, next);
     if (!skew(g)) return;
@@ -426,6 +476,29 @@ typedef struct Product {
     PtxArg yes;        /* predicate, true: the others always do */
 } Product;
 
+/* Bytes to k-step `step` of wgmma `i`, in x and in W: the side with 64 rows a wgmma moves on with i. */
+static int x_bytes(const Wgmma *g, int step, int i)
+{
+    const GenBoxPlan *o = &g->h->x;
+    return step_bytes(o, step) + (g->plan->config.swap ? 0 : row_bytes(o, 64 * i));
+}
+static int w_bytes(const Wgmma *g, int step, int i)
+{
+    const GenBoxPlan *o = &g->h->w;
+    return step_bytes(o, step) + (g->plan->config.swap ? row_bytes(o, 64 * i) : 0);
+}
+
+/* acc += A B^T of 64 rows of A, which x is, or W if they are swapped. */
+static void multiply_step(Wgmma *g, PtxArg acc, PtxArg x, PtxArg w, PtxArg add)
+{
+    const GenConfig *c = &g->plan->config;
+    PtxArg x_col = imm(g->h->x.col), w_col = imm(g->h->w.col);
+    PtxArg of_x[] = {PTX_NONE, acc, x, w, add, x_col, w_col},
+           of_w[] = {PTX_NONE, acc, w, x, add, w_col, x_col};
+    ptx_emit(g->k, __FILE__, __LINE__, wgmma_op(c->w, g->h->wgmma_n), PTX_NONE, false, 6,
+             c->swap ? of_w : of_x);
+}
+
 /* All k-steps of the k-block in slot r.slot, for the wgmmas first .. last - 1 of this consumer's rows. */
 static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
 {
@@ -436,14 +509,12 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
     emit(k, ADD_S64, m->w_at, m->w_at, g->w_desc);
     for (int step = 0; step < g->plan->k_steps; step++)
         for (int i = first; i < last; i++) {
-            int x = step_bytes(&h->x, step) + row_bytes(&h->x, 64 * i), w = step_bytes(&h->w, step);
+            int x = x_bytes(g, step, i), w = w_bytes(g, step, i);
             PtxArg x_desc = m->x_at, w_desc = m->w_at;
             if (x) emit(k, ADD_S64, x_desc = m->x, m->x_at, imm(x / 16));
             if (w) emit(k, ADD_S64, w_desc = m->w, m->w_at, imm(w / 16));
-            PtxArg acc = span(g->acc, i * h->acc_regs, h->acc_regs);
-            PtxArg args[] = {PTX_NONE,      acc,          x_desc, w_desc, step ? m->yes : m->add,
-                             imm(h->x.col), imm(h->w.col)};
-            ptx_emit(k, __FILE__, __LINE__, wgmma_op(g->plan->config.w, h->wg_n), PTX_NONE, false, 6, args);
+            multiply_step(g, span(g->acc, i * h->acc_regs, h->acc_regs), x_desc, w_desc,
+                          step ? m->yes : m->add);
         }
 }
 
@@ -458,10 +529,10 @@ static Release release_setup(Wgmma *g)
     PtxKernel *k = g->k;
     Release r = {word(g, "empty_at"), ptx_reg(k, PTX_PRED, "p_release")};
     emit(k, ADD_S32, r.barrier, g->smem, imm(empty_offset(g)));
-    emit(k, SETP_LT_U32, r.p, g->thread, imm(g->h->cluster));
-    if (clusters(g)) {
+    emit(k, SETP_LT_U32, r.p, g->thread, imm(g->h->sharers));
+    if (shares_loads(g)) {
         PtxArg block = at(g->gemm->word_scratch, 0);
-        emit(k, AND_B32, block, g->thread, imm(g->h->cluster - 1));
+        emit(k, AND_B32, block, g->thread, imm(g->h->sharers - 1));
         emit(k, MAPA, r.barrier, r.barrier, block);
     }
     return r;
@@ -471,7 +542,7 @@ static void release(Wgmma *g, const Release *r, PtxArg slot, PtxArg p)
 {
     PtxArg to = at(g->gemm->word_scratch, 1);
     emit(g->k, MAD_LO_S32, to, slot, imm(8), r->barrier);
-    if (clusters(g)) emit_if(g->k, p, MBARRIER_ARRIVE_CLUSTER, mem(to, 0));
+    if (shares_loads(g)) emit_if(g->k, p, MBARRIER_ARRIVE_CLUSTER, mem(to, 0));
     else emit_if(g->k, p, MBARRIER_ARRIVE, mem(to, 0));
 }
 
@@ -497,7 +568,7 @@ static void consume_block(Consumer *c)
     gen_wgmma_wait(g, "wait_full", slot_barrier(g, g->ring, full_offset(g)), g->ring.phase);
     emit(k, SETP_NE_U32, c->product.add, c->block, imm(0));
     emit(k, WGMMA_FENCE);
-    multiply(g, &c->product, g->ring, 0, g->h->blocks_m);
+    multiply(g, &c->product, g->ring, 0, g->h->wgmmas);
     emit(k, WGMMA_COMMIT);
     emit(k, WGMMA_WAIT, imm(g->h->loop_waits));
     if (late) {
@@ -612,7 +683,12 @@ static void turn_out_of_step(Consumer *c)
 
 static void store_tile(Wgmma *g)
 {
+    if (shares_k(g)) gen_swapped_exchange(g);
     ptx_section(g->k, "z = acc + bias; y = the epilogue of z; one store an output");
+    if (g->plan->config.swap) {
+        gen_swapped_store(g);
+        return;
+    }
     gen_wgmma_store_bias(g);
     gen_wgmma_store_chunks(g, 0, g->h->chunks);
 }
@@ -682,7 +758,8 @@ static void consume_tile(Consumer *c)
 {
     Wgmma *g = c->g;
     gen_wgmma_tile_place(g);
-    gen_wgmma_store_begin(g);
+    if (g->plan->config.swap) gen_swapped_begin(g);
+    else gen_wgmma_store_begin(g);
     if (skew(g)) {
         multiply_half(c, HALF_B, true, true);
         finish_groups(c);
@@ -694,8 +771,6 @@ static void consume_tile(Consumer *c)
     main_loop(c);
     if (skew(g)) turn_out_of_step(c);
     else store_tile(g);
-    gen_wgmma_next_tile(g);
-    if (g->plan->config.pingpong) skip_blocks(g, g->k_blocks);
 }
 
 static void consume(Wgmma *g, PtxArg end)
@@ -705,17 +780,25 @@ static void consume(Wgmma *g, PtxArg end)
     bool skewed = skew(g) > 0;
     consumer_place(g);
     Consumer c = consumer_setup(g);
-    gen_wgmma_store_setup(g);
+    if (g->plan->config.swap) gen_swapped_setup(g);
+    else gen_wgmma_store_setup(g);
     emit(k, GRID_WAIT);
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(0));
     gen_wgmma_first_tile(g);
     if (g->plan->config.pingpong) pingpong_begin(g);
     if (skewed) multiply_half(&c, HALF_A, true, false);
+    if (shares_k(g)) {
+        consume_tile(&c);
+        emit(k, BRA, g->leave);
+        return;
+    }
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
     emit_if(k, g->p, BRA, skewed ? done : end);
     consume_tile(&c);
+    gen_wgmma_next_tile(g);
+    if (g->plan->config.pingpong) skip_blocks(g, g->k_blocks);
     emit(k, BRA, next);
     if (!skewed) return;
     emit(k, LABEL, done);
@@ -758,6 +841,7 @@ void gen_gemm_wgmma(Gemm *gemm)
     Wgmma g = {.gemm = gemm, .k = gemm->k, .plan = gemm->p, .h = &gemm->p->g};
     const GenConfig *c = &gemm->p->config;
     PtxArg producer_label = ptx_label(g.k, "producer"), end = ptx_label(g.k, "end");
+    g.leave = ptx_label(g.k, "leave");
     if (g.h->cluster > 1) g.k->cluster = g.h->cluster;
     ptx_comment(g.k, "block tile %dx%dx%d, %d consumers of %dx%d, %d stages of %d B", c->tile_m, c->tile_n,
                 c->tile_k, g.h->consumers, g.h->wg_m, g.h->wg_n, c->stages, g.plan->stage_bytes);
@@ -777,5 +861,7 @@ void gen_gemm_wgmma(Gemm *gemm)
     emit(g.k, LABEL, end);
     if (!clusters(&g)) return;
     emit(g.k, BAR_WARP_SYNC);
-    cluster_sync(&g);
+    if (shares_k(&g)) emit(g.k, CLUSTER_WAIT);
+    gen_wgmma_cluster_sync(&g);
+    if (shares_k(&g)) emit(g.k, LABEL, g.leave);
 }

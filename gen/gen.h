@@ -87,8 +87,10 @@ typedef struct GenConfig {
     int min_blocks;                 /* resident blocks per SM to compile for; 0: as many as fit */
     /* wgmma only */
     int cluster_m, cluster_n;       /* blocks of a cluster along m (they share W) and n (they share x) */
+    int cluster_k;                  /* blocks of a cluster that have one tile in common, each a range of k */
     int skew_blocks;                /* k-blocks by which the halves of a warpgroup's tile are out of step at its ends */
     bool pingpong;                  /* each warpgroup has tiles of its own, and they take turns */
+    bool swap;                      /* rows of W, not of x, are on the 64-row side of wgmma: for few rows of x */
     char epilogue[GEN_MAX_EPILOGUE]; /* canonical infix text: "z + s * sigmoid(z)" */
 } GenConfig;
 

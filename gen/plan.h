@@ -48,9 +48,11 @@ typedef struct GenBoxPlan {
 typedef struct GenWgmmaPlan {
     int consumers;      /* warpgroups that multiply; one more copies */
     int wg_m, wg_n;     /* tile of one */
-    int blocks_m;       /* its wgmmas along m, of 64 rows each */
-    int acc_regs;       /* of one wgmma: 64 x wg_n */
+    int wgmmas;         /* its wgmmas, of 64 rows each: of x, or, swapped, of W */
+    int wgmma_n;        /* of one, the other side */
+    int acc_regs;       /* of one wgmma: 64 x wgmma_n */
     int cluster;        /* blocks of a cluster */
+    int sharers;        /* of them, those that load x or W for each other */
     GenBoxPlan x, w;
     int regs_producer, regs_consumer; /* of a thread, by setmaxnreg; regs_producer = 0: without it */
     int chunk_cols;     /* y leaves in chunks of 64 rows by so many columns */
@@ -60,6 +62,9 @@ typedef struct GenWgmmaPlan {
     int chunks;
     int chunk_bytes;    /* of the buffer for one; a consumer has two */
     bool tma_store;     /* y by TMA, or by the lanes of a warp, row after row */
+    int finishers;      /* blocks of a cluster that share k: those that finish parts of the tile, ... */
+    int finisher_groups; /* so many times 8 rows of y each */
+    int exchange_offset, exchange_bytes;         /* in shared memory: what the cluster's blocks hand to one of them */
     int store_offset, bias_offset;               /* in shared memory; the ring is at 0 */
     int barrier_offset, out_barrier_offset;      /* of the ring; of the buffers of y */
     int loop_waits;     /* wgmma groups that may be under way when a k-block is issued */

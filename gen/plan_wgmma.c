@@ -17,9 +17,10 @@ static bool check_fields(const GenConfig *c, GenError *error)
         return gen_fail(error, "wgmma is an instruction of sm_90a alone; for %s use the mma back end",
                         c->arch->name);
     if (c->tile_k != 64 && c->tile_k != 128) return gen_fail(error, "tile_k=%d is not 64 or 128", c->tile_k);
-    if (c->tile_m % 64 || c->tile_m > 256)
-        return gen_fail(error, "tile_m=%d is not a multiple of 64 up to 256", c->tile_m);
-    if (c->stages < 2 || c->stages > 8) return gen_fail(error, "stages=%d is not from 2 to 8", c->stages);
+    int side = c->swap ? 8 : 64;
+    if (c->tile_m % side || c->tile_m > 256)
+        return gen_fail(error, "tile_m=%d is not a multiple of %d up to 256", c->tile_m, side);
+    if (c->stages < 2 || c->stages > 16) return gen_fail(error, "stages=%d is not from 2 to 16", c->stages);
     if (c->split)
         return gen_fail(error,
                         "split, blocks that share tiles along k, is of the mma back end, not of wgmma");
@@ -38,11 +39,38 @@ static bool check_fields(const GenConfig *c, GenError *error)
     return true;
 }
 
+/* What swapped operands, and blocks that share k, leave out. */
+static bool check_swap(const GenConfig *c, GenError *error)
+{
+    if (c->cluster_k != 1 && c->cluster_k != 2 && c->cluster_k != 4 && c->cluster_k != 8)
+        return gen_fail(error, "cluster_k=%d is not 1, 2, 4 or 8", c->cluster_k);
+    if (!c->swap)
+        return c->cluster_k == 1 ||
+               gen_fail(error,
+                        "cluster_k=%d: the blocks of a cluster share k with swapped operands (swap) alone",
+                        c->cluster_k);
+    if (c->cluster_m * c->cluster_n != 1)
+        return gen_fail(error, "with swapped operands a cluster shares k, not x or W: say cluster_k, not %s",
+                        c->cluster_m > 1 ? "cluster_m" : "cluster_n");
+    if (c->pingpong || c->skew_blocks)
+        return gen_fail(error,
+                        "pingpong and skew_blocks are not for swapped operands, whose epilogue is short");
+    if (c->warps_m != 1)
+        return gen_fail(error, "with swapped operands each warpgroup has all rows of x: %dx%d is not 1xN",
+                        c->warps_m, c->warps_n);
+    return c->y_store_bytes == 16 || c->y_layout == GEN_LAYOUT_ANY ||
+           gen_fail(error,
+                    "with swapped operands y is stored by elements, however it is aligned: leave out "
+                    "y_store_bytes=%d",
+                    c->y_store_bytes);
+}
+
 static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
 {
     bool apart = c->pingpong;
     g->consumers = c->warps_m * c->warps_n;
-    g->cluster = c->cluster_m * c->cluster_n;
+    g->sharers = c->cluster_m * c->cluster_n;
+    g->cluster = g->sharers * c->cluster_k;
     if (apart && g->consumers != 2)
         return gen_fail(error, "pingpong is a game of 2 warpgroups, not of %dx%d", c->warps_m, c->warps_n);
     if (g->consumers < 1 || g->consumers > 3)
@@ -50,14 +78,18 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
                         c->warps_n);
     g->wg_m = apart ? c->tile_m : c->tile_m / c->warps_m;
     g->wg_n = apart ? c->tile_n : c->tile_n / c->warps_n;
-    if (g->wg_m % 64)
+    if (c->swap && (g->wg_n % 64 || c->tile_n % c->warps_n))
+        return gen_fail(error, "tile_n=%d does not split over %d warpgroups of 64 rows of W each", c->tile_n,
+                        c->warps_n);
+    if (!c->swap && g->wg_m % 64)
         return gen_fail(error, "tile_m=%d does not split over %d warpgroups of 64 rows each", c->tile_m,
                         c->warps_m);
     if (g->wg_n % 8 || (!apart && c->tile_n % c->warps_n))
         return gen_fail(error, "tile_n=%d does not split over %d warpgroups of 8 columns each", c->tile_n,
                         c->warps_n);
-    g->blocks_m = g->wg_m / 64;
-    g->acc_regs = g->wg_n / 2;
+    g->wgmmas = (c->swap ? g->wg_n : g->wg_m) / 64;
+    g->wgmma_n = c->swap ? g->wg_m : g->wg_n;
+    g->acc_regs = g->wgmma_n / 2;
     g->loop_waits = apart ? 1 : 0; /* two that work at once cover each other's gaps */
     return true;
 }
@@ -119,13 +151,33 @@ static void plan_chunks(GenWgmmaPlan *g, int y_bytes, bool tma)
     g->chunk_row_bytes = g->chunk_swizzled ? ROW_BYTES : 16 * plain_pieces(tile_pieces);
     g->chunk_cols = g->chunk_row_bytes / y_bytes;
     g->row_chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
-    g->chunks = g->blocks_m * g->row_chunks;
+    g->chunks = g->wgmmas * g->row_chunks;
     g->chunk_bytes = 64 * g->chunk_row_bytes;
+}
+
+static int common_divisor(int a, int b) { return b ? common_divisor(b, a % b) : a; }
+
+/* Blocks that share k: groups of 8 rows of y are dealt out to as many of them as have equal shares. Each
+ * takes from all blocks of the cluster 16 bytes a thread, wgmma and group. */
+static void plan_exchange(const GenConfig *c, GenWgmmaPlan *g)
+{
+    int groups = c->tile_m / 8;
+    g->finishers = common_divisor(groups, c->cluster_k);
+    g->finisher_groups = groups / g->finishers;
+    if (c->cluster_k > 1)
+        g->exchange_bytes =
+            g->wgmmas * g->finisher_groups * c->cluster_k * g->consumers * WG_THREADS * GEN_CHUNK_BYTES;
 }
 
 static void plan_store(const GenConfig *c, GenPlan *p)
 {
     GenWgmmaPlan *g = &p->g;
+    if (c->swap) {
+        plan_exchange(c, g);
+        p->y_piece_bytes = p->y_bytes;
+        p->y_piece_elems = 1;
+        return;
+    }
     bool aligned = c->y_store_bytes == 16 && c->y_layout == GEN_LAYOUT_ROW;
     plan_chunks(g, p->y_bytes, aligned);
     g->tma_store = aligned && g->wg_n % g->chunk_cols == 0;
@@ -136,7 +188,7 @@ static void plan_store(const GenConfig *c, GenPlan *p)
 static bool check_skew(const GenConfig *c, const GenWgmmaPlan *g, GenError *error)
 {
     if (!c->skew_blocks) return true;
-    if (c->pingpong || g->blocks_m != 2)
+    if (c->pingpong || g->wgmmas != 2)
         return gen_fail(
             error, "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64; these have %d",
             c->skew_blocks, g->wg_m);
@@ -157,11 +209,13 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     g->w.smem_offset = g->x.tile_bytes;
     p->stage_bytes = g->x.tile_bytes + g->w.tile_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
-    g->store_offset = p->ring_bytes;
+    g->exchange_offset = p->ring_bytes;
+    g->store_offset = g->exchange_offset + g->exchange_bytes;
     g->bias_offset = g->store_offset + g->consumers * 2 * g->chunk_bytes;
-    g->barrier_offset = g->bias_offset + g->consumers * g->wg_n * 4;
+    g->barrier_offset = g->bias_offset + (c->swap ? 0 : g->consumers * g->wg_n * 4);
     g->out_barrier_offset = g->barrier_offset + 2 * c->stages * 8;
-    p->smem_bytes = g->out_barrier_offset + g->consumers * 2 * 2 * 8; /* two buffers: full, empty */
+    p->smem_bytes = g->out_barrier_offset;
+    if (!c->swap) p->smem_bytes += g->consumers * 2 * 2 * 8; /* two buffers: full, empty */
     if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
     return gen_fail(error, "stages=%d of %dx%dx%d and the way of y need %d B of shared memory; %s allows %d",
                     c->stages, c->tile_m, c->tile_n, c->tile_k, p->smem_bytes, c->arch->name,
@@ -172,15 +226,16 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
  * others. */
 static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    enum { MAX_CONSUMER = 240, MOST = 255 };
+    enum { MAX_CONSUMER = 240, MOST = 255, SWAPPED_REST = 64 /* beside the accumulators */ };
     GenWgmmaPlan *g = &p->g;
     p->blocks_per_sm = c->min_blocks ? c->min_blocks : 1;
     int all = c->arch->sm_regs / WG_THREADS / p->blocks_per_sm, entry = all / (g->consumers + 1) / 8 * 8;
     g->regs_producer = g->consumers == 3 ? 32 : 40;
     g->regs_consumer = (all - g->regs_producer) / g->consumers / 8 * 8;
     if (g->regs_consumer > MAX_CONSUMER) g->regs_consumer = MAX_CONSUMER;
-    if (entry >= MAX_CONSUMER) g->regs_producer = 0; /* there are enough for all */
-    p->regs_acc = g->blocks_m * g->acc_regs;
+    p->regs_acc = g->wgmmas * g->acc_regs;
+    if (entry >= (c->swap ? p->regs_acc + SWAPPED_REST : MAX_CONSUMER))
+        g->regs_producer = 0; /* there are enough for all */
     p->regs_estimate = entry < MOST ? entry : MOST;
     if (p->regs_acc + REGS_REST > g->regs_consumer)
         return gen_fail(error,
@@ -188,7 +243,7 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
                         g->wg_m, g->wg_n, p->regs_acc + REGS_REST, g->regs_consumer);
     if (g->acc_regs + 26 > entry) /* ptxas C7602 */
         return gen_fail(error, "wgmma of 64x%d needs %d registers at the kernel's entry; %d threads leave %d",
-                        g->wg_n, g->acc_regs + 26, p->threads * p->blocks_per_sm, entry);
+                        g->wgmma_n, g->acc_regs + 26, p->threads * p->blocks_per_sm, entry);
     int by_smem = c->arch->sm_smem_bytes / (p->smem_bytes + c->arch->smem_reserved_bytes);
     return p->blocks_per_sm <= by_smem ||
            gen_fail(error, "min_blocks=%d do not fit on an SM of %s: shared memory allows %d", c->min_blocks,
@@ -197,7 +252,7 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
 
 bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    if (!check_fields(c, error) || !plan_warpgroups(c, &p->g, error)) return false;
+    if (!check_fields(c, error) || !check_swap(c, error) || !plan_warpgroups(c, &p->g, error)) return false;
     p->threads = WG_THREADS * (p->g.consumers + 1);
     p->warps = p->threads / 32;
     p->warp_m = p->g.wg_m;

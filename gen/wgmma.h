@@ -1,7 +1,8 @@
-/* wgmma.h: what the two files of the wgmma back end share.
+/* wgmma.h: what the files of the wgmma back end share.
  *
- *     gemm_wgmma.c    barriers, tile walk, producer, main loop of the consumers
- *     store_wgmma.c   from accumulators to y
+ *     gemm_wgmma.c     barriers, tile walk, producer, main loop of the consumers
+ *     store_wgmma.c    from accumulators to y
+ *     store_swapped.c  the same with swapped operands
  */
 #ifndef GEN_WGMMA_H
 #define GEN_WGMMA_H
@@ -24,12 +25,15 @@ typedef struct Wgmma {
     PtxArg rank;              /* b32: of this block in its cluster; PTX_NONE without clusters */
     PtxArg warpgroup;         /* b32: 0 copies */
     PtxArg x_map, w_map, y_map; /* b64: addresses of the tensor maps */
-    PtxArg k_blocks;          /* b32 */
+    PtxArg k_blocks;          /* b32: of a tile, those of this block */
+    PtxArg first_k_block;     /* b32: of them, where the cluster's blocks share k */
+    PtxArg leave;             /* label, of a cluster that shares k: behind its last barrier */
     PtxArg tiles, tiles_m, tiles_n, group_tiles; /* b32: tiles of a cluster: all, along m, n, in a group of rows */
     PtxArg tile, tile_step;   /* b32: this cluster's tile, and how far its next one is */
     PtxArg row0, col0;        /* b32: origin of this block's tile */
     GenRing ring;
     PtxArg p;                 /* predicate, scratch */
+    PtxArg evict_first;       /* b64: for L2, of the producer */
     /* of consumers */
     PtxArg consumer, thread;  /* b32: which of the consumers; thread in it, 0 to 127 */
     PtxArg x_desc, w_desc;    /* b64: descriptors of this consumer's operands in slot 0 */
@@ -55,6 +59,10 @@ typedef struct Wgmma {
     PtxArg turn_row;                  /* b32: the first of the rows that 32 lanes store in a turn */
     PtxArg bias, z, r, y;     /* f32[4] */
     PtxArg p_row, p_col;
+    /* of store_swapped.c, which uses the above too: bias f32[2 a wgmma]; y_at, r_at b64[2], p_row[2]: of two rows */
+    PtxArg lane_row, lane_col; /* b32: this lane's first element of y in the block's tile */
+    PtxArg inbox;              /* b32: where this block's parts for this thread begin */
+    PtxArg parts;              /* f32[4 a block]: of a sum */
 } Wgmma;
 
 /* gemm_wgmma.c */
@@ -64,6 +72,8 @@ PtxArg gen_wgmma_label(Wgmma *g, const char *name);
 void gen_wgmma_meet(Wgmma *g);
 /* Waits until the phase of this parity of an mbarrier is over. */
 void gen_wgmma_wait(Wgmma *g, const char *name, PtxArg barrier, PtxArg parity);
+/* All threads of the cluster meet: what they wrote to each other's shared memory is there. */
+void gen_wgmma_cluster_sync(Wgmma *g);
 GenRing gen_wgmma_ring(Wgmma *g, const char *slot, const char *phase);
 /* To the next of `slots` slots. */
 void gen_wgmma_advance(Wgmma *g, GenRing r, int slots);
@@ -84,5 +94,12 @@ void gen_wgmma_store_chunks(Wgmma *g, int first, int last);
 void gen_wgmma_store_thread(Wgmma *g, PtxArg end);
 /* The barriers of consumer 0's buffers, by one thread. */
 void gen_wgmma_store_barriers(Wgmma *g);
+
+/* store_swapped.c, of a consumer: what stays the same for all tiles; what begins a tile; what the blocks of the
+ * cluster do with their sums, where they share k; z, epilogue, y. */
+void gen_swapped_setup(Wgmma *g);
+void gen_swapped_begin(Wgmma *g);
+void gen_swapped_exchange(Wgmma *g);
+void gen_swapped_store(Wgmma *g);
 
 #endif

@@ -211,15 +211,18 @@ static ts_status read_grid(RtHeader *h, Span v)
     if (next_word(&rest, &rule)) {
         rest = trim(rest);
         if (span_is(rule, "persistent") && span_pair(rest, 1, 16, &h->cluster_m, &h->cluster_n)) return TS_OK;
+        if (span_is(rule, "clusters") && span_number(rest, 2, 16, &h->cluster_k)) {
+            h->cluster_m = h->cluster_n = 1;
+            return TS_OK;
+        }
         if (span_is(rule, "groups") && span_number(rest, 1, 64, &h->group_m)) return TS_OK;
         if (span_is(rule, "split") && next_word(&rest, &group) && span_number(group, 1, 64, &h->group_m) &&
             span_number(trim(rest), 1, 64, &h->busy_blocks))
             return TS_OK;
     }
-    return bad(
-        "grid", v,
-        "this tilesmith knows the rules 'tiles', 'groups G', 'split G B' and 'persistent MxN', with G and B "
-        "from 1 to 64 and a cluster of MxN");
+    return bad("grid", v,
+               "this tilesmith knows the rules 'tiles', 'groups G', 'clusters K', 'split G B' and "
+               "'persistent MxN', with G and B from 1 to 64 and a cluster of K blocks or of MxN");
 }
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '$'; }

@@ -50,6 +50,7 @@ typedef struct RtHeader {
     int group_m;                       /* the grid rules "groups" and "split"; 0: another rule */
     int busy_blocks;                   /* the grid rule "split": blocks that keep an SM busy; 0: another rule */
     int cluster_m, cluster_n;          /* the grid rule "persistent": tiles of a cluster; 0: another rule */
+    int cluster_k;                     /* the grid rule "clusters": blocks of one tile; 0: another rule */
     RtBox box[RT_N_TENSORS];           /* of a tensor that has a map */
     int block_threads, smem_bytes;
     int64_t workspace_bytes;           /* for each block that shares tiles with others */

@@ -218,6 +218,16 @@ static ts_status find_persistent_grid(const ts_kernel *kernel, int64_t m, int64_
     return TS_OK;
 }
 
+/* A cluster a tile. */
+static ts_status find_clusters(const ts_kernel *kernel, int64_t m, int64_t n, RtGrid *grid)
+{
+    const RtHeader *h = &kernel->header;
+    int64_t blocks = ceil_div(m, h->tile_m) * ceil_div(n, h->tile_n) * h->cluster_k;
+    if (blocks > INT32_MAX) return too_many_blocks(kernel, m, n);
+    *grid = (RtGrid){.x = (unsigned int)blocks, .y = 1, .z = 1};
+    return TS_OK;
+}
+
 /* k-blocks of a tile; with k = 0 there is one, of nothing. */
 static int64_t k_blocks_of(const ts_kernel *kernel, int64_t k)
 {
@@ -257,6 +267,7 @@ static ts_status find_shares(const ts_kernel *kernel, int64_t tiles_m, int64_t t
 static ts_status find_grid(const ts_kernel *kernel, int64_t m, int64_t n, int64_t k, RtGrid *grid)
 {
     const RtHeader *header = &kernel->header;
+    if (header->cluster_k) return find_clusters(kernel, m, n, grid);
     if (header->cluster_m) return find_persistent_grid(kernel, m, n, grid);
     int64_t tiles_m = ceil_div(m, header->tile_m), tiles_n = ceil_div(n, header->tile_n);
     if (tiles_m * tiles_n > INT32_MAX) return too_many_blocks(kernel, m, n);

@@ -26,12 +26,51 @@ static const Mutation mutations[] = {
     {"the bias is overwritten while it is read", "bar.sync 1, 128;", "", 0},
 };
 
-int main(void)
-{
-    static const Subject subject = {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
-                                    .sm = "90",
-                                    .shapes = ODD_SHAPES,
-                                    .mutations = mutations,
-                                    .n_mutations = sizeof mutations / sizeof *mutations};
-    return test_subjects(&subject, 1);
-}
+/* Operands swapped, and two blocks that share k: each finishes 8 of 16 rows, and has 4096 bytes for the parts
+ * of each. */
+static const Mutation swapped_mutations[] = {
+    {"a consumer does not wait for a slot to be full", "@!%p bra wait_full_", "// @!%p bra wait_full_", 0},
+    {"the producer does not wait for a slot to be empty", "@!%p bra wait_empty_", "// @!%p bra wait_empty_",
+     0},
+    {"the accumulators are read before wgmma is done", "wgmma.wait_group.sync.aligned 0;", "", 0},
+    {"the barriers are used before they are known", "bar.sync 0;", "", 0},
+    {"the initialisation of the barriers is not fenced", "fence.mbarrier_init.release.cluster;", "", 0},
+    {"the blocks do not say that they have begun", "barrier.cluster.arrive.release.aligned;", "", 0},
+    {"parts are added before they are there", "barrier.cluster.wait.acquire.aligned;\n    ld.shared",
+     "ld.shared", 0},
+    {"a part is added before it is written", "st.shared::cluster.v4.f32 [%word_scratch1]",
+     "ld.shared.v4.f32 {%part0, %part1, %part2, %part3}, [%inbox];\n    st.shared::cluster.v4.f32 "
+     "[%word_scratch1]",
+     0},
+    {"the parts of both blocks go to one", "mapa.shared::cluster.u32 %word_scratch1, %word_scratch0, 1;",
+     "mapa.shared::cluster.u32 %word_scratch1, %word_scratch0, 0;", 0},
+    {"the parts of both blocks go to one place", "mad.lo.s32 %word_scratch0, %cluster_rank, 4096, %inbox;",
+     "mov.b32 %word_scratch0, %inbox;", 0},
+    {"a part is not added", "add.rn.f32 %acc1, %part1, %part5;", "mov.f32 %acc1, %part1;", 0},
+    {"both blocks begin with the first k-block",
+     "mad.lo.s32 %first_k_block, %word_scratch0, %cluster_rank, %first_k_block;", "", 0},
+    {"a block leaves out its last k-block", "add.s32 %k_blocks, %word_scratch0, %word_scratch2;",
+     "mov.b32 %k_blocks, %word_scratch0;", 0},
+    {"W read from the wrong k-step", "add.s64 %w_step, %w_slot, 4;", "add.s64 %w_step, %w_slot, 2;", 0},
+    {"a block finishes the rows of the other", "mad.lo.s32 %lane_row, %cluster_rank, 8, %lane_row;", "", 0},
+    {"rows behind the end of y are stored", "setp.gt.s32 %p_row1, %rows_left, 1;",
+     "setp.gt.s32 %p_row1, %rows_left, -99;", 0},
+    {"columns behind the end of y are stored", "setp.gt.and.s32 %p_col, %cols_left, 8, %p_row0;",
+     "setp.gt.and.s32 %p_col, %cols_left, -99, %p_row0;", 0},
+    {"the bias of a column is left out", "[%wide_scratch+16];", "[%wide_scratch];", 0},
+};
+
+static const Subject subjects[] = {
+    {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
+     .sm = "90",
+     .shapes = ODD_SHAPES,
+     .mutations = mutations,
+     .n_mutations = sizeof mutations / sizeof *mutations},
+    {.config = "wgmma_sm90a_f16_16x128x64_w1x2_s3_ck2_swap",
+     .sm = "90",
+     .shapes = {{13, 75, 260}, {16, 129, 650}, {37, 200, 64}},
+     .mutations = swapped_mutations,
+     .n_mutations = sizeof swapped_mutations / sizeof *swapped_mutations},
+};
+
+int main(void) { return test_subjects(subjects, sizeof subjects / sizeof *subjects); }

@@ -178,6 +178,16 @@ static void wgmma_variants(ts_context *context)
         "128x128x64_w2x1_s4_yany_vy2",
         "64x32x128_w1x1_s4_o2",
         "128x128x64_w2x1_s4_e_z_r_add_gelu",
+        "16x192x64_w1x3_s4_yf32_swap",
+        "8x256x64_w1x2_s3_biasf32_swap",
+        "64x128x64_w1x2_s3_xcol_wcol_swap",
+        "48x64x64_w1x1_s4_g3_o2_swap",
+        "128x128x64_w1x2_s4_ck2_swap",
+        "24x64x64_w1x1_s5_ck2_swap",
+        "64x64x128_w1x1_s3_xcol_wcol_ck4_swap",
+        "40x64x64_w1x1_s4_biasf32_yf32_ck8_swap",
+        "16x256x64_w1x2_s4_yany_vy2_ck2_swap",
+        "32x64x64_w1x1_s4_ck4_swap_e_z_r_add_gelu",
     };
     for (size_t i = 0; i < 2 * sizeof config / sizeof *config; i++) {
         char name[GEN_MAX_NAME];

@@ -14,6 +14,7 @@ static void names(void)
         "mma_sm80_bf16_128x256x64_w2x4_s3_biasf32_yf32_g4_vx8_vw4_vy4_o1",
         "mma_sm86_f16_64x64x32_w2x2_s3_biasbf16",
         "mma_sm89_f16_64x64x32_w2x2_s3_e_z_s_z_tanh_c3f000000_mul_add_mul",
+        "wgmma_sm90a_f16_16x128x128_w1x2_s5_yf32_ck4_swap_e_z",
     };
     static const struct {
         const char *name, *why;
@@ -32,6 +33,8 @@ static void names(void)
         {"mma_sm89_f16_128x128x32_w2x4_s3_vw4_vx8", "is spelled"},
         {"mma_sm89_f16_128x128x32_w2x4_s3_", "is spelled"},
         {"mma_sm89_f16_128x128x32_w2x4_s3_e_z_add", "makes no sense"},
+        {"wgmma_sm90a_f16_16x128x128_w1x2_s5_swap_ck4", "_ck4_swap'"},
+        {"wgmma_sm90a_f16_16x128x128_w1x2_s5_ck1_swap", "_s5_swap'"},
         {"mma_sm89_f16_128x128x32_w2x4_s3_e_z_z", "leaves 2 values"},
     };
     GenConfig config;
@@ -90,7 +93,7 @@ static void refusals(void)
     refusal("wgmma_sm90_f16_128x128x64_w2x1_s3", "an instruction of sm_90a alone");
     refusal("wgmma_sm90a_f16_128x128x32_w2x1_s3", "tile_k=32 is not 64 or 128");
     refusal("wgmma_sm90a_f16_96x128x64_w1x1_s3", "tile_m=96 is not a multiple of 64");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s9", "stages=9 is not from 2 to 8");
+    refusal("wgmma_sm90a_f16_64x8x64_w1x1_s17", "stages=17 is not from 2 to 16");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_split",
             "split, blocks that share tiles along k, is of the mma back end");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xf32", "x must have W's type (f16)");
@@ -110,6 +113,21 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_256x128x64_w2x1_s3_k2", "there are 3 stages");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_k1", "two halves of 64; these have 64");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_o4", "registers");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_swap", "are of the wgmma back end, not of mma");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_ck2", "are of the wgmma back end, not of mma");
+    refusal("wgmma_sm90a_f16_12x128x64_w1x2_s4_swap", "tile_m=12 is not a multiple of 8");
+    refusal("wgmma_sm90a_f16_16x96x64_w1x1_s4_swap", "does not split over 1 warpgroups of 64 rows of W");
+    refusal("wgmma_sm90a_f16_16x64x64_w1x2_s4_swap", "does not split over 2 warpgroups of 64 rows of W");
+    refusal("wgmma_sm90a_f16_16x128x64_w2x1_s4_swap", "each warpgroup has all rows of x: 2x1");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_pingpong_swap", "are not for swapped operands");
+    refusal("wgmma_sm90a_f16_16x256x64_w1x1_s4_k1_swap", "are not for swapped operands");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cm2_swap", "say cluster_k, not cluster_m");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cn2_swap", "say cluster_k, not cluster_n");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_ck3_swap", "cluster_k=3 is not 1, 2, 4 or 8");
+    refusal("wgmma_sm90a_f16_64x128x64_w1x2_s4_ck2", "share k with swapped operands (swap) alone");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_vy8_swap", "leave out y_store_bytes=8");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_xcol_swap", "loaded by 64 along its columns");
+    refusal("wgmma_sm90a_f16_64x128x128_w1x2_s5_ck4_swap", "need 278608 B of shared memory");
 }
 
 /* Each listed config: its name parses back to it, and its kernel's text to the same text, twice. */

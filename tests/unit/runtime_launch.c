@@ -283,11 +283,11 @@ static void test_refusals(void)
 /* ---- kernels with tensor maps ---- */
 
 /* The sample as a kernel for TMA, its params, grid, tile, alignment and boxes being those of one. */
-static char *maps_sample(void)
+static char *maps_sample(const char *grid)
 {
-    static const char *const changes[][2] = {
+    const char *const changes[][2] = {
         {SAMPLE_PARAMS, "x_map:map w_map:map y_map:map bias:u64 n:u32 m:u32 k:u32 s:f32"},
-        {"grid: tiles", "grid: persistent 2x1"},
+        {"grid: tiles", grid},
         {"align: x=16 w=16 y=4", "align: x=16 w=16 y=16"},
         {"workspace_bytes: 0\n", "workspace_bytes: 0\n// boxes: x=64x128 w=64x32 y=64x64\n"},
     };
@@ -372,7 +372,7 @@ static void test_late_start(const char *text)
 
 static void test_maps(void)
 {
-    char *text = maps_sample();
+    char *text = maps_sample("grid: persistent 2x1");
     ts_kernel *kernel;
     ts_kernel_info info = {.struct_size = sizeof info};
     if (!ok(ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK, "a kernel with maps: %s",
@@ -384,6 +384,27 @@ static void test_maps(void)
     test_map_refusals(kernel);
     ts_kernel_destroy(kernel);
     test_late_start(text);
+    free(text);
+}
+
+/* Clusters of four blocks have a tile each, however many SMs there are. */
+static void test_clusters(void)
+{
+    char *text = maps_sample("grid: clusters 4");
+    ts_kernel *kernel;
+    ts_linear_args args = maps_args();
+    FakeLaunch launch;
+    if (!ok(ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK &&
+                ts_kernel_launch(kernel, &args, NULL) == TS_OK,
+            "a kernel with a cluster a tile: %s", ts_last_error()))
+        return free(text);
+    fake.last_launch(&launch);
+    ok(launch.grid[0] == 48 && launch.grid[1] == 1, "3 x 4 tiles of 4 blocks: %u blocks", launch.grid[0]);
+    ok(launch.early && fake_param(&launch, "x_map") == 0x10000, "with its maps; it may start early");
+    args.m = args.n = 0x7FFFFFF0;
+    args.y.row_stride = 0x7FFFFFF0;
+    refused(ts_kernel_launch(kernel, &args, NULL), TS_ERROR_UNSUPPORTED, "more tiles of 128x64");
+    ts_kernel_destroy(kernel);
     free(text);
 }
 
@@ -410,6 +431,7 @@ int main(void)
     test_r();
     test_refusals();
     test_maps();
+    test_clusters();
     ts_context_destroy(context);
     ok(fake.live() == 0, "nothing is left: %d", fake.live());
     return done();

@@ -1,0 +1,273 @@
+/* store_swapped.c: from the accumulators of a consumer to y, where rows of W are on wgmma's side of 64 rows.
+ *
+ * The accumulators hold y transposed. Warp w of the warpgroup has rows 16w .. 16w+15 of the 64 (PTX ISA
+ * 9.7.15.5.1.1), lane l
+ *
+ *                            rows of x, 8j + 2(l%4), +1
+ *     row of W l/4           acc[4j]    acc[4j+1]
+ *     row of W l/4 + 8       acc[4j+2]  acc[4j+3]
+ *
+ * and rows of W are columns of y. The four of a j, a group of 8 rows of y, are finished together and stored
+ * element by element, eight lanes side by side: outputs are few here, and W is what takes the time. Nobody
+ * waits for a buffer, and y may lie as it likes.
+ *
+ * Blocks that share k exchange their sums. The first `finishers` blocks of the cluster finish y: the groups
+ * are dealt out to them in turns, group j to block j % finishers. Each block writes its part of a group to
+ * the shared memory of the one that finishes it,
+ *
+ *     exchange[wgmma][turn][block that wrote it][thread]    16 bytes each
+ *
+ * and behind a barrier of the cluster that one adds the parts, always in the order of the blocks. This memory
+ * has no other use, and a cluster has one tile: so one barrier is enough.
+ */
+#include "gen/wgmma.h"
+
+enum { WG_THREADS = 128, GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64 };
+
+static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
+static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
+static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
+static int sharers(const Wgmma *g) { return g->plan->config.cluster_k; }
+static int turns(const Wgmma *g) { return g->h->finisher_groups; }
+
+/* The accumulators of a group of wgmma i. */
+static PtxArg group_acc(const Wgmma *g, int i, int group)
+{
+    return span(g->acc, i * g->h->acc_regs + GROUP_ACC * group, GROUP_ACC);
+}
+
+/* From this lane's first column: that of element e (0 to 3) of a group of wgmma i. */
+static int column(int i, int e) { return WGMMA_COLS * i + e / 2 * HALF_COLS; }
+
+/* ---- what stays the same for all tiles ---- */
+
+static void declare(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    g->bias = ptx_regs(k, PTX_F32, "bias", 2 * g->h->wgmmas);
+    g->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
+    g->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
+    g->p_row = ptx_regs(k, PTX_PRED, "p_row", 2);
+    g->p_col = ptx_reg(k, PTX_PRED, "p_col");
+    g->p_bias = ptx_reg(k, PTX_PRED, "p_bias");
+    g->row = word(g, "row");
+    g->col = word(g, "col");
+    g->rows_left = word(g, "rows_left");
+    g->cols_left = word(g, "cols_left");
+    g->bias_base = wide(g, "bias_base");
+    g->y_at = ptx_regs(k, PTX_B64, "y_at", 2);
+    if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
+    if (uses_r(g)) g->r_at = ptx_regs(k, PTX_B64, "r_at", 2);
+    if (sharers(g) > 1) g->inbox = word(g, "inbox");
+    if (sharers(g) > 1) g->parts = ptx_regs(k, PTX_F32, "part", GROUP_ACC * sharers(g));
+}
+
+/* Bytes between elements of y or r, from parameters. */
+static PtxArg stride_bytes(Wgmma *g, const char *name, PtxArg param)
+{
+    PtxArg bytes = wide(g, name);
+    emit(g->k, LD_PARAM_B64, bytes, mem(param, 0));
+    emit(g->k, MUL_LO_S64, bytes, bytes, imm(g->plan->y_bytes));
+    return bytes;
+}
+
+/* This lane's first row and column: of the groups that its block finishes. */
+static void lane_place(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg warp = at(g->gemm->word_scratch, 0);
+    g->lane_row = word(g, "lane_row");
+    g->lane_col = word(g, "lane_col");
+    emit(k, AND_B32, g->lane_row, g->gemm->lane, imm(3));
+    emit(k, SHL_B32, g->lane_row, g->lane_row, imm(1));
+    if (sharers(g) > 1) emit(k, MAD_LO_S32, g->lane_row, g->rank, imm(GROUP_ROWS), g->lane_row);
+    emit(k, SHR_U32, warp, g->thread, imm(5));
+    emit(k, SHR_U32, g->lane_col, g->gemm->lane, imm(2));
+    emit(k, MAD_LO_S32, g->lane_col, warp, imm(16), g->lane_col);
+    emit(k, MAD_LO_S32, g->lane_col, g->consumer, imm(g->h->wg_n), g->lane_col);
+}
+
+void gen_swapped_setup(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    ptx_section(k, "the way of y: this lane's rows and columns");
+    declare(g);
+    lane_place(g);
+    emit(k, LD_PARAM_B64, g->bias_base, mem(g->gemm->bias_param, 0));
+    emit(k, SETP_NE_B64, g->p_bias, g->bias_base, imm(0));
+    g->y_pitch = stride_bytes(g, "y_pitch", g->gemm->ldy_param);
+    if (g->plan->config.y_layout == GEN_LAYOUT_ANY)
+        g->y_col_step = stride_bytes(g, "y_col_step", g->gemm->csy_param);
+    if (uses_r(g)) g->r_pitch = stride_bytes(g, "r_pitch", g->gemm->ldr_param);
+    gen_epilogue_begin(&g->epilogue, g->gemm);
+}
+
+/* ---- a tile begins ---- */
+
+static void load_bias(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg from = g->gemm->wide_scratch;
+    emit(k, MAD_WIDE_U32, from, g->col, imm(g->plan->bias_bytes), g->bias_base);
+    for (int i = 0; i < g->h->wgmmas; i++)
+        for (int half = 0; half < 2; half++) {
+            int col = column(i, 2 * half);
+            emit(k, SETP_GT_AND_S32, g->p_col, g->cols_left, imm(col), g->p_bias);
+            gen_load_element(g->gemm, g->plan->config.bias, at(g->bias, 2 * i + half),
+                             mem(from, col * g->plan->bias_bytes), g->p_col);
+        }
+}
+
+void gen_swapped_begin(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    emit(k, ADD_S32, g->row, g->row0, g->lane_row);
+    emit(k, ADD_S32, g->col, g->col0, g->lane_col);
+    emit(k, SUB_S32, g->rows_left, g->gemm->m, g->row);
+    emit(k, SUB_S32, g->cols_left, g->gemm->n, g->col);
+    load_bias(g);
+}
+
+/* ---- blocks that share k ---- */
+
+/* Of the inbox: bytes to the part that a block wrote of a group. */
+static int part_offset(const Wgmma *g, int i, int turn, int block)
+{
+    int part_bytes = g->h->consumers * WG_THREADS * GROUP_ACC * 4;
+    return ((i * turns(g) + turn) * sharers(g) + block) * part_bytes;
+}
+
+static void send_parts(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg outbox = at(g->gemm->word_scratch, 0), to = at(g->gemm->word_scratch, 1);
+    emit(k, SUB_S32, g->inbox, g->gemm->tid, imm(WG_THREADS));
+    emit(k, MAD_LO_S32, g->inbox, g->inbox, imm(GROUP_ACC * 4), g->smem);
+    emit(k, ADD_S32, g->inbox, g->inbox, imm(g->h->exchange_offset));
+    emit(k, MAD_LO_S32, outbox, g->rank, imm(part_offset(g, 0, 0, 1)), g->inbox);
+    for (int block = 0; block < g->h->finishers; block++) {
+        emit(k, MAPA, to, outbox, imm(block));
+        for (int i = 0; i < g->h->wgmmas; i++)
+            for (int turn = 0; turn < turns(g); turn++)
+                emit(k, ST_CLUSTER_V4_F32, mem(to, part_offset(g, i, turn, 0)),
+                     group_acc(g, i, turn * g->h->finishers + block));
+    }
+}
+
+/* The sums of this block's groups, to the first accumulators. */
+static void add_parts(Wgmma *g, int i, int turn)
+{
+    PtxKernel *k = g->k;
+    PtxArg sum = group_acc(g, i, turn);
+    for (int block = 0; block < sharers(g); block++)
+        emit(k, LD_SHARED_V4_F32, span(g->parts, GROUP_ACC * block, GROUP_ACC),
+             mem(g->inbox, part_offset(g, i, turn, block)));
+    for (int e = 0; e < GROUP_ACC; e++)
+        for (int block = 1; block < sharers(g); block++)
+            emit(k, ADD_F32, at(sum, e), block == 1 ? at(g->parts, e) : at(sum, e),
+                 at(g->parts, GROUP_ACC * block + e));
+}
+
+void gen_swapped_exchange(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    ptx_section(k, "the cluster's sums: parts to the blocks that finish, which add them in order");
+    emit(k, CLUSTER_WAIT); /* all blocks have begun */
+    send_parts(g);
+    gen_wgmma_cluster_sync(g);
+    if (g->h->finishers < sharers(g)) {
+        emit(k, SETP_GE_U32, g->p, g->rank, imm(g->h->finishers));
+        emit_if(k, g->p, BRA, g->leave);
+    }
+    for (int i = 0; i < g->h->wgmmas; i++)
+        for (int turn = 0; turn < turns(g); turn++) add_parts(g, i, turn);
+}
+
+/* ---- to y ---- */
+
+/* Where this lane's first two rows stand in y or r: from the first column on, or col_step apart. */
+static void first_rows(Wgmma *g, PtxArg rows, PtxArg base, PtxArg pitch, PtxArg col_step)
+{
+    PtxKernel *k = g->k;
+    PtxArg first = at(rows, 0), factor = g->gemm->wide_scratch;
+    emit(k, LD_PARAM_B64, first, mem(base, 0));
+    emit(k, CVT_U64_U32, factor, g->row);
+    emit(k, MAD_LO_S64, first, factor, pitch, first);
+    emit(k, CVT_U64_U32, factor, g->col);
+    if (col_step.kind == PTX_ARG_NONE) emit(k, MAD_LO_S64, first, factor, imm(g->plan->y_bytes), first);
+    else emit(k, MAD_LO_S64, first, factor, col_step, first);
+    emit(k, ADD_S64, at(rows, 1), first, pitch);
+}
+
+/* To those of the block's next group. */
+static void next_rows(Wgmma *g, PtxArg rows, PtxArg pitch)
+{
+    for (int i = 0; i < 2; i++)
+        emit(g->k, MAD_LO_S64, at(rows, i), pitch, imm(GROUP_ROWS * g->h->finishers), at(rows, i));
+}
+
+/* p_col: element e of a group of wgmma i lies in y. */
+static PtxArg inside(Wgmma *g, int i, int e)
+{
+    emit(g->k, SETP_GT_AND_S32, g->p_col, g->cols_left, imm(column(i, e)), at(g->p_row, e % 2));
+    return g->p_col;
+}
+
+static void load_residual(Wgmma *g, int i)
+{
+    for (int e = 0; e < GROUP_ACC; e++)
+        gen_load_element(g->gemm, g->plan->config.y, at(g->r, e),
+                         mem(at(g->r_at, e % 2), column(i, e) * g->plan->y_bytes), inside(g, i, e));
+}
+
+/* The place of element e of a group of wgmma i. */
+static PtxArg element_place(Wgmma *g, int i, int e)
+{
+    PtxArg row = at(g->y_at, e % 2), to = g->gemm->wide_scratch;
+    if (g->y_col_step.kind == PTX_ARG_NONE) return mem(row, column(i, e) * g->plan->y_bytes);
+    emit(g->k, MAD_LO_S64, to, g->y_col_step, imm(column(i, e)), row);
+    return mem(to, 0);
+}
+
+static void store_element(Wgmma *g, PtxArg to, PtxArg y, PtxArg p)
+{
+    PtxKernel *k = g->k;
+    PtxArg rounded = g->gemm->elem;
+    switch (g->plan->config.y) {
+    case GEN_F16: emit(k, CVT_F16_F32, rounded, y); break;
+    case GEN_BF16: emit(k, CVT_BF16_F32, rounded, y); break;
+    default: emit_if(k, p, ST_GLOBAL_F32, to, y); return;
+    }
+    emit_if(k, p, ST_GLOBAL_B16, to, rounded);
+}
+
+static void store_group(Wgmma *g, int i, int turn)
+{
+    PtxArg acc = group_acc(g, i, turn);
+    EpilogueElements x = {.n = GROUP_ACC, .y = g->y, .z = g->z, .r = g->r};
+    if (uses_r(g)) load_residual(g, i);
+    for (int e = 0; e < GROUP_ACC; e++) {
+        x.acc[e] = at(acc, e);
+        x.bias[e] = at(g->bias, 2 * i + e / 2);
+        emit(g->k, ADD_F32, at(g->z, e), x.acc[e], x.bias[e]);
+    }
+    gen_epilogue(&g->epilogue, &x);
+    for (int e = 0; e < GROUP_ACC; e++)
+        store_element(g, element_place(g, i, e), at(g->y, e), inside(g, i, e));
+}
+
+void gen_swapped_store(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    first_rows(g, g->y_at, g->gemm->y_param, g->y_pitch, g->y_col_step);
+    if (uses_r(g)) first_rows(g, g->r_at, g->gemm->r_param, g->r_pitch, PTX_NONE);
+    for (int turn = 0; turn < turns(g); turn++) {
+        int row = GROUP_ROWS * g->h->finishers * turn;
+        ptx_comment(k, "rows from %d on", row);
+        for (int i = 0; i < 2; i++) emit(k, SETP_GT_S32, at(g->p_row, i), g->rows_left, imm(row + i));
+        for (int i = 0; i < g->h->wgmmas; i++) store_group(g, i, turn);
+        if (turn == turns(g) - 1) break;
+        next_rows(g, g->y_at, g->y_pitch);
+        if (uses_r(g)) next_rows(g, g->r_at, g->r_pitch);
+    }
+}
