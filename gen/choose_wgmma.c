@@ -38,28 +38,36 @@ static const struct WgmmaTile { int m, n, k, warps_m, warps_n, stages, group_m, 
     {64,    8, 128, 1, 1, 8,  8, 0, false},
 };
 
-/* Tiles with swapped operands, for few rows of x: as many blocks of 64 or 128 rows of W as SMs, with the blocks
- * of a cluster sharing k where there are fewer, and as many stages as shared memory holds. Not measured yet:
- * they are listed, and used where they are named, but gen_rank() leaves them out. */
-static const struct SwappedTile { int m, n, k, warps_n, stages, cluster_k; } swapped_table[] = {
-    { 8,  64, 128, 1, 12, 1},
-    { 8,  64, 128, 1, 12, 2},
-    { 8, 128, 128, 2,  6, 1},
-    { 8, 128, 128, 2,  6, 4},
-    {16,  64, 128, 1, 11, 1},
-    {16,  64, 128, 1, 11, 2},
-    {16,  64, 128, 1, 10, 8},
-    {16, 128, 128, 2,  6, 1},
-    {16, 128, 128, 2,  5, 4},
-    {32,  64, 128, 1,  9, 1},
-    {32,  64, 128, 1,  9, 2},
-    {32, 128, 128, 2,  5, 1},
-    {32, 128, 128, 2,  5, 4},
-    {64,  64, 128, 1,  7, 1},
-    {64,  64, 128, 1,  6, 2},
-    {64,  64, 128, 1,  6, 8},
-    {64, 128, 128, 2,  4, 1},
-    {64, 128, 128, 2,  4, 4},
+/* Tiles with swapped operands, for few rows of x, and the last two for few tiles. As many blocks of 64 or 128
+ * rows of W as there are SMs, the blocks of a cluster sharing k where there are fewer, and as many stages as
+ * shared memory holds; or half of that, for two blocks on an SM, so that one begins while another ends. Not
+ * measured yet: they are listed, and used where they are named, but gen_rank() leaves them out. */
+static const struct SwappedTile { int m, n, k, warps_n, stages, cluster_k, min_blocks; } swapped_table[] = {
+    {  8,  64, 128, 1, 12, 1, 0},
+    {  8,  64, 128, 1, 12, 2, 0},
+    {  8, 128, 128, 2,  6, 1, 0},
+    {  8, 128, 128, 2,  6, 4, 0},
+    { 16,  64, 128, 1, 11, 1, 0},
+    { 16,  64, 128, 1, 11, 2, 0},
+    { 16,  64, 128, 1, 10, 8, 0},
+    { 16,  64, 128, 1,  5, 1, 2},
+    { 16,  64, 128, 1,  5, 2, 2},
+    { 16,  64, 128, 1,  5, 4, 2},
+    { 16, 128, 128, 2,  6, 1, 0},
+    { 16, 128, 128, 2,  5, 4, 0},
+    { 32,  64, 128, 1,  9, 1, 0},
+    { 32,  64, 128, 1,  9, 2, 0},
+    { 32, 128, 128, 2,  5, 1, 0},
+    { 32, 128, 128, 2,  5, 4, 0},
+    { 64,  64, 128, 1,  7, 1, 0},
+    { 64,  64, 128, 1,  6, 2, 0},
+    { 64,  64, 128, 1,  6, 8, 0},
+    { 64,  64, 128, 1,  3, 2, 2},
+    { 64,  64, 128, 1,  3, 4, 2},
+    { 64, 128, 128, 2,  4, 1, 0},
+    { 64, 128, 128, 2,  4, 4, 0},
+    {128, 128,  64, 2,  5, 2, 0},
+    {128, 128,  64, 2,  5, 8, 0},
 };
 /* clang-format on */
 enum {
@@ -80,6 +88,7 @@ bool gen_wgmma_swapped_tile(int i, GenConfig *c)
     c->warps_n = t->warps_n;
     c->stages = t->stages;
     c->cluster_k = t->cluster_k;
+    c->min_blocks = t->min_blocks;
     return true;
 }
 

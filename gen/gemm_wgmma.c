@@ -121,8 +121,7 @@ static void init_barriers(Wgmma *g)
     emit(k, LABEL, ready);
     if (shares_loads(g)) gen_wgmma_cluster_sync(g);
     else emit(k, BAR_SYNC, imm(BAR_ALL));
-    if (shares_k(g))
-        emit(k, CLUSTER_ARRIVE); /* this block runs; who wants to know waits before the exchange */
+    if (shares_k(g)) emit(k, CLUSTER_ARRIVE); /* this block runs: waited for before the exchange */
 }
 
 /* ---- the ring ---- */
@@ -339,7 +338,7 @@ static Producer producer_setup(Wgmma *g)
     };
     for (int i = 0; i < 2; i++) source_setup(g, &p.source[i]);
     if (shares_loads(g))
-        emit(k, MOV_B16, p.mask = ptx_reg(k, PTX_B16, "cluster_mask"), imm((1 << g->h->cluster) - 1));
+        emit(k, MOV_B16, p.mask = ptx_reg(k, PTX_B16, "cluster_mask"), imm((1 << g->h->sharers) - 1));
     if (c->swap) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
@@ -372,29 +371,37 @@ static void produce_blocks(Producer *p)
 }
 
 /* All k-blocks of all tiles. */
-static void produce(Wgmma *g, PtxArg end)
+static void produce_tiles(Producer *p, PtxArg end)
 {
+    Wgmma *g = p->g;
     PtxKernel *k = g->k;
     PtxArg next = ptx_label(k, "produce_tile"), zeros = ptx_label(k, "produce_zeros");
-    ptx_section(k, "the producer");
-    Producer p = producer_setup(g);
-    cluster_tile(g);
-    if (shares_k(g)) produce_begin(&p); /* its only tile */
     emit(k, GRID_WAIT);
-    if (shares_k(g)) {
-        produce_blocks(&p);
-        return;
-    }
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
     emit_if(k, g->p, BRA, skew(g) ? zeros : end);
-    produce_begin(&p);
-    produce_blocks(&p);
+    produce_begin(p);
+    produce_blocks(p);
     emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
     emit(k, BRA, next);
     if (!skew(g)) return;
     emit(k, LABEL, zeros); /* `along` stands behind the end of k */
-    for (int i = 0; i < skew(g); i++) produce_block(&p);
+    for (int i = 0; i < skew(g); i++) produce_block(p);
+}
+
+/* A tile that the cluster shares is its only one: its place is found before the wait. */
+static void produce(Wgmma *g, PtxArg end)
+{
+    ptx_section(g->k, "the producer");
+    Producer p = producer_setup(g);
+    cluster_tile(g);
+    if (!shares_k(g)) {
+        produce_tiles(&p, end);
+        return;
+    }
+    produce_begin(&p);
+    emit(g->k, GRID_WAIT);
+    produce_blocks(&p);
 }
 
 /* The warpgroup that does not multiply: one thread of its first warp is the producer, and one of each of the
@@ -773,11 +780,30 @@ static void consume_tile(Consumer *c)
     else store_tile(g);
 }
 
+static void consume_tiles(Consumer *c, PtxArg end)
+{
+    Wgmma *g = c->g;
+    PtxKernel *k = g->k;
+    PtxArg next = ptx_label(k, "consume_tile"), done = ptx_label(k, "consumed");
+    bool skewed = skew(g) > 0, pingpong = g->plan->config.pingpong;
+    if (pingpong) pingpong_begin(g);
+    if (skewed) multiply_half(c, HALF_A, true, false);
+    emit(k, LABEL, next);
+    emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
+    emit_if(k, g->p, BRA, skewed ? done : end);
+    consume_tile(c);
+    gen_wgmma_next_tile(g);
+    if (pingpong) skip_blocks(g, g->k_blocks);
+    emit(k, BRA, next);
+    if (!skewed) return;
+    emit(k, LABEL, done);
+    emit(k, WGMMA_WAIT, imm(0)); /* half A of the zeros behind the last tile */
+    emit(k, BRA, end);
+}
+
 static void consume(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
-    PtxArg next = ptx_label(k, "consume_tile"), done = ptx_label(k, "consumed");
-    bool skewed = skew(g) > 0;
     consumer_place(g);
     Consumer c = consumer_setup(g);
     if (g->plan->config.swap) gen_swapped_setup(g);
@@ -786,24 +812,12 @@ static void consume(Wgmma *g, PtxArg end)
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(0));
     gen_wgmma_first_tile(g);
-    if (g->plan->config.pingpong) pingpong_begin(g);
-    if (skewed) multiply_half(&c, HALF_A, true, false);
-    if (shares_k(g)) {
-        consume_tile(&c);
-        emit(k, BRA, g->leave);
+    if (!shares_k(g)) {
+        consume_tiles(&c, end);
         return;
     }
-    emit(k, LABEL, next);
-    emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, skewed ? done : end);
     consume_tile(&c);
-    gen_wgmma_next_tile(g);
-    if (g->plan->config.pingpong) skip_blocks(g, g->k_blocks);
-    emit(k, BRA, next);
-    if (!skewed) return;
-    emit(k, LABEL, done);
-    emit(k, WGMMA_WAIT, imm(0)); /* half A of the zeros behind the last tile */
-    emit(k, BRA, end);
+    emit(k, BRA, g->leave);
 }
 
 /* ---- the kernel ---- */
