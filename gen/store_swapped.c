@@ -62,15 +62,6 @@ static void declare(Wgmma *g)
     if (sharers(g) > 1) g->parts = ptx_regs(k, PTX_F32, "part", GROUP_ACC * sharers(g));
 }
 
-/* Bytes between elements of y or r, from parameters. */
-static PtxArg stride_bytes(Wgmma *g, const char *name, PtxArg param)
-{
-    PtxArg bytes = wide(g, name);
-    emit(g->k, LD_PARAM_B64, bytes, mem(param, 0));
-    emit(g->k, MUL_LO_S64, bytes, bytes, imm(g->plan->y_bytes));
-    return bytes;
-}
-
 /* This lane's first row and column: of the groups that its block finishes. */
 static void lane_place(Wgmma *g)
 {
@@ -95,10 +86,10 @@ void gen_swapped_setup(Wgmma *g)
     lane_place(g);
     emit(k, LD_PARAM_B64, g->bias_base, mem(g->gemm->bias_param, 0));
     emit(k, SETP_NE_B64, g->p_bias, g->bias_base, imm(0));
-    g->y_pitch = stride_bytes(g, "y_pitch", g->gemm->ldy_param);
+    g->y_pitch = gen_wgmma_stride_bytes(g, "y_pitch", g->gemm->ldy_param);
     if (g->plan->config.y_layout == GEN_LAYOUT_ANY)
-        g->y_col_step = stride_bytes(g, "y_col_step", g->gemm->csy_param);
-    if (uses_r(g)) g->r_pitch = stride_bytes(g, "r_pitch", g->gemm->ldr_param);
+        g->y_col_step = gen_wgmma_stride_bytes(g, "y_col_step", g->gemm->csy_param);
+    if (uses_r(g)) g->r_pitch = gen_wgmma_stride_bytes(g, "r_pitch", g->gemm->ldr_param);
     gen_epilogue_begin(&g->epilogue, g->gemm);
 }
 

@@ -165,8 +165,7 @@ static PtxArg stage_place(Wgmma *g, int place)
     return mem(to, g->h->chunk_swizzled ? 0 : 32 * place);
 }
 
-/* Bytes between elements of two strides, from parameters. */
-static PtxArg stride_bytes(Wgmma *g, const char *name, PtxArg param)
+PtxArg gen_wgmma_stride_bytes(Wgmma *g, const char *name, PtxArg param)
 {
     PtxArg bytes = wide(g, name);
     emit(g->k, LD_PARAM_B64, bytes, mem(param, 0));
@@ -189,9 +188,9 @@ static void piece_setup(Wgmma *g)
     g->piece_at = word(g, "piece_at");
     g->piece_byte = word(g, "piece_byte");
     g->turn_row = word(g, "turn_row");
-    g->y_pitch = stride_bytes(g, "y_pitch", g->gemm->ldy_param);
+    g->y_pitch = gen_wgmma_stride_bytes(g, "y_pitch", g->gemm->ldy_param);
     if (g->plan->config.y_layout == GEN_LAYOUT_ANY)
-        g->y_col_step = stride_bytes(g, "y_col_step", g->gemm->csy_param);
+        g->y_col_step = gen_wgmma_stride_bytes(g, "y_col_step", g->gemm->csy_param);
     emit(k, DIV_U32, g->piece_row, g->gemm->lane, imm(row_lanes(g)));
     emit(k, REM_U32, g->piece_col, g->gemm->lane, imm(row_lanes(g)));
     emit(k, MUL_LO_S32, g->piece_col, g->piece_col, imm(g->plan->y_piece_elems));
@@ -210,7 +209,7 @@ void gen_wgmma_store_setup(Wgmma *g)
     g->first_lane = ptx_reg(g->k, PTX_PRED, "p_first_lane");
     emit(g->k, SETP_EQ_U32, g->first_lane, g->gemm->lane, imm(0));
     if (!g->h->tma_store) piece_setup(g);
-    if (uses_r(g)) g->r_pitch = stride_bytes(g, "r_pitch", g->gemm->ldr_param);
+    if (uses_r(g)) g->r_pitch = gen_wgmma_stride_bytes(g, "r_pitch", g->gemm->ldr_param);
     if (uses_r(g)) g->r_at = wide(g, "r_at");
     gen_epilogue_begin(&g->epilogue, g->gemm);
 }

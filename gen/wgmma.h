@@ -92,6 +92,8 @@ void gen_wgmma_store_bias(Wgmma *g);
 void gen_wgmma_store_chunks(Wgmma *g, int first, int last);
 /* Of the thread that stores for consumer g->consumer by TMA. */
 void gen_wgmma_store_thread(Wgmma *g, PtxArg end);
+/* A stride of y or r, which have the same type, in bytes: from a parameter in elements. */
+PtxArg gen_wgmma_stride_bytes(Wgmma *g, const char *name, PtxArg param);
 /* The barriers of consumer 0's buffers, by one thread. */
 void gen_wgmma_store_barriers(Wgmma *g);
 

@@ -215,6 +215,7 @@ static void choices_on_hopper(void)
     CHOSEN("wgmma_sm90a_f16_128x256x64_w2x1_s4_g16", (p.m = 4096, p.n = 4096, p.k = 4096));
     CHOSEN("wgmma_", p.w_layout = GEN_LAYOUT_COL);
     CHOSEN("wgmma_", p.y = GEN_F32);
+    CHOSEN("mma_sm90a_f16_16x", (p.m = 16, p.n = 4096, p.k = 4096)); /* swapped ones are not measured yet */
     CHOSEN("mma_", p.x = GEN_F32);
     CHOSEN("mma_", p.x_align_bytes = 8);
     CHOSEN("mma_", p.w_layout = GEN_LAYOUT_ANY);
