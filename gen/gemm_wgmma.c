@@ -47,7 +47,7 @@ enum {
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
-static bool shares_loads(const Wgmma *g) { return g->h->sharers > 1; }
+static bool shares_loads(const Wgmma *g) { return g->h->load_sharers > 1; }
 static bool shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
 static int skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
 static int stages(const Wgmma *g) { return g->plan->config.stages; }
@@ -111,7 +111,7 @@ static void init_barriers(Wgmma *g)
     for (int i = 0; i < stages(g); i++) {
         emit(k, MBARRIER_INIT, mem(g->smem, full_offset(g) + 8 * i), imm(1));
         emit(k, MBARRIER_INIT, mem(g->smem, empty_offset(g) + 8 * i),
-             imm(g->h->sharers * (g->plan->config.pingpong ? 1 : g->h->consumers)));
+             imm(g->h->load_sharers * (g->plan->config.pingpong ? 1 : g->h->consumers)));
     }
     if (g->h->tma_store) gen_wgmma_store_barriers(g);
     emit(k, FENCE_MBARRIER_INIT);
@@ -157,12 +157,12 @@ static PtxArg slot_barrier(Wgmma *g, GenRing r, int offset)
 static void share_k_blocks(Wgmma *g)
 {
     PtxKernel *k = g->k;
-    int sharers = g->plan->config.cluster_k;
+    int k_sharers = g->plan->config.cluster_k;
     PtxArg share = at(g->gemm->word_scratch, 0), extra = at(g->gemm->word_scratch, 1),
            more = at(g->gemm->word_scratch, 2);
     g->first_k_block = word(g, "first_k_block");
-    emit(k, DIV_U32, share, g->k_blocks, imm(sharers));
-    emit(k, REM_U32, extra, g->k_blocks, imm(sharers));
+    emit(k, DIV_U32, share, g->k_blocks, imm(k_sharers));
+    emit(k, REM_U32, extra, g->k_blocks, imm(k_sharers));
     emit(k, MIN_U32, g->first_k_block, g->rank, extra);
     emit(k, MAD_LO_S32, g->first_k_block, share, g->rank, g->first_k_block);
     emit(k, SETP_LT_U32, g->p, g->rank, extra);
@@ -338,7 +338,7 @@ static Producer producer_setup(Wgmma *g)
     };
     for (int i = 0; i < 2; i++) source_setup(g, &p.source[i]);
     if (shares_loads(g))
-        emit(k, MOV_B16, p.mask = ptx_reg(k, PTX_B16, "cluster_mask"), imm((1 << g->h->sharers) - 1));
+        emit(k, MOV_B16, p.mask = ptx_reg(k, PTX_B16, "cluster_mask"), imm((1 << g->h->load_sharers) - 1));
     if (c->swap) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
@@ -536,10 +536,10 @@ static Release release_setup(Wgmma *g)
     PtxKernel *k = g->k;
     Release r = {word(g, "empty_at"), ptx_reg(k, PTX_PRED, "p_release")};
     emit(k, ADD_S32, r.barrier, g->smem, imm(empty_offset(g)));
-    emit(k, SETP_LT_U32, r.p, g->thread, imm(g->h->sharers));
+    emit(k, SETP_LT_U32, r.p, g->thread, imm(g->h->load_sharers));
     if (shares_loads(g)) {
         PtxArg block = at(g->gemm->word_scratch, 0);
-        emit(k, AND_B32, block, g->thread, imm(g->h->sharers - 1));
+        emit(k, AND_B32, block, g->thread, imm(g->h->load_sharers - 1));
         emit(k, MAPA, r.barrier, r.barrier, block);
     }
     return r;

@@ -52,7 +52,7 @@ typedef struct GenWgmmaPlan {
     int wgmma_n;        /* of one, the other side */
     int acc_regs;       /* of one wgmma: 64 x wgmma_n */
     int cluster;        /* blocks of a cluster */
-    int sharers;        /* of them, those that load x or W for each other */
+    int load_sharers;   /* of them, those that load x or W for each other */
     GenBoxPlan x, w;
     int regs_producer, regs_consumer; /* of a thread, by setmaxnreg; regs_producer = 0: without it */
     int chunk_cols;     /* y leaves in chunks of 64 rows by so many columns */

@@ -69,8 +69,8 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
 {
     bool apart = c->pingpong;
     g->consumers = c->warps_m * c->warps_n;
-    g->sharers = c->cluster_m * c->cluster_n;
-    g->cluster = g->sharers * c->cluster_k;
+    g->load_sharers = c->cluster_m * c->cluster_n;
+    g->cluster = g->load_sharers * c->cluster_k;
     if (apart && g->consumers != 2)
         return gen_fail(error, "pingpong is a game of 2 warpgroups, not of %dx%d", c->warps_m, c->warps_n);
     if (g->consumers < 1 || g->consumers > 3)

@@ -27,7 +27,7 @@ enum { WG_THREADS = 128, GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COL
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
-static int sharers(const Wgmma *g) { return g->plan->config.cluster_k; }
+static int k_sharers(const Wgmma *g) { return g->plan->config.cluster_k; }
 static int turns(const Wgmma *g) { return g->h->finisher_groups; }
 
 /* The accumulators of a group of wgmma i. */
@@ -58,8 +58,8 @@ static void declare(Wgmma *g)
     g->y_at = ptx_regs(k, PTX_B64, "y_at", 2);
     if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
     if (uses_r(g)) g->r_at = ptx_regs(k, PTX_B64, "r_at", 2);
-    if (sharers(g) > 1) g->inbox = word(g, "inbox");
-    if (sharers(g) > 1) g->parts = ptx_regs(k, PTX_F32, "part", GROUP_ACC * sharers(g));
+    if (k_sharers(g) > 1) g->inbox = word(g, "inbox");
+    if (k_sharers(g) > 1) g->parts = ptx_regs(k, PTX_F32, "part", GROUP_ACC * k_sharers(g));
 }
 
 /* This lane's first row and column: of the groups that its block finishes. */
@@ -71,7 +71,7 @@ static void lane_place(Wgmma *g)
     g->lane_col = word(g, "lane_col");
     emit(k, AND_B32, g->lane_row, g->gemm->lane, imm(3));
     emit(k, SHL_B32, g->lane_row, g->lane_row, imm(1));
-    if (sharers(g) > 1) emit(k, MAD_LO_S32, g->lane_row, g->rank, imm(GROUP_ROWS), g->lane_row);
+    if (k_sharers(g) > 1) emit(k, MAD_LO_S32, g->lane_row, g->rank, imm(GROUP_ROWS), g->lane_row);
     emit(k, SHR_U32, warp, g->thread, imm(5));
     emit(k, SHR_U32, g->lane_col, g->gemm->lane, imm(2));
     emit(k, MAD_LO_S32, g->lane_col, warp, imm(16), g->lane_col);
@@ -125,7 +125,7 @@ void gen_swapped_begin(Wgmma *g)
 static int part_offset(const Wgmma *g, int i, int turn, int block)
 {
     int part_bytes = g->h->consumers * WG_THREADS * GROUP_ACC * 4;
-    return ((i * turns(g) + turn) * sharers(g) + block) * part_bytes;
+    return ((i * turns(g) + turn) * k_sharers(g) + block) * part_bytes;
 }
 
 static void send_parts(Wgmma *g)
@@ -150,11 +150,11 @@ static void add_parts(Wgmma *g, int i, int turn)
 {
     PtxKernel *k = g->k;
     PtxArg sum = group_acc(g, i, turn);
-    for (int block = 0; block < sharers(g); block++)
+    for (int block = 0; block < k_sharers(g); block++)
         emit(k, LD_SHARED_V4_F32, span(g->parts, GROUP_ACC * block, GROUP_ACC),
              mem(g->inbox, part_offset(g, i, turn, block)));
     for (int e = 0; e < GROUP_ACC; e++)
-        for (int block = 1; block < sharers(g); block++)
+        for (int block = 1; block < k_sharers(g); block++)
             emit(k, ADD_F32, at(sum, e), block == 1 ? at(g->parts, e) : at(sum, e),
                  at(g->parts, GROUP_ACC * block + e));
 }
@@ -166,7 +166,7 @@ void gen_swapped_exchange(Wgmma *g)
     emit(k, CLUSTER_WAIT); /* all blocks have begun */
     send_parts(g);
     gen_wgmma_cluster_sync(g);
-    if (g->h->finishers < sharers(g)) {
+    if (g->h->finishers < k_sharers(g)) {
         emit(k, SETP_GE_U32, g->p, g->rank, imm(g->h->finishers));
         emit_if(k, g->p, BRA, g->leave);
     }
