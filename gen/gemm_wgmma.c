@@ -621,8 +621,6 @@ static void main_loop(Consumer *c)
     }
 }
 
-/* ---- the consumers: from tile to tile ---- */
-
 /* ---- the consumers: halves out of step ---- */
 
 enum { HALF_A, HALF_B };
