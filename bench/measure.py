@@ -50,6 +50,7 @@ class Graph:
     """About BURST_MS of calls of one contestant, captured."""
 
     def __init__(self, call, sets):
+        self.call = call  # holds the memory that the captured calls use
         for operands in sets[:2]:
             call(*operands)
         torch.cuda.synchronize()

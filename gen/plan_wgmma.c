@@ -34,8 +34,10 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (c->x_layout == GEN_LAYOUT_ANY || c->w_layout == GEN_LAYOUT_ANY)
         return gen_fail(error,
                         "TMA reads matrices with one stride of 1: take the mma back end for two strides");
-    if (c->cluster_m * c->cluster_n > 2 || c->cluster_m < 1 || c->cluster_n < 1)
-        return gen_fail(error, "a cluster of %dx%d is not 1x1, 2x1 or 1x2", c->cluster_m, c->cluster_n);
+    int sharers = c->cluster_m * c->cluster_n;
+    if ((sharers != 1 && sharers != 2 && sharers != 4) || (c->cluster_m != 1 && c->cluster_n != 1))
+        return gen_fail(error, "a cluster of %dx%d is not 1, 2 or 4 blocks side by side", c->cluster_m,
+                        c->cluster_n);
     return true;
 }
 
