@@ -141,6 +141,7 @@ UNARY(MOV_F32_BITS,      uint32_t, uint32_t, a)
 UNARY(MOV_BITS_F32,      uint32_t, uint32_t, a)
 UNARY(CVT_U64_U32,       uint64_t, uint32_t, a)
 UNARY(CVT_U32_U64,       uint32_t, uint64_t, a)
+UNARY(CVT_U16_U32,       uint16_t, uint32_t, a)
 UNARY(CVT_F32_F16,       float,    uint16_t, canonical(f32_of_f16(a)))
 /* the first source goes to the upper half */
 UNARY(CVT_F16_F32,       uint16_t, float,    f16_of_f32(a))

@@ -111,7 +111,7 @@ static void init_barriers(Wgmma *g)
     for (int i = 0; i < stages(g); i++) {
         emit(k, MBARRIER_INIT, mem(g->smem, full_offset(g) + 8 * i), imm(1));
         emit(k, MBARRIER_INIT, mem(g->smem, empty_offset(g) + 8 * i),
-             imm(g->h->load_sharers * (g->plan->config.pingpong ? 1 : g->h->consumers)));
+             imm(g->h->releases * (g->plan->config.pingpong ? 1 : g->h->consumers)));
     }
     if (g->h->tma_store) gen_wgmma_store_barriers(g);
     emit(k, FENCE_MBARRIER_INIT);
@@ -244,8 +244,8 @@ void gen_wgmma_tile_place(Wgmma *g)
     emit(k, SUB_S32, height, g->tiles_n, g->col0);
     emit(k, SUB_S32, height, height, imm(1));
     emit(k, SELP_B32, g->col0, height, g->col0, g->p);
-    if (c->cluster_m > 1) emit(k, MAD_LO_S32, g->row0, g->row0, imm(c->cluster_m), g->rank);
-    if (c->cluster_n > 1) emit(k, MAD_LO_S32, g->col0, g->col0, imm(c->cluster_n), g->rank);
+    if (c->cluster_m > 1) emit(k, MAD_LO_S32, g->row0, g->row0, imm(c->cluster_m), g->rank_m);
+    if (c->cluster_n > 1) emit(k, MAD_LO_S32, g->col0, g->col0, imm(c->cluster_n), g->rank_n);
     emit(k, MUL_LO_S32, g->row0, g->row0, imm(c->tile_m));
     emit(k, MUL_LO_S32, g->col0, g->col0, imm(c->tile_n));
 }
@@ -256,42 +256,65 @@ typedef struct Source {
     const GenBoxPlan *plan;
     const char *name;
     PtxArg map, first; /* b64: tensor map; b32: row0 or col0 */
-    bool shared;       /* the blocks of the cluster have it in common, and load shares of it */
+    int sharers;       /* blocks of the cluster that have it in common, and load shares of it */
+    PtxArg sharer;     /* b32: which of them this block is */
     bool once;         /* it is read once: L2 may forget it first */
     PtxArg share;      /* b32: bytes in a slot to this block's share */
     PtxArg origin;     /* b32: of this block's share along m or n */
+    PtxArg mask;       /* b16: the sharers, by their ranks in the cluster */
 } Source;
 
-static void source_setup(Wgmma *g, Source *s)
+/* The sharers of x have ranks side by side, those of W cluster_n apart. */
+static PtxArg sharers_mask(Wgmma *g, const Source *s, bool of_x)
+{
+    const GenConfig *c = &g->plan->config;
+    PtxArg bits = at(g->gemm->word_scratch, 0), shift = g->rank_n;
+    PtxArg mask = ptx_reg(g->k, PTX_B16, of_x ? "x_mask" : "w_mask");
+    int all = 0;
+    for (int i = 0; i < s->sharers; i++) all |= 1 << (of_x ? i : i * c->cluster_n);
+    if (c->cluster_m == 1 || c->cluster_n == 1) {
+        emit(g->k, MOV_B16, mask, imm(all));
+        return mask;
+    }
+    emit(g->k, MOV_B32, bits, imm(all));
+    if (of_x) emit(g->k, MUL_LO_S32, shift = at(g->gemm->word_scratch, 1), g->rank_m, imm(c->cluster_n));
+    emit(g->k, SHL_B32, bits, bits, shift);
+    emit(g->k, CVT_U16_U32, mask, bits);
+    return mask;
+}
+
+static void source_setup(Wgmma *g, Source *s, bool of_x)
 {
     char name[32];
     s->origin = s->first;
-    if (!s->shared) return;
+    if (s->sharers == 1) return;
     snprintf(name, sizeof name, "%s_share", s->name);
     s->share = word(g, name);
     snprintf(name, sizeof name, "%s_origin", s->name);
     s->origin = word(g, name);
-    emit(g->k, MUL_LO_S32, s->share, g->rank, imm(s->plan->share_bytes));
+    s->sharer = of_x ? g->rank_n : g->rank_m;
+    s->mask = sharers_mask(g, s, of_x);
+    emit(g->k, MUL_LO_S32, s->share, s->sharer, imm(s->plan->share_bytes));
 }
 
 static void source_place(Wgmma *g, const Source *s)
 {
-    if (s->shared) emit(g->k, MAD_LO_S32, s->origin, g->rank, imm(s->plan->share_step), s->first);
+    if (s->sharers > 1) emit(g->k, MAD_LO_S32, s->origin, s->sharer, imm(s->plan->share_step), s->first);
 }
 
 /* All boxes of a k-block, whose first k is `along`, to the slot at `slot_at`. */
-static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, PtxArg full, PtxArg mask)
+static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, PtxArg full)
 {
     PtxKernel *k = g->k;
     const GenBoxPlan *o = s->plan;
     PtxArg to = slot_at, corner = span(g->gemm->word_scratch, 2, 2);
-    if (s->shared) emit(k, ADD_S32, to = at(g->gemm->word_scratch, 0), slot_at, s->share);
+    if (s->sharers > 1) emit(k, ADD_S32, to = at(g->gemm->word_scratch, 0), slot_at, s->share);
     for (int i = 0; i < o->boxes; i++) {
         PtxArg fast = o->col ? s->origin : along, slow = o->col ? along : s->origin;
         emit(k, ADD_S32, at(corner, 0), fast, imm(i * o->box_step));
         emit(k, MOV_B32, at(corner, 1), slow);
         PtxArg box = mem(to, o->smem_offset + i * o->box_stride);
-        if (s->shared) emit(k, TMA_LOAD_MULTICAST, box, s->map, corner, full, mask);
+        if (s->sharers > 1) emit(k, TMA_LOAD_MULTICAST, box, s->map, corner, full, s->mask);
         else if (s->once) emit(k, TMA_LOAD_HINT, box, s->map, corner, full, g->evict_first);
         else emit(k, TMA_LOAD, box, s->map, corner, full);
     }
@@ -302,7 +325,6 @@ typedef struct Producer {
     Source source[2];
     PtxArg along, left; /* b32: first k of the next k-block; k-blocks left of the tile */
     PtxArg slot_at;     /* b32: shared address of the slot */
-    PtxArg mask;        /* b16: all blocks of the cluster */
 } Producer;
 
 static void produce_block(Producer *p)
@@ -314,7 +336,7 @@ static void produce_block(Producer *p)
     PtxArg full = mem(barriers, full_offset(g));
     emit(k, MBARRIER_EXPECT_TX, full, imm(g->plan->stage_bytes));
     emit(k, MAD_LO_S32, p->slot_at, g->ring.slot, imm(g->plan->stage_bytes), g->smem);
-    for (int i = 0; i < 2; i++) load_boxes(g, &p->source[i], p->slot_at, p->along, full, p->mask);
+    for (int i = 0; i < 2; i++) load_boxes(g, &p->source[i], p->slot_at, p->along, full);
     emit(k, ADD_S32, p->along, p->along, imm(g->plan->config.tile_k));
     gen_wgmma_advance(g, g->ring, stages(g));
 }
@@ -325,20 +347,18 @@ static Producer producer_setup(Wgmma *g)
     const GenConfig *c = &g->plan->config;
     Producer p = {
         g,
-        {{.plan = &g->h->x, .name = "x", .map = g->x_map, .first = g->row0, .shared = c->cluster_n > 1},
+        {{.plan = &g->h->x, .name = "x", .map = g->x_map, .first = g->row0, .sharers = c->cluster_n},
          {.plan = &g->h->w,
           .name = "w",
           .map = g->w_map,
           .first = g->col0,
-          .shared = c->cluster_m > 1,
+          .sharers = c->cluster_m,
           .once = c->swap}},
         .along = word(g, "k_first"),
         .left = word(g, "k_blocks_left"),
         .slot_at = word(g, "slot_at"),
     };
-    for (int i = 0; i < 2; i++) source_setup(g, &p.source[i]);
-    if (shares_loads(g))
-        emit(k, MOV_B16, p.mask = ptx_reg(k, PTX_B16, "cluster_mask"), imm((1 << g->h->load_sharers) - 1));
+    for (int i = 0; i < 2; i++) source_setup(g, &p.source[i], i == 0);
     if (c->swap) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
@@ -525,23 +545,37 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
         }
 }
 
-/* This consumer has read a slot: each block whose producer filled it is told so, by a thread of its own. */
+/* This consumer has read a slot: each block whose producer filled it is told so, by a thread of its own. Of
+ * those that x came from, thread i tells the i-th, and then of those that W came from; where blocks share both,
+ * a block is told twice what it loaded for itself. */
 typedef struct Release {
     PtxArg barrier; /* b32: empty[0], in this thread's block of the cluster */
     PtxArg p;       /* predicate: this thread tells one */
 } Release;
+
+/* The rank of the block that this thread tells; any one of the cluster, if it tells none. */
+static PtxArg released_block(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    const GenConfig *c = &g->plan->config;
+    PtxArg block = at(g->gemm->word_scratch, 0), of_w = at(g->gemm->word_scratch, 1);
+    emit(k, AND_B32, block, g->thread, imm((c->cluster_n > 1 ? c->cluster_n : c->cluster_m) - 1));
+    if (c->cluster_m == 1 || c->cluster_n == 1) return block;
+    emit(k, MAD_LO_S32, block, g->rank_m, imm(c->cluster_n), block);
+    emit(k, AND_B32, of_w, g->thread, imm(c->cluster_m - 1)); /* all of them, whichever comes first */
+    emit(k, MAD_LO_S32, of_w, of_w, imm(c->cluster_n), g->rank_n);
+    emit(k, SETP_LT_U32, g->p, g->thread, imm(c->cluster_n));
+    emit(k, SELP_B32, block, block, of_w, g->p);
+    return block;
+}
 
 static Release release_setup(Wgmma *g)
 {
     PtxKernel *k = g->k;
     Release r = {word(g, "empty_at"), ptx_reg(k, PTX_PRED, "p_release")};
     emit(k, ADD_S32, r.barrier, g->smem, imm(empty_offset(g)));
-    emit(k, SETP_LT_U32, r.p, g->thread, imm(g->h->load_sharers));
-    if (shares_loads(g)) {
-        PtxArg block = at(g->gemm->word_scratch, 0);
-        emit(k, AND_B32, block, g->thread, imm(g->h->load_sharers - 1));
-        emit(k, MAPA, r.barrier, r.barrier, block);
-    }
+    emit(k, SETP_LT_U32, r.p, g->thread, imm(g->h->releases));
+    if (shares_loads(g)) emit(k, MAPA, r.barrier, r.barrier, released_block(g));
     return r;
 }
 
@@ -828,6 +862,17 @@ static PtxArg map_address(Wgmma *g, const char *name, PtxArg param)
     return address;
 }
 
+/* This block in its cluster, which has rows of cluster_n blocks. */
+static void cluster_place(Wgmma *g)
+{
+    const GenConfig *c = &g->plan->config;
+    g->rank = g->rank_m = g->rank_n = word(g, "cluster_rank");
+    emit(g->k, MOV_SPECIAL, g->rank, special(PTX_CLUSTER_RANK));
+    if (c->cluster_m == 1 || c->cluster_n == 1) return;
+    emit(g->k, DIV_U32, g->rank_m = word(g, "rank_m"), g->rank, imm(c->cluster_n));
+    emit(g->k, REM_U32, g->rank_n = word(g, "rank_n"), g->rank, imm(c->cluster_n));
+}
+
 static void place(Wgmma *g)
 {
     PtxKernel *k = g->k;
@@ -841,7 +886,7 @@ static void place(Wgmma *g)
     emit(k, AND_B32, g->gemm->lane, g->gemm->tid, imm(31));
     emit(k, SHR_U32, g->warpgroup, g->gemm->tid, imm(7));
     emit(k, SHFL_IDX, g->warpgroup, g->warpgroup, imm(0)); /* the same in all lanes, as ptxas now knows */
-    if (clusters(g)) emit(k, MOV_SPECIAL, g->rank = word(g, "cluster_rank"), special(PTX_CLUSTER_RANK));
+    if (clusters(g)) cluster_place(g);
     emit(k, MOV_SHARED, g->smem, shared_array());
     g->x_map = map_address(g, "x_map_at", g->gemm->x_map_param);
     g->w_map = map_address(g, "w_map_at", g->gemm->w_map_param);

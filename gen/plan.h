@@ -53,6 +53,7 @@ typedef struct GenWgmmaPlan {
     int acc_regs;       /* of one wgmma: 64 x wgmma_n */
     int cluster;        /* blocks of a cluster */
     int load_sharers;   /* of them, those that load x or W for each other */
+    int releases;       /* arrivals of a consumer that has read a slot: one a block that loaded a share of x, and of W */
     GenBoxPlan x, w;
     int regs_producer, regs_consumer; /* of a thread, by setmaxnreg; regs_producer = 0: without it */
     int chunk_cols;     /* y leaves in chunks of 64 rows by so many columns */

@@ -34,10 +34,11 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (c->x_layout == GEN_LAYOUT_ANY || c->w_layout == GEN_LAYOUT_ANY)
         return gen_fail(error,
                         "TMA reads matrices with one stride of 1: take the mma back end for two strides");
-    int sharers = c->cluster_m * c->cluster_n;
-    if ((sharers != 1 && sharers != 2 && sharers != 4) || (c->cluster_m != 1 && c->cluster_n != 1))
-        return gen_fail(error, "a cluster of %dx%d is not 1, 2 or 4 blocks side by side", c->cluster_m,
-                        c->cluster_n);
+    bool m_fits = c->cluster_m == 1 || c->cluster_m == 2 || c->cluster_m == 4,
+         n_fits = c->cluster_n == 1 || c->cluster_n == 2 || c->cluster_n == 4;
+    if (!m_fits || !n_fits || c->cluster_m * c->cluster_n > 8)
+        return gen_fail(error, "a cluster of %dx%d is not 1, 2 or 4 blocks along m and n, at most 8 in all",
+                        c->cluster_m, c->cluster_n);
     return true;
 }
 
@@ -51,9 +52,9 @@ static bool check_swap(const GenConfig *c, GenError *error)
                gen_fail(error,
                         "cluster_k=%d: the blocks of a cluster share k with swapped operands (swap) alone",
                         c->cluster_k);
-    if (c->cluster_m * c->cluster_n != 1)
-        return gen_fail(error, "with swapped operands a cluster shares k, not x or W: say cluster_k, not %s",
-                        c->cluster_m > 1 ? "cluster_m" : "cluster_n");
+    if (c->cluster_k > 1 && c->cluster_m * c->cluster_n > 1)
+        return gen_fail(error, "the blocks of a cluster share k (cluster_k=%d), or x and W (%dx%d), not both",
+                        c->cluster_k, c->cluster_m, c->cluster_n);
     if (c->pingpong || c->skew_blocks)
         return gen_fail(error,
                         "pingpong and skew_blocks are not for swapped operands, whose epilogue is short");
@@ -73,6 +74,8 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
     g->consumers = c->warps_m * c->warps_n;
     g->load_sharers = c->cluster_m * c->cluster_n;
     g->cluster = g->load_sharers * c->cluster_k;
+    g->releases = (c->cluster_n > 1 ? c->cluster_n : 0) + (c->cluster_m > 1 ? c->cluster_m : 0);
+    if (g->load_sharers == 1) g->releases = 1;
     if (apart && g->consumers != 2)
         return gen_fail(error, "pingpong is a game of 2 warpgroups, not of %dx%d", c->warps_m, c->warps_n);
     if (g->consumers < 1 || g->consumers > 3)
@@ -114,9 +117,9 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
         o->step_bytes = 16 * ROW_BYTES;
         o->share_bytes = o->boxes * o->atom_bytes;
     } else {
-        if (tile % (8 * sharers))
-            return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share by eights", name,
-                            tile, sharers);
+        if (tile % sharers)
+            return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share evenly", name, tile,
+                            sharers);
         o->box_rows = tile / sharers;
         o->boxes = c->tile_k / ATOM;
         o->box_step = ATOM;

@@ -23,6 +23,7 @@ typedef struct Wgmma {
     /* of all threads */
     PtxArg smem;              /* b32: the ring, which shared memory begins with */
     PtxArg rank;              /* b32: of this block in its cluster; PTX_NONE without clusters */
+    PtxArg rank_m, rank_n;    /* b32: of this block along m and n, where the cluster has more than one there */
     PtxArg warpgroup;         /* b32: 0 copies */
     PtxArg x_map, w_map, y_map; /* b64: addresses of the tensor maps */
     PtxArg k_blocks;          /* b32: of a tile, those of this block */

@@ -36,6 +36,7 @@ X(cuModuleGetFunction,       cuModuleGetFunction,           2000, REQUIRED, (CUf
 X(cuFuncGetAttribute,        cuFuncGetAttribute,            2020, REQUIRED, (int *value, CUfunction_attribute attribute, CUfunction function)) \
 X(cuFuncSetAttribute,        cuFuncSetAttribute,            9000, REQUIRED, (CUfunction function, CUfunction_attribute attribute, int value)) \
 X(cuOccupancyMaxActiveBlocksPerMultiprocessor, cuOccupancyMaxActiveBlocksPerMultiprocessor, 6050, OPTIONAL, (int *blocks, CUfunction function, int block_threads, size_t smem_bytes)) \
+X(cuOccupancyMaxActiveClusters, cuOccupancyMaxActiveClusters, 11070, OPTIONAL, (int *clusters, CUfunction function, const CUlaunchConfig *config)) \
 X(cuLaunchKernel,            cuLaunchKernel,                4000, REQUIRED, (CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int smem_bytes, CUstream stream, void **params, void **extra)) \
 X(cuLaunchKernelEx,          cuLaunchKernelEx,             11060, OPTIONAL, (const CUlaunchConfig *config, CUfunction function, void **params, void **extra)) \
 X(cuTensorMapEncodeTiled,    cuTensorMapEncodeTiled,       12000, OPTIONAL, (CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address, const cuuint64_t *dims, const cuuint64_t *strides, const cuuint32_t *box, const cuuint32_t *element_strides, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill)) \

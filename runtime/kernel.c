@@ -158,6 +158,31 @@ static ts_status set_limits(const ts_kernel *kernel)
         "preferring shared memory for the kernel %s", header->config);
 }
 
+/* A cluster's blocks run on SMs of one group of the chip's, which are not always a multiple of them: of an
+ * H200's 132 SMs, clusters of four use 120. */
+static ts_status read_resident_clusters(ts_kernel *kernel)
+{
+    const RtDriver *driver = &kernel->context->driver;
+    const RtHeader *header = &kernel->header;
+    int cluster = header->cluster_k ? header->cluster_k : header->cluster_m * header->cluster_n;
+    if (cluster <= 1 || !driver->cuOccupancyMaxActiveClusters) return TS_OK;
+    CUlaunchConfig one = {.gridDimX = (unsigned int)cluster,
+                          .gridDimY = 1,
+                          .gridDimZ = 1,
+                          .blockDimX = (unsigned int)header->block_threads,
+                          .blockDimY = 1,
+                          .blockDimZ = 1,
+                          .sharedMemBytes = (unsigned int)header->smem_bytes};
+    ts_status status = rt_driver_check(
+        driver, driver->cuOccupancyMaxActiveClusters(&kernel->resident_clusters, kernel->function, &one),
+        "asking how many clusters of the kernel %s run at one time", header->config);
+    if (status || kernel->resident_clusters > 0) return status;
+    return rt_fail(TS_ERROR_UNSUPPORTED,
+                   "the kernel %s has clusters of %d blocks, for which device '%s' has no room: use smaller "
+                   "clusters",
+                   header->config, cluster, kernel->context->info.name);
+}
+
 static ts_status read_facts(ts_kernel *kernel)
 {
     const RtDriver *driver = &kernel->context->driver;
@@ -181,6 +206,7 @@ static ts_status read_facts(ts_kernel *kernel)
             TS_ERROR_UNSUPPORTED,
             "the kernel %s has blocks of %d threads; compiled to %d registers it can have %d: use fewer warps or smaller tiles",
             header->config, header->block_threads, kernel->registers, max_threads);
+    if (!status) status = read_resident_clusters(kernel);
     if (!status && driver->cuOccupancyMaxActiveBlocksPerMultiprocessor)
         status = rt_driver_check(
             driver,

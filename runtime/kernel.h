@@ -39,6 +39,7 @@ struct ts_kernel {
     uint16_t value_offset[RT_N_PARAMS]; /* parameter i of the kernel stands here in an RtValues */
     char *log;
     int registers, local_bytes, blocks_per_sm;
+    int resident_clusters; /* that run at one time; 0: this driver cannot tell, or the kernel has none */
     RtMaps maps;
 };
 

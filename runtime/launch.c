@@ -212,7 +212,9 @@ static ts_status find_persistent_grid(const ts_kernel *kernel, int64_t m, int64_
     int cluster = h->cluster_m * h->cluster_n, per_sm = kernel->blocks_per_sm ? kernel->blocks_per_sm : 1;
     int64_t tiles =
         ceil_div(m, (int64_t)h->tile_m * h->cluster_m) * ceil_div(n, (int64_t)h->tile_n * h->cluster_n);
-    int64_t resident = (int64_t)kernel->context->info.sm_count * per_sm / cluster;
+    int64_t resident = kernel->resident_clusters
+                           ? kernel->resident_clusters
+                           : (int64_t)kernel->context->info.sm_count * per_sm / cluster;
     if (tiles > INT32_MAX) return too_many_blocks(kernel, m, n);
     *grid = (RtGrid){.x = (unsigned int)((tiles < resident ? tiles : resident) * cluster), .y = 1, .z = 1};
     return TS_OK;
