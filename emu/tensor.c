@@ -48,11 +48,12 @@ void exec_LDMATRIX_X4_TRANS(Warp *w, const Inst *in, uint32_t lanes) { (void)lan
 
 /* ---- stmatrix, PTX ISA 9.7.14.5.16: the way back ---- */
 
-static void store_matrices(Warp *w, const Inst *in, int n)
+static void store_matrices(Warp *w, const Inst *in, int n, bool transposed)
 {
-    uint32_t address[LANES];
-    const uint32_t(*word)[LANES] = read_row(w, in, 1);
+    uint32_t address[LANES], word[4][LANES];
     uint32_t rows = n == 4 ? ALL_LANES : (1u << 8 * n) - 1;
+    memcpy(word, read_row(w, in, 1), sizeof word[0] * (size_t)n);
+    for (int i = 0; i < n && transposed; i++) transpose(word[i]);
     shared_addresses(w, in, 0, address);
     for (int r = 0; r < 8 * n; r++)
         memcpy(shared_for_write(w, r, address[r], 16), &word[r / 8][r % 8 * 4], 16);
@@ -61,8 +62,10 @@ static void store_matrices(Warp *w, const Inst *in, int n)
     count_shared(w, address, 16, rows, COUNT_stmatrix_conflicts);
 }
 
-void exec_STMATRIX_X2(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, store_matrices(w, in, 2); }
-void exec_STMATRIX_X4(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, store_matrices(w, in, 4); }
+void exec_STMATRIX_X2(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, store_matrices(w, in, 2, false); }
+void exec_STMATRIX_X4(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, store_matrices(w, in, 4, false); }
+void exec_STMATRIX_X2_TRANS(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, store_matrices(w, in, 2, true); }
+void exec_STMATRIX_X4_TRANS(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, store_matrices(w, in, 4, true); }
 
 /* ---- mma.m16n8k16, PTX ISA 9.7.14.5.8 ----
  *

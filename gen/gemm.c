@@ -85,7 +85,8 @@ static void box_header(Gemm *g)
     const GenWgmmaPlan *h = &g->p->g;
     char y[40] = "";
     if (h->tma_store)
-        snprintf(y, sizeof y, " y=%dx%d%s", h->chunk_cols, 64, h->chunk_swizzled ? "" : " plain=y");
+        snprintf(y, sizeof y, " y=%dx%d%s", h->chunk_cols, h->chunk_rows,
+                 h->chunk_swizzled ? "" : " plain=y");
     ptx_header(g->k, "boxes: x=%dx%d w=%dx%d%s", h->x.box_step, h->x.box_rows, h->w.box_step, h->w.box_rows,
                y);
 }
@@ -111,7 +112,7 @@ static void header(Gemm *g, const char *params, const char *grid)
     ptx_header(k, "layout: x=%s w=%s y=%s", gen_layout_name(c->x_layout), gen_layout_name(c->w_layout),
                gen_layout_name(c->y_layout));
     ptx_header(k, "align: x=%d w=%d y=%d", c->x_copy_bytes, c->w_copy_bytes,
-               c->swap ? p->y_piece_bytes : c->y_store_bytes);
+               c->swap && !p->g.tma_store ? p->y_bytes : c->y_store_bytes);
     ptx_header(k, "workspace_bytes: %d", c->split ? p->slot_bytes + GEN_FLAG_BYTES : 0);
     if (c->backend == GEN_BACKEND_WGMMA) box_header(g);
 }

@@ -50,6 +50,7 @@ static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
 static bool shares_loads(const Wgmma *g) { return g->h->load_sharers > 1; }
 static bool shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
 static int skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
+static bool leaves_early(const Wgmma *g) { return shares_loads(g) && !skew(g); }
 static int stages(const Wgmma *g) { return g->plan->config.stages; }
 
 PtxArg gen_wgmma_label(Wgmma *g, const char *name)
@@ -119,9 +120,14 @@ static void init_barriers(Wgmma *g)
     emit(k, PREFETCH_MAP, mem(g->w_map, 0));
     if (g->h->tma_store) emit(k, PREFETCH_MAP, mem(g->y_map, 0));
     emit(k, LABEL, ready);
-    if (shares_loads(g)) gen_wgmma_cluster_sync(g);
-    else emit(k, BAR_SYNC, imm(BAR_ALL));
-    if (shares_k(g)) emit(k, CLUSTER_ARRIVE); /* this block runs: waited for before the exchange */
+    if (!shares_loads(g)) emit(k, BAR_SYNC, imm(BAR_ALL));
+    if (clusters(g)) emit(k, CLUSTER_ARRIVE); /* this block runs, and has barriers: waited for before their use */
+}
+
+/* Where loads are shared, the barriers of all blocks are there. */
+static void wait_for_cluster(Wgmma *g)
+{
+    if (shares_loads(g)) emit(g->k, CLUSTER_WAIT);
 }
 
 /* ---- the ring ---- */
@@ -433,6 +439,7 @@ static void copying_warpgroup(Wgmma *g, PtxArg end)
     PtxArg helper = ptx_reg(k, PTX_PRED, "p_helper");
     ptx_section(k, "the warpgroup that copies: a thread of each warp");
     if (g->h->regs_producer) emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
+    wait_for_cluster(g);
     emit(k, SETP_GE_U32, helper, g->gemm->tid, imm(32));
     emit(k, ELECT, g->p);
     emit_unless(k, g->p, BRA, end);
@@ -793,6 +800,20 @@ static Consumer consumer_setup(Wgmma *g)
     return c;
 }
 
+/* This consumer has released its last slot, and so is done with the other blocks: they need not wait for its
+ * epilogue. */
+static void say_last(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg next = at(g->gemm->word_scratch, 0), more = gen_wgmma_label(g, "more_tiles");
+    emit(k, ADD_S32, next, g->tile, g->tile_step);
+    if (g->plan->config.pingpong) emit(k, ADD_S32, next, next, g->tile_step);
+    emit(k, SETP_LT_U32, g->p, next, g->tiles);
+    emit_if(k, g->p, BRA, more);
+    emit(k, CLUSTER_ARRIVE);
+    emit(k, LABEL, more);
+}
+
 static void consume_tile(Consumer *c)
 {
     Wgmma *g = c->g;
@@ -808,8 +829,12 @@ static void consume_tile(Consumer *c)
     ptx_section(g->k, "main loop: one k-block a turn");
     if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
     main_loop(c);
-    if (skew(g)) turn_out_of_step(c);
-    else store_tile(g);
+    if (skew(g)) {
+        turn_out_of_step(c);
+        return;
+    }
+    if (leaves_early(g)) say_last(g);
+    store_tile(g);
 }
 
 static void consume_tiles(Consumer *c, PtxArg end)
@@ -820,9 +845,13 @@ static void consume_tiles(Consumer *c, PtxArg end)
     bool skewed = skew(g) > 0, pingpong = g->plan->config.pingpong;
     if (pingpong) pingpong_begin(g);
     if (skewed) multiply_half(c, HALF_A, true, false);
+    if (leaves_early(g)) { /* without a tile */
+        emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
+        emit_if(k, g->p, BRA, end);
+    }
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, skewed ? done : end);
+    emit_if(k, g->p, BRA, skewed ? done : leaves_early(g) ? g->said : end);
     consume_tile(c);
     gen_wgmma_next_tile(g);
     if (pingpong) skip_blocks(g, g->k_blocks);
@@ -840,6 +869,7 @@ static void consume(Wgmma *g, PtxArg end)
     Consumer c = consumer_setup(g);
     if (g->plan->config.swap) gen_swapped_setup(g);
     else gen_wgmma_store_setup(g);
+    wait_for_cluster(g);
     emit(k, GRID_WAIT);
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(0));
@@ -899,6 +929,7 @@ void gen_gemm_wgmma(Gemm *gemm)
     const GenConfig *c = &gemm->p->config;
     PtxArg producer_label = ptx_label(g.k, "producer"), end = ptx_label(g.k, "end");
     g.leave = ptx_label(g.k, "leave");
+    g.said = ptx_label(g.k, "said");
     if (g.h->cluster > 1) g.k->cluster = g.h->cluster;
     ptx_comment(g.k, "block tile %dx%dx%d, %d consumers of %dx%d, %d stages of %d B", c->tile_m, c->tile_n,
                 c->tile_k, g.h->consumers, g.h->wg_m, g.h->wg_n, c->stages, g.plan->stage_bytes);
@@ -919,6 +950,8 @@ void gen_gemm_wgmma(Gemm *gemm)
     if (!clusters(&g)) return;
     emit(g.k, BAR_WARP_SYNC);
     if (shares_k(&g)) emit(g.k, CLUSTER_WAIT);
-    gen_wgmma_cluster_sync(&g);
+    emit(g.k, CLUSTER_ARRIVE);
+    if (leaves_early(&g)) emit(g.k, LABEL, g.said);
+    emit(g.k, CLUSTER_WAIT);
     if (shares_k(&g)) emit(g.k, LABEL, g.leave);
 }

@@ -56,12 +56,14 @@ typedef struct GenWgmmaPlan {
     int releases;       /* arrivals of a consumer that has read a slot: one a block that loaded a share of x, and of W */
     GenBoxPlan x, w;
     int regs_producer, regs_consumer; /* of a thread, by setmaxnreg; regs_producer = 0: without it */
-    int chunk_cols;     /* y leaves in chunks of 64 rows by so many columns */
+    int chunk_cols;     /* y leaves in chunks of so many columns */
     int chunk_row_bytes; /* of its buffer: 128, swizzled, or an odd multiple of 16 */
     bool chunk_swizzled;
     int row_chunks;     /* in 64 rows of a consumer's tile */
     int chunks;
-    int chunk_bytes;    /* of the buffer for one; a consumer has two */
+    int chunk_rows;     /* of y: 64, or, swapped, all of the tile */
+    int chunk_bytes;    /* of the buffer for one */
+    int out_buffers;    /* of a consumer */
     bool tma_store;     /* y by TMA, or by the lanes of a warp, row after row */
     int finishers;      /* blocks of a cluster that share k: those that finish parts of the tile, ... */
     int finisher_groups; /* so many times 8 rows of y each */

@@ -9,6 +9,7 @@ enum {
     WG_THREADS = 128, /* a warpgroup */
     MAX_BOX_ROWS = 256,
     REGS_REST = 28, /* of a consumer, beside its accumulators */
+    SWAPPED_TMA_ROWS = 32, /* fewer rows of y are stored by elements */
 };
 
 static bool check_fields(const GenConfig *c, GenError *error)
@@ -61,11 +62,10 @@ static bool check_swap(const GenConfig *c, GenError *error)
     if (c->warps_m != 1)
         return gen_fail(error, "with swapped operands each warpgroup has all rows of x: %dx%d is not 1xN",
                         c->warps_m, c->warps_n);
-    return c->y_store_bytes == 16 || c->y_layout == GEN_LAYOUT_ANY ||
+    return c->y_store_bytes == 16 || c->y_store_bytes == gen_type_bytes(c->y) ||
            gen_fail(error,
-                    "with swapped operands y is stored by elements, however it is aligned: leave out "
-                    "y_store_bytes=%d",
-                    c->y_store_bytes);
+                    "with swapped operands y is stored by TMA or by elements: y_store_bytes=%d is not 16 or %d",
+                    c->y_store_bytes, gen_type_bytes(c->y));
 }
 
 static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
@@ -157,7 +157,21 @@ static void plan_chunks(GenWgmmaPlan *g, int y_bytes, bool tma)
     g->chunk_cols = g->chunk_row_bytes / y_bytes;
     g->row_chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
     g->chunks = g->wgmmas * g->row_chunks;
-    g->chunk_bytes = 64 * g->chunk_row_bytes;
+    g->chunk_rows = 64;
+    g->chunk_bytes = g->chunk_rows * g->chunk_row_bytes;
+    g->out_buffers = 2;
+}
+
+/* With swapped operands a chunk has the columns of a wgmma and all rows of the tile. */
+static void plan_swapped_chunks(const GenConfig *c, GenWgmmaPlan *g)
+{
+    g->chunk_swizzled = true;
+    g->chunk_row_bytes = ROW_BYTES;
+    g->chunk_cols = ATOM;
+    g->chunk_rows = c->tile_m;
+    g->row_chunks = g->chunks = g->wgmmas;
+    g->chunk_bytes = g->chunk_rows * g->chunk_row_bytes;
+    g->out_buffers = 1; /* for two there would be a stage less */
 }
 
 static int common_divisor(int a, int b) { return b ? common_divisor(b, a % b) : a; }
@@ -177,13 +191,15 @@ static void plan_exchange(const GenConfig *c, GenWgmmaPlan *g)
 static void plan_store(const GenConfig *c, GenPlan *p)
 {
     GenWgmmaPlan *g = &p->g;
+    bool aligned = c->y_store_bytes == 16 && c->y_layout == GEN_LAYOUT_ROW;
     if (c->swap) {
         plan_exchange(c, g);
         p->y_piece_bytes = p->y_bytes;
         p->y_piece_elems = 1;
+        g->tma_store = aligned && p->y_bytes == 2 && c->cluster_k == 1 && c->tile_m >= SWAPPED_TMA_ROWS;
+        if (g->tma_store) plan_swapped_chunks(c, g);
         return;
     }
-    bool aligned = c->y_store_bytes == 16 && c->y_layout == GEN_LAYOUT_ROW;
     plan_chunks(g, p->y_bytes, aligned);
     g->tma_store = aligned && g->wg_n % g->chunk_cols == 0;
     p->y_piece_bytes = c->y_store_bytes;
@@ -216,11 +232,11 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     p->ring_bytes = c->stages * p->stage_bytes;
     g->exchange_offset = p->ring_bytes;
     g->store_offset = g->exchange_offset + g->exchange_bytes;
-    g->bias_offset = g->store_offset + g->consumers * 2 * g->chunk_bytes;
+    g->bias_offset = g->store_offset + g->consumers * g->out_buffers * g->chunk_bytes;
     g->barrier_offset = g->bias_offset + (c->swap ? 0 : g->consumers * g->wg_n * 4);
     g->out_barrier_offset = g->barrier_offset + 2 * c->stages * 8;
     p->smem_bytes = g->out_barrier_offset;
-    if (!c->swap) p->smem_bytes += g->consumers * 2 * 2 * 8; /* two buffers: full, empty */
+    p->smem_bytes += g->consumers * g->out_buffers * 2 * 8; /* full, empty */
     if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
     return gen_fail(error, "stages=%d of %dx%dx%d and the way of y need %d B of shared memory; %s allows %d",
                     c->stages, c->tile_m, c->tile_n, c->tile_k, p->smem_bytes, c->arch->name,

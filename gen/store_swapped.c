@@ -7,9 +7,10 @@
  *     row of W l/4           acc[4j]    acc[4j+1]
  *     row of W l/4 + 8       acc[4j+2]  acc[4j+3]
  *
- * and rows of W are columns of y. The four of a j, a group of 8 rows of y, are finished together and stored
- * element by element, eight lanes side by side: outputs are few here, and W is what takes the time. Nobody
- * waits for a buffer, and y may lie as it likes.
+ * and rows of W are columns of y. The four of a j, a group of 8 rows of y, are finished together. Few rows are
+ * stored element by element, eight lanes side by side: nobody waits for a buffer, and y may lie as it likes.
+ * Of many rows each wgmma's 64 columns are a chunk, which stmatrix writes transposed to a buffer with rows of
+ * 128 bytes, swizzled, and a thread of the copying warpgroup stores by TMA (store_wgmma.c).
  *
  * Blocks that share k exchange their sums. The first `finishers` blocks of the cluster finish y: the groups
  * are dealt out to them in turns, group j to block j % finishers. Each block writes its part of a group to
@@ -22,7 +23,7 @@
  */
 #include "gen/wgmma.h"
 
-enum { WG_THREADS = 128, GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64 };
+enum { WG_THREADS = 128, GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64, ROW_BYTES = 128 };
 
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
@@ -55,7 +56,8 @@ static void declare(Wgmma *g)
     g->rows_left = word(g, "rows_left");
     g->cols_left = word(g, "cols_left");
     g->bias_base = wide(g, "bias_base");
-    g->y_at = ptx_regs(k, PTX_B64, "y_at", 2);
+    if (!g->h->tma_store) g->y_at = ptx_regs(k, PTX_B64, "y_at", 2);
+    if (g->h->tma_store) g->packed = ptx_regs(k, PTX_B32, "packed", 4);
     if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
     if (uses_r(g)) g->r_at = ptx_regs(k, PTX_B64, "r_at", 2);
     if (k_sharers(g) > 1) g->inbox = word(g, "inbox");
@@ -78,6 +80,26 @@ static void lane_place(Wgmma *g)
     emit(k, MAD_LO_S32, g->lane_col, g->consumer, imm(g->h->wg_n), g->lane_col);
 }
 
+/* Where this lane writes to a buffer: lane l has row l%8 of the 8x8 elements l/8 of four, of which the first
+ * two are a group of rows, in columns 16w and 16w + 8, and the others the next group. */
+static void chunk_setup(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    PtxArg row = at(g->gemm->word_scratch, 0), column = at(g->gemm->word_scratch, 1),
+           group = at(g->gemm->word_scratch, 2);
+    gen_wgmma_out_setup(g);
+    g->stage_at = word(g, "stage_at");
+    emit(k, AND_B32, row, g->gemm->lane, imm(7));
+    emit(k, SHR_U32, group, g->gemm->lane, imm(4));
+    emit(k, MAD_LO_S32, row, group, imm(GROUP_ROWS), row);
+    emit(k, SHR_U32, column, g->gemm->lane, imm(3));
+    emit(k, AND_B32, column, column, imm(1));
+    emit(k, SHR_U32, group, g->thread, imm(5));
+    emit(k, MAD_LO_S32, column, group, imm(2), column);
+    gen_swizzled_offset(g->gemm, ROW_BYTES, g->stage_at, row, column);
+    emit(k, ADD_S32, g->stage_at, g->stage_at, g->store_at);
+}
+
 void gen_swapped_setup(Wgmma *g)
 {
     PtxKernel *k = g->k;
@@ -86,7 +108,8 @@ void gen_swapped_setup(Wgmma *g)
     lane_place(g);
     emit(k, LD_PARAM_B64, g->bias_base, mem(g->gemm->bias_param, 0));
     emit(k, SETP_NE_B64, g->p_bias, g->bias_base, imm(0));
-    g->y_pitch = gen_wgmma_stride_bytes(g, "y_pitch", g->gemm->ldy_param);
+    if (g->h->tma_store) chunk_setup(g);
+    else g->y_pitch = gen_wgmma_stride_bytes(g, "y_pitch", g->gemm->ldy_param);
     if (g->plan->config.y_layout == GEN_LAYOUT_ANY)
         g->y_col_step = gen_wgmma_stride_bytes(g, "y_col_step", g->gemm->csy_param);
     if (uses_r(g)) g->r_pitch = gen_wgmma_stride_bytes(g, "r_pitch", g->gemm->ldr_param);
@@ -232,7 +255,8 @@ static void store_element(Wgmma *g, PtxArg to, PtxArg y, PtxArg p)
     emit_if(k, p, ST_GLOBAL_B16, to, rounded);
 }
 
-static void store_group(Wgmma *g, int i, int turn)
+/* y of a group of wgmma i. */
+static void finish_group(Wgmma *g, int i, int turn)
 {
     PtxArg acc = group_acc(g, i, turn);
     EpilogueElements x = {.n = GROUP_ACC, .y = g->y, .z = g->z, .r = g->r};
@@ -243,22 +267,60 @@ static void store_group(Wgmma *g, int i, int turn)
         emit(g->k, ADD_F32, at(g->z, e), x.acc[e], x.bias[e]);
     }
     gen_epilogue(&g->epilogue, &x);
-    for (int e = 0; e < GROUP_ACC; e++)
-        store_element(g, element_place(g, i, e), at(g->y, e), inside(g, i, e));
+}
+
+/* This lane's rows of group `turn` that lie in y; its places move on from the group before. */
+static void begin_group(Wgmma *g, int turn)
+{
+    int row = GROUP_ROWS * g->h->finishers * turn;
+    ptx_comment(g->k, "rows from %d on", row);
+    for (int i = 0; i < 2; i++) emit(g->k, SETP_GT_S32, at(g->p_row, i), g->rows_left, imm(row + i));
+    if (turn && !g->h->tma_store) next_rows(g, g->y_at, g->y_pitch);
+    if (turn && uses_r(g)) next_rows(g, g->r_at, g->r_pitch);
+}
+
+static void store_elements(Wgmma *g)
+{
+    first_rows(g, g->y_at, g->gemm->y_param, g->y_pitch, g->y_col_step);
+    for (int turn = 0; turn < turns(g); turn++) {
+        begin_group(g, turn);
+        for (int i = 0; i < g->h->wgmmas; i++) {
+            finish_group(g, i, turn);
+            for (int e = 0; e < GROUP_ACC; e++)
+                store_element(g, element_place(g, i, e), at(g->y, e), inside(g, i, e));
+        }
+    }
+}
+
+/* Two groups at a time; a last one alone. */
+static void store_chunk(Wgmma *g, int i)
+{
+    PtxKernel *k = g->k;
+    PtxArg to = at(g->gemm->word_scratch, 0);
+    if (uses_r(g)) first_rows(g, g->r_at, g->gemm->r_param, g->r_pitch, PTX_NONE);
+    gen_wgmma_out_wait(g);
+    for (int turn = 0; turn < turns(g); turn++) {
+        bool odd = turn % 2, last = turn == turns(g) - 1;
+        begin_group(g, turn);
+        finish_group(g, i, turn);
+        for (int half = 0; half < 2; half++)
+            gen_round_pair(g->gemm, g->plan->config.y, at(g->packed, 2 * odd + half), at(g->y, 2 * half),
+                           at(g->y, 2 * half + 1));
+        if (!odd && !last) continue;
+        emit(k, ADD_S32, to, g->out_at, g->stage_at);
+        PtxArg place = mem(to, (turn - odd) * GROUP_ROWS * ROW_BYTES);
+        if (odd) emit(k, STMATRIX_X4_TRANS, place, g->packed);
+        else emit(k, STMATRIX_X2_TRANS, place, span(g->packed, 0, 2));
+    }
+    gen_wgmma_out_hand_over(g);
 }
 
 void gen_swapped_store(Wgmma *g)
 {
-    PtxKernel *k = g->k;
-    first_rows(g, g->y_at, g->gemm->y_param, g->y_pitch, g->y_col_step);
-    if (uses_r(g)) first_rows(g, g->r_at, g->gemm->r_param, g->r_pitch, PTX_NONE);
-    for (int turn = 0; turn < turns(g); turn++) {
-        int row = GROUP_ROWS * g->h->finishers * turn;
-        ptx_comment(k, "rows from %d on", row);
-        for (int i = 0; i < 2; i++) emit(k, SETP_GT_S32, at(g->p_row, i), g->rows_left, imm(row + i));
-        for (int i = 0; i < g->h->wgmmas; i++) store_group(g, i, turn);
-        if (turn == turns(g) - 1) break;
-        next_rows(g, g->y_at, g->y_pitch);
-        if (uses_r(g)) next_rows(g, g->r_at, g->r_pitch);
+    if (g->h->tma_store) {
+        for (int i = 0; i < g->h->wgmmas; i++) store_chunk(g, i);
+        return;
     }
+    if (uses_r(g)) first_rows(g, g->r_at, g->gemm->r_param, g->r_pitch, PTX_NONE);
+    store_elements(g);
 }

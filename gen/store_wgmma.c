@@ -41,35 +41,35 @@ typedef struct Chunk {
 
 static Chunk chunk_at(const Wgmma *g, int chunk)
 {
+    if (g->plan->config.swap) return (Chunk){0, chunk * 8, 8};
     int tiles = g->h->chunk_cols / 8, first = chunk % g->h->row_chunks * tiles, left = g->h->wg_n / 8 - first;
     return (Chunk){chunk / g->h->row_chunks, first, left < tiles ? left : tiles};
 }
 
-/* ---- the two buffers ---- */
+/* ---- the buffers ---- */
 
-enum {
-    OUT_FULL = 0,
-    OUT_EMPTY = 8 * GEN_OUT_BUFFERS,
-    OUT_BARRIER_BYTES = 2 * 8 * GEN_OUT_BUFFERS,
-    WARPS = 4
-};
+enum { OUT_FULL = 0, WARPS = 4 };
+
+/* A consumer's barriers: of all buffers those that say full, then those that say empty. */
+static int out_empty(const Wgmma *g) { return 8 * g->h->out_buffers; }
+static int out_barrier_bytes(const Wgmma *g) { return 2 * 8 * g->h->out_buffers; }
 
 void gen_wgmma_store_barriers(Wgmma *g)
 {
     for (int i = 0; i < g->h->consumers; i++)
-        for (int buffer = 0; buffer < GEN_OUT_BUFFERS; buffer++) {
-            int at_ = g->h->out_barrier_offset + i * OUT_BARRIER_BYTES + 8 * buffer;
+        for (int buffer = 0; buffer < g->h->out_buffers; buffer++) {
+            int at_ = g->h->out_barrier_offset + i * out_barrier_bytes(g) + 8 * buffer;
             emit(g->k, MBARRIER_INIT, mem(g->smem, at_ + OUT_FULL), imm(WARPS));
-            emit(g->k, MBARRIER_INIT, mem(g->smem, at_ + OUT_EMPTY), imm(1));
+            emit(g->k, MBARRIER_INIT, mem(g->smem, at_ + out_empty(g)), imm(1));
         }
 }
 
 /* Where the buffers of consumer g->consumer and their barriers are. */
 static void out_place(Wgmma *g)
 {
-    emit(g->k, MAD_LO_S32, g->store_at, g->consumer, imm(GEN_OUT_BUFFERS * g->h->chunk_bytes), g->smem);
+    emit(g->k, MAD_LO_S32, g->store_at, g->consumer, imm(g->h->out_buffers * g->h->chunk_bytes), g->smem);
     emit(g->k, ADD_S32, g->store_at, g->store_at, imm(g->h->store_offset));
-    emit(g->k, MAD_LO_S32, g->out_barriers, g->consumer, imm(OUT_BARRIER_BYTES), g->smem);
+    emit(g->k, MAD_LO_S32, g->out_barriers, g->consumer, imm(out_barrier_bytes(g)), g->smem);
     emit(g->k, ADD_S32, g->out_barriers, g->out_barriers, imm(g->h->out_barrier_offset));
 }
 
@@ -81,7 +81,7 @@ static PtxArg out_barrier(Wgmma *g, int which)
     return mem(to, which);
 }
 
-static void next_buffer(Wgmma *g) { gen_wgmma_advance(g, g->out, GEN_OUT_BUFFERS); }
+static void next_buffer(Wgmma *g) { gen_wgmma_advance(g, g->out, g->h->out_buffers); }
 
 /* ---- what stays the same for all tiles ---- */
 
@@ -97,10 +97,26 @@ static void declare(Wgmma *g)
     g->p_col = ptx_reg(k, PTX_PRED, "p_col");
     g->row = word(g, "row");
     g->col = word(g, "col");
-    g->store_at = word(g, "store_at");
-    g->out_barriers = word(g, "out_barriers");
     g->rows_left = word(g, "rows_left");
     g->cols_left = word(g, "cols_left");
+}
+
+static void declare_out(Wgmma *g)
+{
+    g->store_at = word(g, "store_at");
+    g->out_barriers = word(g, "out_barriers");
+}
+
+void gen_wgmma_out_setup(Wgmma *g)
+{
+    declare_out(g);
+    out_place(g);
+    g->out = gen_wgmma_ring(g, "out_slot", "out_phase");
+    g->out_at = word(g, "out_at");
+    emit(g->k, MOV_B32, g->out.slot, imm(0));
+    emit(g->k, MOV_B32, g->out.phase, imm(1)); /* the buffers are empty */
+    g->first_lane = ptx_reg(g->k, PTX_PRED, "p_first_lane");
+    emit(g->k, SETP_EQ_U32, g->first_lane, g->gemm->lane, imm(0));
 }
 
 static int bias_loads(const Wgmma *g) { return (g->h->wg_n + WG_THREADS - 1) / WG_THREADS; }
@@ -130,7 +146,6 @@ static void stage_setup(Wgmma *g)
     PtxKernel *k = g->k;
     PtxArg row = at(g->gemm->word_scratch, 0), column = at(g->gemm->word_scratch, 1),
            warp = at(g->gemm->word_scratch, 2), first = at(g->gemm->word_scratch, 3);
-    out_place(g);
     g->stage_at = ptx_regs(k, PTX_B32, "stage_at", stage_places(g));
     emit(k, SHR_U32, warp, g->thread, imm(5));
     if (pairs_of_tiles(g)) {
@@ -201,13 +216,8 @@ void gen_wgmma_store_setup(Wgmma *g)
     ptx_section(g->k, "the way of y: bias, buffers");
     declare(g);
     bias_setup(g);
+    gen_wgmma_out_setup(g);
     stage_setup(g);
-    g->out = gen_wgmma_ring(g, "out_slot", "out_phase");
-    g->out_at = word(g, "out_at");
-    emit(g->k, MOV_B32, g->out.slot, imm(0));
-    emit(g->k, MOV_B32, g->out.phase, imm(1)); /* the buffers are empty */
-    g->first_lane = ptx_reg(g->k, PTX_PRED, "p_first_lane");
-    emit(g->k, SETP_EQ_U32, g->first_lane, g->gemm->lane, imm(0));
     if (!g->h->tma_store) piece_setup(g);
     if (uses_r(g)) g->r_pitch = gen_wgmma_stride_bytes(g, "r_pitch", g->gemm->ldr_param);
     if (uses_r(g)) g->r_at = wide(g, "r_at");
@@ -330,10 +340,9 @@ static void load_chunk_bias(Wgmma *g, Chunk c)
         emit(g->k, LD_SHARED_V2_F32, span(g->bias, 2 * j, 2), mem(g->bias_pair, 4 * 8 * (c.first + j)));
 }
 
-/* Before the first write to a buffer. */
-static void wait_for_buffer(Wgmma *g)
+void gen_wgmma_out_wait(Wgmma *g)
 {
-    if (g->h->tma_store) gen_wgmma_wait(g, "wait_out", out_barrier(g, OUT_EMPTY), g->out.phase);
+    if (g->h->tma_store) gen_wgmma_wait(g, "wait_out", out_barrier(g, out_empty(g)), g->out.phase);
     emit(g->k, MUL_LO_S32, g->out_at, g->out.slot, imm(g->h->chunk_bytes));
 }
 
@@ -342,7 +351,7 @@ static void stage_pairs(Wgmma *g, Chunk c)
 {
     for (int j = 0; j < c.tiles; j += 2)
         pack_pair(g, c.block, c.first + j, j + 1 < c.tiles, span(g->packed, 2 * j, 4));
-    wait_for_buffer(g);
+    gen_wgmma_out_wait(g);
     for (int j = 0; j < c.tiles; j += 2) {
         PtxArg to = stage_place(g, j / 2);
         if (j + 1 < c.tiles) emit(g->k, STMATRIX_X4, to, span(g->packed, 2 * j, 4));
@@ -352,7 +361,7 @@ static void stage_pairs(Wgmma *g, Chunk c)
 
 static void stage_f32(Wgmma *g, Chunk c)
 {
-    wait_for_buffer(g);
+    gen_wgmma_out_wait(g);
     for (int j = 0; j < c.tiles; j++)
         for (int half = 0; half < 2; half++) {
             finish(g, c.block, half, c.first + j, 2);
@@ -365,11 +374,12 @@ static void stage_f32(Wgmma *g, Chunk c)
 /* ---- a chunk: to y ---- */
 
 /* Each warp says that its rows are there, for the proxy that TMA reads through. */
-static void hand_over(Wgmma *g)
+void gen_wgmma_out_hand_over(Wgmma *g)
 {
     emit(g->k, FENCE_PROXY_ASYNC);
     emit(g->k, BAR_WARP_SYNC);
     emit_if(g->k, g->first_lane, MBARRIER_ARRIVE, out_barrier(g, OUT_FULL));
+    next_buffer(g);
 }
 
 static void store_box(Wgmma *g, Chunk c, PtxArg corner)
@@ -383,7 +393,7 @@ static void store_box(Wgmma *g, Chunk c, PtxArg corner)
     emit(k, TMA_STORE, g->y_map, corner, mem(from, 0));
     emit(k, BULK_COMMIT);
     emit(k, BULK_WAIT_READ, imm(0));
-    emit(k, MBARRIER_ARRIVE, out_barrier(g, OUT_EMPTY));
+    emit(k, MBARRIER_ARRIVE, out_barrier(g, out_empty(g)));
     next_buffer(g);
 }
 
@@ -504,8 +514,11 @@ static void store_chunk(Wgmma *g, Chunk c)
     load_chunk_bias(g, c);
     if (pairs_of_tiles(g)) stage_pairs(g, c);
     else stage_f32(g, c);
-    if (g->h->tma_store) hand_over(g);
-    else store_rows(g, c);
+    if (g->h->tma_store) {
+        gen_wgmma_out_hand_over(g);
+        return;
+    }
+    store_rows(g, c);
     next_buffer(g);
 }
 

@@ -29,6 +29,7 @@ typedef struct Wgmma {
     PtxArg k_blocks;          /* b32: of a tile, those of this block */
     PtxArg first_k_block;     /* b32: of them, where the cluster's blocks share k */
     PtxArg leave;             /* label, of a cluster that shares k: behind its last barrier */
+    PtxArg said;              /* label, of a consumer that has come to the cluster's last barrier ahead of its epilogue */
     PtxArg tiles, tiles_m, tiles_n, group_tiles; /* b32: tiles of a cluster: all, along m, n, in a group of rows */
     PtxArg tile, tile_step;   /* b32: this cluster's tile, and how far its next one is */
     PtxArg row0, col0;        /* b32: origin of this block's tile */
@@ -84,13 +85,17 @@ void gen_wgmma_tile_place(Wgmma *g);
 void gen_wgmma_next_tile(Wgmma *g);
 
 /* store_wgmma.c */
-enum { GEN_OUT_BUFFERS = 2 }; /* of y, a consumer */
 /* Of a consumer: what stays the same for all tiles; what begins a tile (its bias is loaded); what ends its main loop
  * (the bias is put into shared memory); and the chunks first .. last - 1 of its tile: z, epilogue, y. */
 void gen_wgmma_store_setup(Wgmma *g);
 void gen_wgmma_store_begin(Wgmma *g);
 void gen_wgmma_store_bias(Wgmma *g);
 void gen_wgmma_store_chunks(Wgmma *g, int first, int last);
+/* The buffers of y that TMA reads, of a consumer: what stays the same for all tiles; before the first write to the
+ * one at hand, which is `out_at` bytes behind store_at; behind the last one, and to the next buffer. */
+void gen_wgmma_out_setup(Wgmma *g);
+void gen_wgmma_out_wait(Wgmma *g);
+void gen_wgmma_out_hand_over(Wgmma *g);
 /* Of the thread that stores for consumer g->consumer by TMA. */
 void gen_wgmma_store_thread(Wgmma *g, PtxArg end);
 /* A stride of y or r, which have the same type, in bytes: from a parameter in elements. */

@@ -14,7 +14,7 @@ static inline const char *kit_driver(const char *sm)
 {
     const char *driver = getenv("TILESMITH_TEST_DRIVER"), *emulator = getenv("TILESMITH_EMU_LIB");
     setenv("TILESMITH_EMU_SM", sm, 0);
-    setenv("TILESMITH_EMU_SMS", "6", 0); /* so that persistent blocks have several tiles */
+    setenv("TILESMITH_EMU_SMS", "8", 0); /* persistent blocks have several tiles; a cluster of 8 has room */
     setenv("TILESMITH_EMU_QUIET", "1", 0);
     return driver ? driver : emulator ? emulator : "build/emu/libcuda.so.1";
 }

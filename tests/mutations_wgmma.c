@@ -60,6 +60,31 @@ static const Mutation swapped_mutations[] = {
     {"the bias of a column is left out", "[%wide_scratch+16];", "[%wide_scratch];", 0},
 };
 
+/* Operands swapped, a cluster of 2x2, and y by TMA: shares of x are 20 rows, 2560 bytes, those of W 64. */
+static const Mutation square_mutations[] = {
+    {"the producer does not wait for a slot to be empty", "@!%p bra wait_empty_", "// @!%p bra wait_empty_",
+     0},
+    {"the barriers are used before they are known", "barrier.cluster.wait.acquire.aligned;", "", 0},
+    {"the producer does not wait for the other blocks' barriers", "barrier.cluster.wait.acquire.aligned;", "",
+     1},
+    {"a block leaves before the others are done with it", "barrier.cluster.wait.acquire.aligned;", "", 2},
+    {"the last barrier is come to before the last slot is released", "more_tiles_",
+     "barrier.cluster.arrive.release.aligned;\nmore_tiles_", 1},
+    {"a consumer tells one block fewer", "setp.lt.u32 %p_release, %consumer_thread, 4;",
+     "setp.lt.u32 %p_release, %consumer_thread, 3;", 0},
+    {"each block waits for its own consumers only", "], 8;", "], 2;", 0},
+    {"x goes to the blocks that W goes to", "cvt.u16.u32 %x_mask", "mov.b16 %x_mask, 5; // ", 0},
+    {"W goes to the blocks that x goes to", "cvt.u16.u32 %w_mask", "mov.b16 %w_mask, 3; // ", 0},
+    {"a block loads the other one's share of x", "mad.lo.s32 %x_origin, %rank_n, 20, %row0;",
+     "mad.lo.s32 %x_origin, %rank_m, 20, %row0;", 0},
+    {"no proxy fence before TMA stores", "fence.proxy.async.shared::cta;", "", -1},
+    {"a consumer does not wait for a buffer of y to be empty", "@!%p bra wait_out_", "// @!%p bra wait_out_",
+     -1},
+    {"the storing thread does not wait for a buffer of y", "@!%p bra wait_y_", "// @!%p bra wait_y_", -1},
+    {"y is not transposed", "m8n8.x4.trans.shared", "m8n8.x4.shared", 0},
+    {"the last group of rows is not stored", "stmatrix.sync.aligned.m8n8.x2.trans", "// ", 0},
+};
+
 static const Subject subjects[] = {
     {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
      .sm = "90",
@@ -71,6 +96,15 @@ static const Subject subjects[] = {
      .shapes = {{13, 75, 260}, {16, 129, 650}, {37, 200, 64}},
      .mutations = swapped_mutations,
      .n_mutations = sizeof swapped_mutations / sizeof *swapped_mutations},
+    {.config = "wgmma_sm90a_f16_40x128x64_w1x2_s3_cm2_cn2_swap",
+     .sm = "90",
+     .shapes = {{37, 72, 260}, {100, 136, 650}, {300, 200, 64}},
+     .mutations = square_mutations,
+     .n_mutations = sizeof square_mutations / sizeof *square_mutations},
 };
 
-int main(void) { return test_subjects(subjects, sizeof subjects / sizeof *subjects); }
+int main(void)
+{
+    setenv("TILESMITH_EMU_SMS", "6", 0); /* so that blocks have several tiles of these small shapes */
+    return test_subjects(subjects, sizeof subjects / sizeof *subjects);
+}

@@ -258,7 +258,8 @@ static void convert(const Block *b)
                                    0xFFFFFFFE,
                                    in[1],
                                    0xFFFFFFFB,
-                                   0x3C00 | bf16_x << 16};
+                                   0x3C00 | bf16_x << 16,
+                                   (in[0] & 0xffff) | in[1] << 16};
         memcpy(out, wanted, sizeof wanted);
     }
 }
@@ -375,6 +376,14 @@ static void ldmatrix(const Block *b)
     }
 }
 
+/* Word i of row r of the transposed matrix in the lanes' word `word`: its elements are of column r. */
+static uint32_t transposed_row(const Block *b, int word, int r, int i)
+{
+    uint32_t half[2];
+    for (int e = 0; e < 2; e++) half[e] = b->in[(2 * i + e) * 4 + r / 2][word] >> 16 * (r & 1) & 0xffff;
+    return half[0] | half[1] << 16;
+}
+
 /* The place of row r; the words there come from the lanes that hold the row. */
 static void stmatrix(const Block *b)
 {
@@ -384,6 +393,8 @@ static void stmatrix(const Block *b)
             int lane = r % 8 * 4 + i;
             line[i] = b->in[lane][r / 8];
             line[4 + i] = r < 16 ? b->in[lane][6 + r / 8] : line[i];
+            line[8 + i] = transposed_row(b, r / 8, r % 8, i);
+            line[12 + i] = r < 16 ? transposed_row(b, 6 + r / 8, r % 8, i) : line[8 + i];
         }
     }
 }

@@ -198,6 +198,8 @@ X(BULK_WAIT,            90, 80, ASYNC,        "cp.async.bulk.wait_group %i<0,63>
 /* Hopper: tensor cores of a warpgroup; operands by descriptor; accumulate or not; transposed (m or n contiguous) or not */ \
 X(STMATRIX_X4,          90, 78, STORE | WARP, "stmatrix.sync.aligned.m8n8.x4.shared.b16 %[r], %{4r}",   "9.7.14.5.16") \
 X(STMATRIX_X2,          90, 78, STORE | WARP, "stmatrix.sync.aligned.m8n8.x2.shared.b16 %[r], %{2r}",   "9.7.14.5.16") \
+X(STMATRIX_X4_TRANS,    90, 78, STORE | WARP, "stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 %[r], %{4r}", "9.7.14.5.16") \
+X(STMATRIX_X2_TRANS,    90, 78, STORE | WARP, "stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 %[r], %{2r}", "9.7.14.5.16") \
 X(WGMMA_FENCE,          90, 80, WARP | ARCH,  "wgmma.fence.sync.aligned",                               "9.7.15.7.1")  \
 X(WGMMA_COMMIT,         90, 80, WARP | ASYNC | ARCH, "wgmma.commit_group.sync.aligned",                        "9.7.15.7.2")  \
 X(WGMMA_WAIT,           90, 80, WARP | ASYNC | ARCH, "wgmma.wait_group.sync.aligned %i<0,7>",                  "9.7.15.7.3")  \

@@ -99,13 +99,14 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xf32", "x must have W's type (f16)");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_vx8", "TMA reads rows aligned to 16 bytes");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xany_vx2", "aligned to 16 bytes");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_cm2_cn2", "is not 1x1, 2x1 or 1x2");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_cm3", "a cluster of 3x1 is not 1, 2 or 4 blocks along m and n");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_cm4_cn4", "at most 8 in all");
     refusal("wgmma_sm90a_f16_64x128x64_w2x1_s3", "does not split over 2 warpgroups of 64 rows");
     refusal("wgmma_sm90a_f16_128x88x64_w1x2_s3", "does not split over 2 warpgroups of 8 columns");
     refusal("wgmma_sm90a_f16_256x128x64_w2x2_s3", "1 to 3 have enough registers");
     refusal("wgmma_sm90a_f16_192x128x64_w3x1_s3_pingpong", "a game of 2 warpgroups");
     refusal("wgmma_sm90a_f16_64x96x64_w1x1_s3_wcol", "loaded by 64 along its columns");
-    refusal("wgmma_sm90a_f16_128x72x64_w2x1_s3_cm2", "do not share by eights");
+    refusal("wgmma_sm90a_f16_40x64x64_w1x1_s3_xcol_cn2_swap", "for 2 blocks");
     refusal("wgmma_sm90a_f16_128x256x64_w2x1_s5", "and the way of y need");
     refusal("wgmma_sm90a_f16_192x256x64_w3x1_s3", "registers");
     refusal("wgmma_sm90a_f16_256x256x64_w2x1_s3", "registers a thread");
@@ -121,11 +122,10 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_16x128x64_w2x1_s4_swap", "each warpgroup has all rows of x: 2x1");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_pingpong_swap", "are not for swapped operands");
     refusal("wgmma_sm90a_f16_16x256x64_w1x1_s4_k1_swap", "are not for swapped operands");
-    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cm2_swap", "say cluster_k, not cluster_m");
-    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cn2_swap", "say cluster_k, not cluster_n");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cm2_ck2_swap", "share k (cluster_k=2), or x and W (2x1), not both");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_ck3_swap", "cluster_k=3 is not 1, 2, 4 or 8");
     refusal("wgmma_sm90a_f16_64x128x64_w1x2_s4_ck2", "share k with swapped operands (swap) alone");
-    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_vy8_swap", "leave out y_store_bytes=8");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_vy8_swap", "y_store_bytes=8 is not 16 or 2");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_xcol_swap", "loaded by 64 along its columns");
     refusal("wgmma_sm90a_f16_64x128x128_w1x2_s5_ck4_swap", "need 278608 B of shared memory");
 }
