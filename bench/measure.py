@@ -21,6 +21,7 @@ WARM_UP_S = 0.5
 BATCH_MS = 2.5
 BATCHES = 8  # of a contestant in a round of `sustained`
 MAX_CALLS = 2000
+QUEUE_CYCLES = 300_000  # of the GPU's clock, about 0.2 ms: a few launches by Python
 
 
 def make_sets(m, n, k, dtype):
@@ -46,10 +47,19 @@ def _milliseconds(work):
     return start.elapsed_time(stop)
 
 
-class Graph:
-    """About BURST_MS of calls of one contestant, captured."""
+def plain_us(call, sets):
+    """Microseconds a call, one a set, launched one by one: for a first look. They queue up behind a pause of the GPU, so
+    that Python's own time does not count."""
+    torch.cuda._sleep(QUEUE_CYCLES)
+    return 1e3 * _milliseconds(lambda: [call(*operands) for operands in sets]) / len(sets)
 
-    def __init__(self, call, sets):
+
+class Graph:
+    """About burst_ms (BURST_MS) of calls of one contestant, captured."""
+
+    def __init__(self, call, sets, burst_ms=None, pause_s=None):
+        self.burst_ms = BURST_MS if burst_ms is None else burst_ms
+        self.pause_s = PAUSE_S if pause_s is None else pause_s
         self.call = call  # holds the memory that the captured calls use
         for operands in sets[:2]:
             call(*operands)
@@ -65,9 +75,8 @@ class Graph:
             self._capture(call, sets)
             self.each_ms = self._replay_ms() / self.calls
 
-    @staticmethod
-    def _calls(each_ms, sets):
-        wanted = max(sets if sets * each_ms <= 10 * BURST_MS else 1, math.ceil(BURST_MS / each_ms))
+    def _calls(self, each_ms, sets):
+        wanted = max(sets if sets * each_ms <= 10 * self.burst_ms else 1, math.ceil(self.burst_ms / each_ms))
         return min(wanted, MAX_CALLS)
 
     def _capture(self, call, sets):
@@ -88,7 +97,7 @@ class Graph:
 
     def burst_us(self):
         """Microseconds a call in one burst."""
-        time.sleep(PAUSE_S)
+        time.sleep(self.pause_s)
         torch.cuda.synchronize()
         return 1e3 * _milliseconds(self.graph.replay) / self.calls
 
@@ -148,6 +157,6 @@ def poisoned_result(call, operands):
 
 
 def relative_error(result, reference):
-    """In the Frobenius norm, against float64."""
+    """In the Frobenius norm, in the type of the reference: float64, or float32 where time is short."""
     norm = float(reference.norm())
-    return float((result.double() - reference).norm()) / (norm or 1.0)
+    return float((result.to(reference.dtype) - reference).norm()) / (norm or 1.0)

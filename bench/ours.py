@@ -124,7 +124,7 @@ class Preparer:
         self.context = tilesmith.Context(torch.cuda.current_device())
         self.kernels = {}
 
-    def _load(self, name):
+    def load(self, name):
         if name not in self.kernels:
             self.kernels[name] = self.context.load(name)
         return self.kernels[name]
@@ -132,13 +132,13 @@ class Preparer:
     def _linear(self, sets):
         import tilesmith
 
-        return Linear(self._load(tilesmith.prepare(*sets[0])))
+        return Linear(self.load(tilesmith.prepare(*sets[0])))
 
-    def _packs(self, x, w, b):
+    def packs(self, x, w, b):
         """Whether ts_linear() would like more workspace than the kernel of its choice needs."""
         import tilesmith
 
-        kernel = self._load(tilesmith.prepare(x, w, b))
+        kernel = self.load(tilesmith.prepare(x, w, b))
         y = torch.empty((x.shape[0], w.shape[0]), device=x.device, dtype=w.dtype)
         args = Ours(None, self.library)._args(x, w, b, y)
         _set_addresses(args, x, w, b, y)
@@ -148,10 +148,10 @@ class Preparer:
         times, refused, packing = {}, [], "ts_linear(), packing"
         for name in (with_field(name, self.field) for name in listed(self.arch, sets[0][1].dtype)):
             try:
-                times[name] = measure.quick_us(Ours(self._load(name), self.library), sets)
+                times[name] = measure.quick_us(Ours(self.load(name), self.library), sets)
             except self.error as error:  # a kernel for other alignments, or too large for this device
                 refused.append(f"{name}: {error}")
-        if self._packs(*sets[0]):
+        if self.packs(*sets[0]):
             times[packing] = measure.quick_us(self._linear(sets), sets)
         if not times:
             raise RuntimeError(f"no listed configuration of {self.arch} works: " + "; ".join(refused[:3]))
@@ -159,7 +159,7 @@ class Preparer:
             self.log(f"    {name:48} {times[name]:10.2f} us")
         self.log(f"    {len(times)} configurations of {self.arch} were timed, {len(refused)} do not take this problem")
         best = min(times, key=times.get)
-        return self._linear(sets) if best == packing else Ours(self._load(best), self.library)
+        return self._linear(sets) if best == packing else Ours(self.load(best), self.library)
 
     def __call__(self, sets):
         if self.config == "best":
@@ -167,8 +167,8 @@ class Preparer:
         elif self.config == "auto":
             call = self._linear(sets)
         else:
-            call = Ours(self._load(with_field(self.config, self.field)), self.library)
+            call = Ours(self.load(with_field(self.config, self.field)), self.library)
         info = call.kernel.info()
         spills = f" local {info['local_bytes']} B" if info["local_bytes"] else ""
-        packed = " after packing" if self._packs(*sets[0]) and isinstance(call, Linear) else ""
+        packed = " after packing" if self.packs(*sets[0]) and isinstance(call, Linear) else ""
         return call, f"{info['config']}{packed} ({info['registers']} registers,{spills} {info['blocks_per_sm']} blocks/SM)"

@@ -16,8 +16,8 @@
 #include <string.h>
 
 static const OptionId takes[] = {
-    OPT_SHAPE, OPT_DTYPE, OPT_CONFIG, OPT_ARCH, OPT_EPILOGUE, OPT_SCALE,
-    OPT_T,     OPT_SEED,  OPT_DEVICE, OPT_CSV,  OPT_HELP,
+    OPT_SHAPE, OPT_DTYPE, OPT_CONFIG, OPT_ARCH,    OPT_EPILOGUE, OPT_SCALE,
+    OPT_T,     OPT_SEED,  OPT_DEVICE, OPT_REPLAYS, OPT_CSV,      OPT_HELP,
 };
 
 typedef struct BenchRun {
@@ -31,6 +31,7 @@ typedef struct BenchRun {
     GenConfig pinned; /* with --config NAME */
     bool all, csv;
     float s, t;
+    int replays;
     Rotation rotation; /* of the shape at hand */
     bool some_measured, some_wrong;
 } BenchRun;
@@ -58,6 +59,14 @@ static int read_config_option(BenchRun *b)
     return check_epilogue(o);
 }
 
+static int read_replays(BenchRun *b)
+{
+    const Options *o = b->o;
+    b->replays = given(o, OPT_REPLAYS) ? o->number[OPT_REPLAYS] : MEASURE_USUAL_REPLAYS;
+    if (b->replays >= 1 && b->replays <= MEASURE_MAX_REPLAYS) return EXIT_OK;
+    return usage(o->command->name, "--replays %d is not from 1 to %d", b->replays, MEASURE_MAX_REPLAYS);
+}
+
 static int read_options(BenchRun *b)
 {
     const Options *o = b->o;
@@ -69,6 +78,7 @@ static int read_options(BenchRun *b)
     if (!status) status = choose_arch(o, &b->arch);
     if (!status) status = choose_type(o, GEN_F16, &b->type);
     if (!status) status = read_config_option(b);
+    if (!status) status = read_replays(b);
     if (!status) status = shapes_read(o, 1, &b->shape, &b->n_shapes);
     return status;
 }
@@ -179,6 +189,7 @@ static void measure_row(BenchRun *b, Row *r)
         refuse(&r->error, "the rows of this problem are not aligned as the kernel needs");
         return;
     }
+    r->timing.replays = b->replays;
     r->measured = rotation_fill(&b->rotation, &r->info, b->o->seed, &r->error) && check_result(b, r) &&
                   measure(&b->rotation, r->kernel, b->s, b->t, &r->timing, &r->error);
     if (r->measured) b->some_measured = true;
@@ -304,7 +315,7 @@ const Command command_bench = {
         "Measures what the library chooses for each problem (NAME+packed: rows are packed first), the\n"
         "kernel of --config NAME, or, with --config all, every listed configuration (of --arch) that fits.\n"
         "Calls walk through sets of operands that are larger than the caches together, in CUDA graphs of\n"
-        "about 2 ms, 15 times with short pauses;\n"
+        "about 2 ms, --replays times with short pauses;\n"
         "us is the median and spread the distance from the 10th to the 90th percentile. GB/s counts each\n"
         "operand once. Each kernel's result is checked against float64 first.",
     .option = takes,

@@ -20,10 +20,11 @@ static int usual_sms(const GenArch *arch)
     return 128;
 }
 
-/* Of rows without gaps, at an aligned address: the largest power of 2 up to 16 that divides a row's bytes. */
-static int row_align(int64_t cols)
+/* Of rows without gaps, at an aligned address: the largest power of 2 up to 16 that divides a row's bytes. A
+ * single row has no next one that could lie elsewhere, and so ts_linear() finds it aligned. */
+static int row_align(int64_t rows, int64_t cols)
 {
-    int64_t bits = 16 | 2 * cols;
+    int64_t bits = 16 | (rows > 1 ? 2 * cols : 0);
     return (int)(bits & -bits);
 }
 
@@ -39,9 +40,9 @@ static GenProblem contiguous(const Options *o, const GenArch *arch, GenType type
         .m = s.m,
         .n = s.n,
         .k = s.k,
-        .x_align_bytes = row_align(s.k),
-        .w_align_bytes = row_align(s.k),
-        .y_align_bytes = row_align(s.n),
+        .x_align_bytes = row_align(s.m, s.k),
+        .w_align_bytes = row_align(s.n, s.k),
+        .y_align_bytes = row_align(s.m, s.n),
         .epilogue = o->text[OPT_EPILOGUE],
     };
 }

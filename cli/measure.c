@@ -27,21 +27,22 @@ bool measure(const Rotation *r, const ts_kernel *kernel, float s, float t, Timin
     Launch l = {r, kernel, s, t};
     ts_bursts *bursts;
     ts_burst burst = {0};
-    double us[MEASURE_REPLAYS];
+    int replays = timing->replays;
+    double us[MEASURE_MAX_REPLAYS];
     ts_status status = ts_bursts_create(r->context, launch, &l, r->sets, &bursts);
-    for (int i = 0; i < MEASURE_REPLAYS && !status; i++) {
+    for (int i = 0; i < replays && !status; i++) {
         status = ts_bursts_run(bursts, &burst);
         us[i] = burst.us;
     }
     ts_bursts_destroy(bursts);
     if (status) return device_check(status, error);
-    qsort(us, MEASURE_REPLAYS, sizeof *us, by_size);
+    qsort(us, (size_t)replays, sizeof *us, by_size);
     *timing = (Timing){
-        .us = us[MEASURE_REPLAYS / 2],
-        .us_p10 = us[MEASURE_REPLAYS / 10],
-        .us_p90 = us[MEASURE_REPLAYS - 1 - MEASURE_REPLAYS / 10],
+        .us = us[replays / 2],
+        .us_p10 = us[replays / 10],
+        .us_p90 = us[replays - 1 - replays / 10],
         .calls = burst.calls,
-        .replays = MEASURE_REPLAYS,
+        .replays = replays,
         .graph = burst.graph,
     };
     return true;

@@ -47,6 +47,7 @@ X(NO_VERIFY,    "no-verify",     0,   FLAG, "",       "do not compare with float
 X(SMS,          "sms",           0,   INT,  "N",      "SMs of the device (those of the arch's best-known chip)") \
 X(TOP,          "top",           0,   INT,  "N",      "how many configurations, the best first (8; tune: 12)") \
 X(BUDGET,       "budget",        0,   REAL, "SECONDS", "no configuration is begun after that (8)") \
+X(REPLAYS,      "replays",       0,   INT,  "N",      "how often a graph of calls is timed, 1 to 1000 (15)") \
 X(CSV,          "csv",           0,   FLAG, "",       "print CSV") \
 X(JSON,         "json",          0,   FLAG, "",       "print one JSON object a problem") \
 X(HELP,         "help",          'h', FLAG, "",       "print this help")

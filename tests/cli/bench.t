@@ -49,6 +49,13 @@ my $split = 'mma_sm80_f16_16x64x128_w1x4_s4_split';
 ok(@row == 1 && $row[0]{status} eq 'ok' && $row[0]{rel_err} < 6e-4, 'the result is right, launch after launch in a graph');
 is($row[0]{config}, $split, 'by the kernel that shares tiles');
 
+# ---- how often ----
+for my $replays (1, 4) {
+    @row = rows(works('--replays', @emu, '--shape', '16x16x16', '--config', $config, '--replays', $replays, '--csv'));
+    ok(@row == 1 && $row[0]{status} eq 'ok' && $row[0]{replays} == $replays, "$replays replays");
+    ok($row[0]{us_p10} <= $row[0]{us} && $row[0]{us} <= $row[0]{us_p90} && $row[0]{us_p10} > 0, 'percentiles are in order');
+}
+
 # ---- named configurations ----
 @row = rows(works('--config', @emu, '--shape', '64x64x64', '--config', $config, '--csv'));
 ok(@row == 1 && $row[0]{config} eq $config && $row[0]{dtype} eq 'bf16', 'is the one measured, in its own types');
@@ -99,6 +106,9 @@ refused(2, qr/--shape MxNxK is missing/, 'bench');
 refused(2, qr/'0x4x4' is not a shape; write MxNxK, each from 1/, @emu, '--shape', '0x4x4');
 refused(2, qr/'4x4' is not a shape/, @emu, '--shape', '8x8x8,4x4');
 refused(2, qr/--device 'tpu' is not known/, 'bench', '--device', 'tpu', '--shape', '1x1x1');
+refused(2, qr/--replays 0 is not from 1 to 1000/, @emu, '--shape', '1x1x1', '--replays', '0');
+refused(2, qr/--replays 1001 is not from 1 to 1000/, @emu, '--shape', '1x1x1', '--replays', '1001');
+refused(2, qr/--replays wants an integer/, @emu, '--shape', '1x1x1', '--replays', 'many');
 refused(2, qr/--arch says which list/, @emu, '--shape', '1x1x1', '--arch', 'sm_80');
 refused(2, qr/--dtype 'f8' is not known/, @emu, '--shape', '1x1x1', '--dtype', 'f8');
 refused(2, qr/./, @emu, '--shape', '1x1x1', '--config', 'nonsense');

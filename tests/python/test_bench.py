@@ -1,21 +1,27 @@
-"""bench/report.py and the options of bench/compare.py, on made-up figures."""
+"""bench/report.py, the options of bench/compare.py, and bench/choice.py, on made-up figures."""
 
 import contextlib
 import csv
 import io
 import os
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
 from unittest import mock
 
-from kit import ROOT
+from kit import BUILD, ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))
 
+import choice
+import choice_report
 import compare
 import report
+import tilesmith
 
 
 def rows():
@@ -107,6 +113,265 @@ class OptionsTest(unittest.TestCase):
             self.refused("is not MxNxK", "--shapes", text)
         self.refused("at least one round", "--rounds", "0")
         self.refused("leave out --arch", "--config", "auto", "--arch", "sm_80")
+
+
+# ---- choice.py ----
+
+EXPLAINED = """\
+# 333x4097x2050 f16, sm_90a, 132 SMs; with a workspace its rows are packed first, and another config is chosen
+# config                                              us   tiles  waves
+mma_a_vx2_vw2_vy2                                  25.71     132      1
+mma_b_vx2_vw2_vy2                                  30.44     390      3
+# 333x4097x2112 f16, sm_90a, 132 SMs
+# config                                              us   tiles  waves
+wgmma_a_vy2                                         9.71     132      1
+mma_b_vy2                                          10.44     390      3
+# 16x4096x4096 f16, sm_90a, 132 SMs
+# config                                              us   tiles  waves
+wgmma_a                                             9.71     132      1
+"""
+LISTED = ["wgmma_a", "wgmma_c_swap", "mma_b", "mma_b_split", "mma_b_vx2", "mma_b_vw2_vy2"]
+
+
+def program():
+    return os.environ.get("TILESMITH", str(BUILD / "tilesmith"))
+
+
+class ChoiceOptionsTest(unittest.TestCase):
+    def refused(self, words, *arguments):
+        said = io.StringIO()
+        with self.assertRaises(SystemExit) as caught, contextlib.redirect_stderr(said):
+            choice.parse_options(arguments)
+        self.assertEqual(caught.exception.code, 2)
+        self.assertIn(words, said.getvalue())
+
+    def file(self, text):
+        path = tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False)
+        self.addCleanup(os.unlink, path.name)
+        with path:
+            path.write(text)
+        return path.name
+
+    def test_usual_options(self):
+        options = choice.parse_options([])
+        self.assertEqual((options.replays, options.burst_ms, options.dtype), (3, 1.0, "f16"))
+        self.assertEqual(len(options.shapes), 73)
+        self.assertIn((333, 4097, 2050), options.shapes)
+
+    def test_shapes(self):
+        path = self.file("# few\n1x2x3  4x5x6 # and more\n\n1x2x3\n7x8x9\n")
+        self.assertEqual(choice.parse_options(["--shapes", path]).shapes, [(1, 2, 3), (4, 5, 6), (7, 8, 9)])
+        self.assertEqual(choice.parse_options(["--shapes", "4x5x6,1x2x3,4x5x6"]).shapes, [(4, 5, 6), (1, 2, 3)])
+
+    def test_refusals(self):
+        self.refused("'4x5' is not MxNxK", "--shapes", self.file("1x2x3\n4x5\n"))
+        self.refused("has no shapes", "--shapes", self.file("# none\n"))
+        self.refused("is not MxNxK", "--shapes", "no-such-file.txt")
+        self.refused("at least one replay", "--replays", "0")
+        self.refused("give more than 0", "--burst-ms", "0")
+        self.refused("give more than 0", "--budget", "-1")
+
+
+class ChoicePlanTest(unittest.TestCase):
+    def test_explain_is_read(self):
+        ranked = choice.parse_explain(EXPLAINED)
+        self.assertEqual(ranked[333, 4097, 2050], (["mma_a_vx2_vw2_vy2", "mma_b_vx2_vw2_vy2"], True))
+        self.assertEqual(ranked[16, 4096, 4096], (["wgmma_a"], False))
+
+    def test_plans(self):
+        packed, direct = choice.make_plans([(333, 4097, 2050), (16, 4096, 4096)], LISTED, choice.parse_explain(EXPLAINED))
+        self.assertEqual(direct, choice.Plan((16, 4096, 4096), ["wgmma_a", "wgmma_c_swap", "mma_b_split"], []))
+        self.assertEqual(packed.direct, ["mma_a_vx2_vw2_vy2", "mma_b_vx2_vw2_vy2", "mma_b_vx2", "mma_b_vw2_vy2"])
+        self.assertEqual(packed.packed, ["wgmma_a_vy2", "mma_b_vy2", "wgmma_c_swap", "mma_b_split"])
+
+    def test_what_the_program_says(self):
+        shapes = [(4095, 4095, 4095), (4095, 4095, 4096), (1, 4095, 4095)]
+        ranked = choice.parse_explain(choice.explain(shapes, "sm_90a", "bf16", 132, program()))
+        self.assertEqual(list(ranked), shapes)
+        self.assertEqual([packs for _, packs in ranked.values()], [True, False, False])
+        ending = ["_vx2_vw2_vy2", "_vy2", "_vw2"]
+        for names, field in zip((names for names, _ in ranked.values()), ending):
+            self.assertTrue(names and all(field in name and "_bf16_" in name for name in names), names)
+        self.assertGreater(len(ranked[4095, 4095, 4096][0]), 50)  # not the first few alone
+        self.assertIn("wgmma_sm90a_bf16_128x256x64_w2x1_s4_g16_vy2", ranked[4095, 4095, 4096][0])
+
+
+def choice_rows():
+    """{shape: rows}"""
+    a, b, c = (16, 64, 64), (32, 64, 64), (48, 64, 64)
+    rows = [
+        choice_report.Row(a, "f16", "one", "linear", 10.0),
+        choice_report.Row(a, "f16", "one", "launch", 10.1),
+        choice_report.Row(a, "f16", "two", "launch", 9.0),
+        choice_report.Row(b, "f16", "one+packed", "linear", 40.0),
+        choice_report.Row(b, "f16", "two+packed", "packed", 10.0, "ok", 2e-4),
+        choice_report.Row(c, "f16", "one", "linear", 8.0),
+        choice_report.Row(c, "f16", "two", "launch", 1.0, "slow"),
+        choice_report.Row(c, "f16", "three", "launch", 2.0, "wrong", 0.5),
+    ]
+    return {shape: [row for row in rows if row.shape == shape] for shape in (a, b, c)}
+
+
+class ChoiceReportTest(unittest.TestCase):
+    def test_verdicts(self):
+        a, b, c = map(choice_report.verdict, choice_rows().values())
+        self.assertEqual((a.best.config, a.share), ("two", 0.9))
+        self.assertEqual((b.best.config, b.share), ("two+packed", 0.25))
+        self.assertEqual((c.best.config, c.share), ("one", 1.0))  # what is slow or wrong is not the best
+        self.assertEqual(choice_report.table_line(a), "| 16x64x64 | one | 10.00 | two | 9.00 | 90.0 % |")
+
+    def test_without_a_choice(self):
+        row = choice_report.Row((1, 2, 3), "f16", "one", "linear", 10.0, "wrong")
+        self.assertIsNone(choice_report.verdict([row, choice_report.Row((1, 2, 3), "f16", "two", "launch", 9.0)]))
+
+    def test_summary(self):
+        text = choice_report.summary(list(map(choice_report.verdict, choice_rows().values())), ["1x2x3"], ["4x5x6", "7x8x9"])
+        self.assertIn("over 3 shapes: 60.8 % in the geometric mean", text)  # (0.9 * 0.25)^(1/3)
+        self.assertIn("the worst: 25.0 %, 32x64x64", text)
+        self.assertIn("under 80 %: 1", text)
+        self.assertIn("no right result of the choice: 1x2x3", text)
+        self.assertIn("want of time, 2: 4x5x6, 7x8x9", text)
+        self.assertEqual(choice_report.summary([]), "")
+
+    def test_files(self):
+        said = []
+        with tempfile.TemporaryDirectory() as folder:
+            results = choice_report.Results(os.path.join(folder, "new"), "a chip", said.append)
+            for shape, rows in choice_rows().items():
+                results.add(shape, rows)
+            results.skip((1, 2, 3))
+            results.write()
+            with open(os.path.join(folder, "new", "choice.csv"), newline="") as file:
+                read = list(csv.DictReader(file))
+            with open(os.path.join(folder, "new", "choice.md")) as file:
+                page = file.read()
+        self.assertEqual(len(read), 8)
+        self.assertEqual([row["choice"] for row in read], ["1", "0", "0", "1", "0", "1", "0", "0"])
+        self.assertEqual(list(read[4].values()), ["32x64x64", "f16", "two+packed", "0", "packed", "10.000", "ok", "2.00e-04"])
+        self.assertEqual(len(said), 4)  # the head, and a line a shape
+        self.assertTrue(page.startswith("a chip\n\n| M x N x K |") and page.endswith(": 1x2x3\n"), page)
+        self.assertFalse(results.good)  # one result was wrong
+
+
+class FakeGpu:
+    """In place of measure, ours, tilesmith and a Preparer: kernels whose times and errors are known by their names."""
+
+    Error, LaunchError, DriverError = tilesmith.Error, tilesmith.LaunchError, tilesmith.DriverError
+    Ours = staticmethod(lambda kernel, library: SimpleNamespace(us=kernel.us, error=kernel.error, refuses=kernel.refuses))
+    rotated = staticmethod(lambda names, turn: names[turn % len(names) :] + names[: turn % len(names)])
+    library = None
+
+    def __init__(self, chosen, packs, **kernels):
+        self.chosen, self.does_pack, self.captured = chosen, packs, []
+        self.kernels = {name: SimpleNamespace(us=us, error=error, refuses=refuses) for name, (us, error, refuses) in kernels.items()}
+
+    def load(self, name):
+        return self.kernels[name]
+
+    def prepare(self, *operands):
+        return self.chosen
+
+    def packs(self, *operands):
+        return self.does_pack
+
+    def Linear(self, kernel):
+        return SimpleNamespace(us=kernel.us + (3 if self.does_pack else 0), error=kernel.error, refuses=None)
+
+    def make_sets(self, *shape_and_dtype):
+        return [("x", "w", "b")]
+
+    def poisoned_result(self, call, operands):
+        if call.refuses:
+            raise call.refuses
+        return call.error
+
+    def relative_error(self, result, reference):
+        return result
+
+    def plain_us(self, call, sets):
+        return call.us + 1
+
+    def Graph(self, call, sets, burst_ms, pause_s):
+        self.captured.append(call.us)
+        return SimpleNamespace(burst_us=lambda: call.us)
+
+
+class ChoiceFlowTest(unittest.TestCase):
+    def rows(self, gpu, plan):
+        options = SimpleNamespace(dtype="f16", torch_dtype=None, replays=3, burst_ms=1)
+        fakes = {"measure": gpu, "ours": gpu, "tilesmith": gpu, "reference_of": lambda *operands: None, "pad": lambda matrix: matrix}
+        said = io.StringIO()
+        with mock.patch.multiple(choice, create=True, **fakes), contextlib.redirect_stdout(said):
+            rows = choice.time_shape(plan, gpu, options)
+        self.said = said.getvalue()
+        return [(row.config, row.how, round(row.us, 3), row.status) for row in rows]
+
+    def test_direct(self):
+        refusal = tilesmith.MisalignedError("no")
+        gpu = FakeGpu("b", False, a=(10, 0, None), b=(12, 0, None), c=(90, 0, None), d=(1, 0.5, None), e=(1, 0, refusal))
+        rows = self.rows(gpu, choice.Plan((8, 8, 8), ["b", "a", "c", "d", "e", "not loaded"], []))
+        expected = [
+            ("b", "linear", 12, "ok"),
+            ("b", "launch", 12, "ok"),
+            ("a", "launch", 10, "ok"),
+            ("c", "launch", 91, "slow"),
+            ("d", "launch", 2, "wrong"),
+        ]
+        self.assertEqual(rows, expected)
+        self.assertEqual(gpu.captured, [12, 12, 10])  # what is slow or wrong is left at the first look
+        self.assertRegex(self.said, r"WRONG: d \(launch\) on 8x8x8: rel_err 5.00e-01 is over 2.0e-03")
+
+    def test_behind_packing(self):
+        gpu = FakeGpu("p", True, p=(100, 0, None), q=(10, 0, None), r=(50, 0, None), a=(90, 0, None), b=(500, 0, None))
+        rows = self.rows(gpu, choice.Plan((8, 8, 9), ["a", "b"], ["q", "p", "r"]))
+        expected = [
+            ("p+packed", "linear", 103, "ok"),
+            ("a", "launch", 90, "ok"),
+            ("b", "launch", 501, "slow"),
+            ("q+packed", "packed", 13, "ok"),
+            ("r+packed", "packed", 54, "slow"),
+        ]
+        self.assertEqual(rows, expected)  # p is slow too, and was timed nevertheless
+
+    def test_without_the_kernel_of_the_choice(self):
+        gpu = FakeGpu("p", True, p=(100, 0, None), q=(10, 0, None))
+        rows = self.rows(gpu, choice.Plan((8, 8, 9), [], ["q"]))
+        self.assertEqual(rows, [("p+packed", "linear", 103, "ok")])
+        self.assertIn("what packing takes could not be measured", self.said)
+
+    def test_nothing_is_right(self):
+        gpu = FakeGpu("a", False, a=(10, float("nan"), None))
+        rows = self.rows(gpu, choice.Plan((8, 8, 8), ["a"], []))
+        self.assertEqual([status for *_, status in rows], ["wrong", "wrong"])
+
+
+LAST_WORDS = """
+import sys, time
+sys.path[:0] = {paths!r}
+import choice, tilesmith
+choice.tilesmith, choice.HANG_S = tilesmith, 0.2
+with choice.running("wgmma_a", (1, 2, 3)):
+    {what}
+print("not reached")
+"""
+
+
+class ChoiceFailureTest(unittest.TestCase):
+    def last_words(self, what):
+        paths = [str(ROOT / "bench"), str(ROOT / "bindings" / "python")]
+        start = time.monotonic()
+        ended = subprocess.run([sys.executable, "-c", LAST_WORDS.format(paths=paths, what=what)], capture_output=True, text=True)
+        self.assertLess(time.monotonic() - start, 30)
+        self.assertEqual((ended.returncode, ended.stdout), (1, ""))
+        return ended.stderr
+
+    def test_failures_name_what_ran(self):
+        self.assertEqual(self.last_words("raise RuntimeError('illegal access')"), "choice.py: wgmma_a on 1x2x3: RuntimeError: illegal access\n")
+        self.assertIn("wgmma_a on 1x2x3: LaunchError", self.last_words("raise tilesmith.LaunchError('failed')"))
+        self.assertEqual(self.last_words("time.sleep(60)"), "choice.py: wgmma_a on 1x2x3: not done after 0.2 s\n")
+
+    def test_refusals_pass(self):
+        self.assertRegex(self.last_words("raise tilesmith.MisalignedError('no')"), r"(?s)^Traceback.*MisalignedError: no\n$")
 
 
 if __name__ == "__main__":
