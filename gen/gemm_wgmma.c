@@ -50,7 +50,6 @@ static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
 static bool shares_loads(const Wgmma *g) { return g->h->load_sharers > 1; }
 static bool shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
 static int skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
-static bool leaves_early(const Wgmma *g) { return shares_loads(g) && !skew(g); }
 static int stages(const Wgmma *g) { return g->plan->config.stages; }
 
 PtxArg gen_wgmma_label(Wgmma *g, const char *name)
@@ -396,33 +395,47 @@ static void produce_blocks(Producer *p)
     emit_if(k, g->p, BRA, fill);
 }
 
-/* All k-blocks of all tiles. */
-static void produce_tiles(Producer *p, PtxArg end)
+/* This block's shared memory lives until the others have released all its slots: then none of them has
+ * anything to do with it any more. Slots of zeros nobody releases. */
+static void wait_for_releases(Producer *p)
 {
     Wgmma *g = p->g;
     PtxKernel *k = g->k;
-    PtxArg next = ptx_label(k, "produce_tile"), zeros = ptx_label(k, "produce_zeros");
+    ptx_comment(k, "the other blocks are done with this one's slots");
+    for (int i = skew(g); i < stages(g); i++) {
+        PtxArg barriers = slot_barrier(g, g->ring, 0);
+        gen_wgmma_wait(g, "wait_released", mem(barriers, empty_offset(g)), g->ring.phase);
+        gen_wgmma_advance(g, g->ring, stages(g));
+    }
+}
+
+/* All k-blocks of all tiles. */
+static void produce_tiles(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxKernel *k = g->k;
+    PtxArg next = ptx_label(k, "produce_tile"), done = ptx_label(k, "all_produced");
     emit(k, GRID_WAIT);
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, skew(g) ? zeros : end);
+    emit_if(k, g->p, BRA, done);
     produce_begin(p);
     produce_blocks(p);
     emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
     emit(k, BRA, next);
-    if (!skew(g)) return;
-    emit(k, LABEL, zeros); /* `along` stands behind the end of k */
-    for (int i = 0; i < skew(g); i++) produce_block(p);
+    emit(k, LABEL, done);
+    for (int i = 0; i < skew(g); i++) produce_block(p); /* of zeros: `along` stands behind the end of k */
+    if (shares_loads(g)) wait_for_releases(p);
 }
 
 /* A tile that the cluster shares is its only one: its place is found before the wait. */
-static void produce(Wgmma *g, PtxArg end)
+static void produce(Wgmma *g)
 {
     ptx_section(g->k, "the producer");
     Producer p = producer_setup(g);
     cluster_tile(g);
     if (!shares_k(g)) {
-        produce_tiles(&p, end);
+        produce_tiles(&p);
         return;
     }
     produce_begin(&p);
@@ -444,7 +457,7 @@ static void copying_warpgroup(Wgmma *g, PtxArg end)
     emit(k, ELECT, g->p);
     emit_unless(k, g->p, BRA, end);
     emit_if(k, helper, BRA, g->h->tma_store ? stores : end);
-    produce(g, end);
+    produce(g);
     if (!g->h->tma_store) return;
     emit(k, BRA, end);
     emit(k, LABEL, stores);
@@ -800,20 +813,6 @@ static Consumer consumer_setup(Wgmma *g)
     return c;
 }
 
-/* This consumer has released its last slot, and so is done with the other blocks: they need not wait for its
- * epilogue. */
-static void say_last(Wgmma *g)
-{
-    PtxKernel *k = g->k;
-    PtxArg next = at(g->gemm->word_scratch, 0), more = gen_wgmma_label(g, "more_tiles");
-    emit(k, ADD_S32, next, g->tile, g->tile_step);
-    if (g->plan->config.pingpong) emit(k, ADD_S32, next, next, g->tile_step);
-    emit(k, SETP_LT_U32, g->p, next, g->tiles);
-    emit_if(k, g->p, BRA, more);
-    emit(k, CLUSTER_ARRIVE);
-    emit(k, LABEL, more);
-}
-
 static void consume_tile(Consumer *c)
 {
     Wgmma *g = c->g;
@@ -829,12 +828,8 @@ static void consume_tile(Consumer *c)
     ptx_section(g->k, "main loop: one k-block a turn");
     if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
     main_loop(c);
-    if (skew(g)) {
-        turn_out_of_step(c);
-        return;
-    }
-    if (leaves_early(g)) say_last(g);
-    store_tile(g);
+    if (skew(g)) turn_out_of_step(c);
+    else store_tile(g);
 }
 
 static void consume_tiles(Consumer *c, PtxArg end)
@@ -845,13 +840,9 @@ static void consume_tiles(Consumer *c, PtxArg end)
     bool skewed = skew(g) > 0, pingpong = g->plan->config.pingpong;
     if (pingpong) pingpong_begin(g);
     if (skewed) multiply_half(c, HALF_A, true, false);
-    if (leaves_early(g)) { /* without a tile */
-        emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-        emit_if(k, g->p, BRA, end);
-    }
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, skewed ? done : leaves_early(g) ? g->said : end);
+    emit_if(k, g->p, BRA, skewed ? done : end);
     consume_tile(c);
     gen_wgmma_next_tile(g);
     if (pingpong) skip_blocks(g, g->k_blocks);
@@ -929,7 +920,6 @@ void gen_gemm_wgmma(Gemm *gemm)
     const GenConfig *c = &gemm->p->config;
     PtxArg producer_label = ptx_label(g.k, "producer"), end = ptx_label(g.k, "end");
     g.leave = ptx_label(g.k, "leave");
-    g.said = ptx_label(g.k, "said");
     if (g.h->cluster > 1) g.k->cluster = g.h->cluster;
     ptx_comment(g.k, "block tile %dx%dx%d, %d consumers of %dx%d, %d stages of %d B", c->tile_m, c->tile_n,
                 c->tile_k, g.h->consumers, g.h->wg_m, g.h->wg_n, c->stages, g.plan->stage_bytes);
@@ -945,13 +935,11 @@ void gen_gemm_wgmma(Gemm *gemm)
     consume(&g, end);
     emit(g.k, LABEL, producer_label);
     copying_warpgroup(&g, end);
-    ptx_section(g.k, "shared memory lives until all of the cluster are done with it");
     emit(g.k, LABEL, end);
-    if (!clusters(&g)) return;
+    if (!shares_k(&g)) return;
+    ptx_section(g.k, "with the consumers, which exchange their sums: all have begun; all parts are there");
     emit(g.k, BAR_WARP_SYNC);
-    if (shares_k(&g)) emit(g.k, CLUSTER_WAIT);
-    emit(g.k, CLUSTER_ARRIVE);
-    if (leaves_early(&g)) emit(g.k, LABEL, g.said);
     emit(g.k, CLUSTER_WAIT);
-    if (shares_k(&g)) emit(g.k, LABEL, g.leave);
+    gen_wgmma_cluster_sync(&g);
+    emit(g.k, LABEL, g.leave);
 }

@@ -29,7 +29,6 @@ typedef struct Wgmma {
     PtxArg k_blocks;          /* b32: of a tile, those of this block */
     PtxArg first_k_block;     /* b32: of them, where the cluster's blocks share k */
     PtxArg leave;             /* label, of a cluster that shares k: behind its last barrier */
-    PtxArg said;              /* label, of a consumer that has come to the cluster's last barrier ahead of its epilogue */
     PtxArg tiles, tiles_m, tiles_n, group_tiles; /* b32: tiles of a cluster: all, along m, n, in a group of rows */
     PtxArg tile, tile_step;   /* b32: this cluster's tile, and how far its next one is */
     PtxArg row0, col0;        /* b32: origin of this block's tile */
