@@ -88,28 +88,15 @@ static int count_split_tiles(void)
     return n;
 }
 
-/* The i-th of the wgmma back end; returns how many there are in all. */
-static int listed_wgmma(int i, GenConfig *config)
-{
-    GenConfig unused;
-    int tiles = 0, swapped = 0;
-    while (gen_wgmma_tile(tiles, &unused)) tiles++;
-    while (gen_wgmma_swapped_tile(swapped, &unused)) swapped++;
-    if (!gen_wgmma_tile(i, config)) gen_wgmma_swapped_tile(i - tiles, config);
-    return tiles + swapped;
-}
-
 static bool has_wgmma(const GenArch *arch) { return arch->sm == 90 && arch->suffix == 'a'; }
 
 bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
 {
-    gen_config_default(arch, type, config);
     if (i < 0) return false;
-    if (has_wgmma(arch)) {
-        int n_wgmma = listed_wgmma(i, config);
-        if (i < n_wgmma) return true;
-        i -= n_wgmma;
-    }
+    gen_config_default(arch, type, config);
+    for (int w = 0; has_wgmma(arch) && gen_wgmma_tile(w, config); w++)
+        if (i-- == 0) return true;
+    gen_config_default(arch, type, config);
     if (i < N_TILES) {
         set_tile(config, &tile_table[i]);
         return true;
@@ -265,13 +252,27 @@ static void rank_mma(const GenProblem *p, GenConfig candidate, Ranking *r, GenEr
     }
 }
 
-static void rank_wgmma(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
+/* How y leaves: TMA would store what is behind the last column, if that ends inside 16 bytes; of swapped tiles
+ * the rest is stored by elements. */
+static bool plan_wgmma_candidate(const GenProblem *p, GenConfig *c, GenPlan *plan, GenError *error)
+{
+    int given = c->y_store_bytes, y_bytes = gen_type_bytes(p->y);
+    bool whole = given == 16 && p->n * y_bytes % 16 == 0;
+    if (c->swap && c->y_layout == GEN_LAYOUT_ROW) c->y_store_bytes = 16;
+    else if (!whole && given == 16) c->y_store_bytes = 8;
+    bool good = gen_plan(c, plan, error);
+    if (!good || !c->swap || whole || !plan->g.tma_store) return good;
+    c->y_store_bytes = y_bytes;
+    return gen_plan(c, plan, error);
+}
+
+static void rank_wgmma(const GenProblem *p, const GenConfig *problem, Ranking *r, GenError *error)
 {
     GenPlan plan;
-    bool whole = p->n * gen_type_bytes(p->y) % 16 == 0; /* TMA would store what is behind the last column */
-    if (!whole && candidate.y_store_bytes == 16) candidate.y_store_bytes = 8;
+    GenConfig candidate = *problem;
     for (int i = 0; gen_wgmma_tile(i, &candidate); i++) {
-        if (!gen_plan(&candidate, &plan, error)) continue;
+        candidate.y_store_bytes = problem->y_store_bytes;
+        if (!plan_wgmma_candidate(p, &candidate, &plan, error)) continue;
         GenEstimate e = gen_wgmma_estimate(p, &plan);
         rank(r, &candidate, &e);
     }
@@ -297,7 +298,7 @@ int gen_rank(const GenProblem *p, GenCandidate *candidates, int most, GenError *
     Ranking r = {.at = candidates, .most = most};
     if (!set_problem(p, &candidate, error)) return 0;
     rank_mma(p, candidate, &r, error);
-    if (has_wgmma(p->arch)) rank_wgmma(p, candidate, &r, error);
+    if (has_wgmma(p->arch)) rank_wgmma(p, &candidate, &r, error);
     return r.n; /* 0: *error says why the last candidate was refused */
 }
 

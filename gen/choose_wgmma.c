@@ -3,109 +3,111 @@
 #include "gen/internal.h"
 #include "gen/plan.h"
 
-/* Tiles, best first for large problems. group_m: so many rows of tiles as make a wave of an H200 about
- * square, which reads least (docs/tuning.md). */
-/* clang-format off */
-static const struct WgmmaTile { int m, n, k, warps_m, warps_n, stages, group_m, skew; bool pingpong; } tile_table[] = {
-    {128, 256,  64, 2, 1, 4, 16, 0, false},
-    {256, 144,  64, 2, 1, 3,  8, 1, false},
-    {256, 128,  64, 2, 1, 4,  8, 0, false},
-    {256, 176,  64, 2, 1, 3,  8, 1, false},
-    {192, 192,  64, 3, 1, 3, 12, 0, false},
-    {192, 128,  64, 3, 1, 4,  8, 0, false},
-    {128, 192,  64, 2, 1, 4, 12, 0, false},
-    {128, 176,  64, 2, 1, 4, 12, 0, false},
-    {128, 160,  64, 2, 1, 5, 12, 0, false},
-    {128, 128,  64, 2, 1, 5, 12, 0, true},
-    {128, 128,  64, 2, 1, 6, 12, 0, false},
-    {128, 128, 128, 2, 1, 3, 12, 0, false},
-    {192,  96,  64, 3, 1, 5,  8, 0, false},
-    {128, 112,  64, 2, 1, 6, 12, 0, false},
-    {128,  96,  64, 2, 1, 6,  8, 0, false},
-    {128,  80,  64, 2, 1, 7,  8, 0, false},
-    {64,  256,  64, 2, 1, 4, 16, 0, true},
-    {128,  64,  64, 2, 1, 8,  8, 0, false},
-    {128,  64, 128, 2, 1, 4,  8, 0, false},
-    {64,  128,  64, 2, 1, 6, 16, 0, true},
-    {64,  192,  64, 1, 1, 6, 16, 0, false},
-    {64,  128, 128, 1, 1, 4, 16, 0, false},
-    {64,   96, 128, 1, 1, 4, 16, 0, false},
-    {64,   64, 128, 2, 1, 4, 12, 0, true},
-    {64,   64, 128, 1, 1, 5, 12, 0, false},
-    {64,   48, 128, 1, 1, 6, 12, 0, false},
-    {64,   32, 128, 1, 1, 6,  8, 0, false},
-    {64,   16, 128, 1, 1, 8,  8, 0, false},
-    {64,    8, 128, 1, 1, 8,  8, 0, false},
-};
+#include <stdio.h>
 
-/* Tiles with swapped operands, for few rows of x, and the last two for few tiles. As many blocks of 64 or 128
- * rows of W as there are SMs, the blocks of a cluster sharing k where there are fewer, and as many stages as
- * shared memory holds; or half of that, for two blocks on an SM, so that one begins while another ends. Not
- * measured yet: they are listed, and used where they are named, but gen_rank() leaves them out. */
-static const struct SwappedTile { int m, n, k, warps_n, stages, cluster_k, min_blocks; } swapped_table[] = {
-    {  8,  64, 128, 1, 12, 1, 0},
-    {  8,  64, 128, 1, 12, 2, 0},
-    {  8, 128, 128, 2,  6, 1, 0},
-    {  8, 128, 128, 2,  6, 4, 0},
-    { 16,  64, 128, 1, 11, 1, 0},
-    { 16,  64, 128, 1, 11, 2, 0},
-    { 16,  64, 128, 1, 10, 8, 0},
-    { 16,  64, 128, 1,  5, 1, 2},
-    { 16,  64, 128, 1,  5, 2, 2},
-    { 16,  64, 128, 1,  5, 4, 2},
-    { 16, 128, 128, 2,  6, 1, 0},
-    { 16, 128, 128, 2,  5, 4, 0},
-    { 32,  64, 128, 1,  9, 1, 0},
-    { 32,  64, 128, 1,  9, 2, 0},
-    { 32, 128, 128, 2,  5, 1, 0},
-    { 32, 128, 128, 2,  5, 4, 0},
-    { 64,  64, 128, 1,  7, 1, 0},
-    { 64,  64, 128, 1,  6, 2, 0},
-    { 64,  64, 128, 1,  6, 8, 0},
-    { 64,  64, 128, 1,  3, 2, 2},
-    { 64,  64, 128, 1,  3, 4, 2},
-    { 64, 128, 128, 2,  4, 1, 0},
-    { 64, 128, 128, 2,  4, 4, 0},
-    {128, 128,  64, 2,  5, 2, 0},
-    {128, 128,  64, 2,  5, 8, 0},
+/* Tiles, as names of configurations have them; best first for large problems. group_m: so many rows of tiles as
+ * make a wave of an H200 about square, which reads least. What each is for: docs/tuning.md. */
+static const char *const tiles[] = {
+    /* many rows */
+    "128x256x64_w2x1_s4_g16",
+    "256x144x64_w2x1_s3_k1",
+    "256x128x64_w2x1_s4",
+    "256x176x64_w2x1_s3_k1",
+    "192x192x64_w3x1_s3_g12",
+    "192x128x64_w3x1_s4",
+    "128x192x64_w2x1_s4_g12",
+    "128x176x64_w2x1_s4_g12",
+    "128x160x64_w2x1_s5_g12",
+    "128x128x64_w2x1_s5_g12_pingpong",
+    "128x128x64_w2x1_s6_g12",
+    "128x128x128_w2x1_s3_g12",
+    "192x96x64_w3x1_s5",
+    "128x112x64_w2x1_s6_g12",
+    "128x96x64_w2x1_s6",
+    "128x80x64_w2x1_s7",
+    "64x256x64_w2x1_s4_g16_pingpong",
+    "128x64x64_w2x1_s8",
+    "128x64x128_w2x1_s4",
+    "64x128x64_w2x1_s6_g16_pingpong",
+    "64x192x64_w1x1_s6_g16",
+    "64x128x128_w1x1_s4_g16",
+    "64x96x128_w1x1_s4_g16",
+    "64x64x128_w2x1_s4_g12_pingpong",
+    "64x64x128_w1x1_s5_g12",
+    "64x48x128_w1x1_s6_g12",
+    "64x32x128_w1x1_s6",
+    "64x16x128_w1x1_s8",
+    "64x8x128_w1x1_s8",
+    /* clusters that share loads: for rows that begin inside a line of 128 bytes, and few tiles */
+    "128x256x64_w2x1_s4_g16_cm2",
+    "256x128x64_w2x1_s4_cn2",
+    "192x192x64_w3x1_s3_g12_cm2",
+    "128x128x64_w2x1_s6_g12_cm2",
+    "128x128x64_w2x1_s6_g12_cn2",
+    "128x96x64_w2x1_s6_cn2",
+    "128x72x64_w2x1_s7_cm2_cn2",
+    "128x64x64_w2x1_s8_cm2",
+    "128x64x64_w2x1_s8_cn2",
+    "72x128x64_w1x2_s7_cm2_cn4_swap",
+    /* few rows of x, on the side of wgmma that has any multiple of 8: as many blocks of 64 or 128 rows of W as
+     * there are SMs, the blocks of a cluster sharing k where there are fewer; or two blocks on an SM, so that
+     * one begins while another ends */
+    "8x64x128_w1x1_s12_swap",
+    "8x64x128_w1x1_s8_ck2_swap",
+    "8x64x128_w1x1_s5_o2_ck2_swap",
+    "8x128x128_w1x2_s6_swap",
+    "8x128x128_w1x2_s6_ck2_swap",
+    "8x128x128_w1x2_s6_ck4_swap",
+    "16x64x128_w1x1_s11_swap",
+    "16x64x128_w1x1_s7_ck2_swap",
+    "16x64x128_w1x1_s7_ck4_swap",
+    "16x64x128_w1x1_s7_ck8_swap",
+    "16x64x128_w1x1_s5_o2_ck2_swap",
+    "16x128x128_w1x2_s6_swap",
+    "16x128x128_w1x2_s5_ck2_swap",
+    "16x128x128_w1x2_s5_ck4_swap",
+    "32x64x128_w1x1_s8_swap",
+    "32x64x128_w1x1_s8_ck2_swap",
+    "32x128x128_w1x2_s5_swap",
+    "32x128x128_w1x2_s5_ck2_swap",
+    "64x64x128_w1x1_s6_swap",
+    "64x64x128_w1x1_s6_ck2_swap",
+    "64x64x128_w1x1_s6_ck4_swap",
+    "64x64x128_w1x1_s3_o2_ck2_swap",
+    "64x128x128_w1x2_s4_swap",
+    "64x128x128_w1x2_s4_ck2_swap",
+    "64x128x64_w1x2_s8_ck2_swap",
+    "64x128x64_w1x2_s8_ck4_swap",
+    "112x128x64_w1x2_s6_swap",
+    "168x64x64_w1x1_s6_swap",
+    "128x128x64_w1x2_s5_ck2_swap",
+    "128x128x64_w1x2_s5_ck4_swap",
 };
-/* clang-format on */
-enum {
-    N_TILES = sizeof tile_table / sizeof *tile_table,
-    N_SWAPPED = sizeof swapped_table / sizeof *swapped_table
-};
-
-bool gen_wgmma_swapped_tile(int i, GenConfig *c)
-{
-    if (i < 0 || i >= N_SWAPPED) return false;
-    const struct SwappedTile *t = &swapped_table[i];
-    c->backend = GEN_BACKEND_WGMMA;
-    c->swap = true;
-    c->tile_m = t->m;
-    c->tile_n = t->n;
-    c->tile_k = t->k;
-    c->warps_m = 1;
-    c->warps_n = t->warps_n;
-    c->stages = t->stages;
-    c->cluster_k = t->cluster_k;
-    c->min_blocks = t->min_blocks;
-    return true;
-}
+enum { N_TILES = sizeof tiles / sizeof *tiles };
 
 bool gen_wgmma_tile(int i, GenConfig *c)
 {
+    char name[GEN_MAX_NAME];
+    GenConfig tile;
+    GenError error;
     if (i < 0 || i >= N_TILES) return false;
-    const struct WgmmaTile *t = &tile_table[i];
-    c->backend = GEN_BACKEND_WGMMA;
-    c->tile_m = t->m;
-    c->tile_n = t->n;
-    c->tile_k = t->k;
-    c->warps_m = t->warps_m;
-    c->warps_n = t->warps_n;
-    c->stages = t->stages;
-    c->group_m = t->group_m;
-    c->skew_blocks = t->skew;
-    c->pingpong = t->pingpong;
+    snprintf(name, sizeof name, "wgmma_sm90a_f16_%s", tiles[i]);
+    if (!gen_config_parse(name, &tile, &error)) return false;
+    c->backend = tile.backend;
+    c->tile_m = tile.tile_m;
+    c->tile_n = tile.tile_n;
+    c->tile_k = tile.tile_k;
+    c->warps_m = tile.warps_m;
+    c->warps_n = tile.warps_n;
+    c->stages = tile.stages;
+    c->group_m = tile.group_m;
+    c->min_blocks = tile.min_blocks;
+    c->cluster_m = tile.cluster_m;
+    c->cluster_n = tile.cluster_n;
+    c->cluster_k = tile.cluster_k;
+    c->skew_blocks = tile.skew_blocks;
+    c->pingpong = tile.pingpong;
+    c->swap = tile.swap;
     return true;
 }
 
@@ -121,8 +123,8 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, GenEstima
     const double tensor_macs = 3300, smem_bytes = 240, l2_bytes = 91, few = 1.5, cut_rows = 1.7,
                  latency = 1600;
     const GenConfig *c = &plan->config;
-    double wgmmas = (double)c->tile_m / 64 * c->tile_n / plan->g.wg_n, filled = plan->stage_bytes;
-    double read = wgmmas * 2 * (64 + plan->g.wg_n) * c->tile_k;
+    double wgmmas = (double)c->tile_m * c->tile_n / (64 * plan->g.wgmma_n), filled = plan->stage_bytes;
+    double read = wgmmas * 2 * (64 + plan->g.wgmma_n) * c->tile_k;
     e->tensor_ns = (double)c->tile_m * c->tile_n * c->tile_k / tensor_macs;
     e->smem_ns = (read + filled) / smem_bytes;
     e->l2_ns = filled / (e->tiles > 100 ? l2_bytes : few * l2_bytes);

@@ -13,8 +13,6 @@ bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
 
 /* choose_wgmma.c: tile i of the wgmma back end's list, put into a config; false behind the last. */
 bool gen_wgmma_tile(int i, GenConfig *config);
-/* The same of the tiles with swapped operands. */
-bool gen_wgmma_swapped_tile(int i, GenConfig *config);
 /* What a problem takes under a plan of that back end. */
 struct GenPlan;
 GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *plan);
