@@ -24,7 +24,7 @@ static int usual_sms(const GenArch *arch)
  * single row has no next one that could lie elsewhere, and so ts_linear() finds it aligned. */
 static int row_align(int64_t rows, int64_t cols)
 {
-    int64_t bits = 16 | (rows > 1 ? 2 * cols : 0);
+    int64_t bits = 128 | (rows > 1 ? 2 * cols : 0);
     return (int)(bits & -bits);
 }
 

@@ -139,11 +139,11 @@ static bool read_arrays(Run *run, Error *error)
 
 /* ---- the kernel ---- */
 
-/* Largest power of 2, at most 16, that divides a row of so many elements. */
+/* Largest power of 2, at most 128, that divides a row of so many elements. */
 static int row_alignment(GenType type, int64_t elements)
 {
     int64_t bytes = elements * gen_type_bytes(type);
-    int align = 16;
+    int align = 128;
     while (bytes % align) align /= 2;
     return align;
 }

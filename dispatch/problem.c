@@ -9,7 +9,7 @@ static GenLayout layout_of(const ts_matrix *matrix, int64_t rows, int64_t cols)
     return rows <= 1 || matrix->row_stride == 1 ? GEN_LAYOUT_COL : GEN_LAYOUT_ANY;
 }
 
-/* The largest power of 2 up to 16 that divides address and pitch. What is not read is well aligned. */
+/* The largest power of 2 up to 128 that divides address and pitch. What is not read is well aligned. */
 static int align_of(const ts_matrix *matrix, int64_t rows, int64_t cols)
 {
     bool by_columns = layout_of(matrix, rows, cols) == GEN_LAYOUT_COL;
@@ -24,7 +24,9 @@ static int align_of(const ts_matrix *matrix, int64_t rows, int64_t cols)
 /* Layout and alignment in a byte. */
 static int place_of(const ts_matrix *matrix, int64_t rows, int64_t cols)
 {
-    return layout_of(matrix, rows, cols) << 5 | align_of(matrix, rows, cols);
+    int align_bits = 0;
+    while (align_of(matrix, rows, cols) >> align_bits > 1) align_bits++;
+    return layout_of(matrix, rows, cols) << 3 | align_bits;
 }
 
 ts_dtype rt_problem_bias_type(const ts_linear_args *args)

@@ -5,7 +5,7 @@
 #include "gen/gen.h"
 #include "runtime/kernel.h"
 
-enum { RT_MAX_ALIGN_BYTES = 16, RT_MAX_KEY_TEXT = 512 };
+enum { RT_MAX_ALIGN_BYTES = 128, RT_MAX_KEY_TEXT = 512 };
 
 /* Points *args at this release's struct (in *copy where the caller's is another), and checks sizes and types. */
 ts_status rt_problem_read(const ts_context *context, const ts_linear_args **args, ts_linear_args *copy);

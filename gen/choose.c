@@ -163,25 +163,30 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM
  * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
- * epilogue. However small, a k-block takes about 0.3 us; an output takes about 70 ps; before the first
- * k-block can be multiplied, 1.2 us pass; rows of x that begin inside a line of 128 bytes slow the copies
+ * epilogue; and no faster than memory gives x and W. However small, a k-block takes about 0.3 us; rows that
+ * begin inside a line of 128 bytes slow the copies, those that need copies of less than 16 bytes much more
  * (docs/tuning.md). A pure function of its arguments. */
-static GenEstimate estimate(const GenProblem *p, const struct Tile *t)
+static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const GenConfig *c)
 {
-    const double least_block_ns = 300, output_ns = 0.0714, start_ns = 1220, mac_ns = 0.42e-3, cut_rows = 1.3;
+    const double least_block_ns = 300, output_ns = 0.105, start_ns = 2700, mac_ns = 0.42e-3, cut_rows = 1.17,
+                 narrow_copies = 1.9, dram_bytes = 2620;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
+    double m = (double)p->m, n = (double)p->n, k = (double)p->k;
     GenEstimate e = {.tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n),
                      .k_blocks = ceil_div(p->k, t->k),
                      .latency_ns = least_block_ns,
+                     .dram_ns = 2 * (m * k + n * k + m * n) / dram_bytes,
                      .start_ns = start_ns};
     e.waves = ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
     e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;
-    if (p->x_layout == GEN_LAYOUT_ROW && p->k % 64) e.tensor_ns *= cut_rows;
+    if (p->x_layout == GEN_LAYOUT_ROW && p->x_align_bytes < 128) e.tensor_ns *= cut_rows;
+    if (c->x_copy_bytes < 16 || c->w_copy_bytes < 16) e.tensor_ns *= narrow_copies;
     e.epilogue_ns = output_ns * t->m * t->n;
     /* blocks of one SM run side by side: its latency is that of one of them */
     double block_ns = (double)e.waves * e.tensor_ns;
     if (block_ns < least_block_ns) block_ns = least_block_ns;
-    e.total_ns = (double)e.k_blocks * block_ns + (double)e.waves * e.epilogue_ns + start_ns;
+    double work_ns = (double)e.k_blocks * block_ns + (double)e.waves * e.epilogue_ns;
+    e.total_ns = start_ns + (work_ns > e.dram_ns ? work_ns : e.dram_ns);
     return e;
 }
 
@@ -247,7 +252,7 @@ static void rank_mma(const GenProblem *p, GenConfig candidate, Ranking *r, GenEr
     for (int i = 0; i < N_TILES; i++) {
         if (!suits(&tile_table[i], &candidate)) continue;
         set_tile(&candidate, &tile_table[i]);
-        GenEstimate e = estimate(p, &tile_table[i]);
+        GenEstimate e = estimate(p, &tile_table[i], &candidate);
         if (ranks(r, &e) && gen_config_check(&candidate, error)) rank(r, &candidate, &e);
     }
 }

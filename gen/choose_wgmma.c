@@ -3,6 +3,7 @@
 #include "gen/internal.h"
 #include "gen/plan.h"
 
+#include <math.h>
 #include <stdio.h>
 
 /* Tiles, as names of configurations have them; best first for large problems. group_m: so many rows of tiles as
@@ -113,40 +114,88 @@ bool gen_wgmma_tile(int i, GenConfig *c)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static double larger(double a, double b) { return a > b ? a : b; }
+static double smaller(double a, double b) { return a < b ? a : b; }
 
-/* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
- * (TMA writes it, wgmma reads x once and W once for each 64 rows), L2, which gives more to an SM when few
- * ask, and the latency of a load, spread over the stages. Rows that begin inside a line of 128 bytes cost L2
- * almost twice. */
-static double estimate_block(const GenProblem *p, const GenPlan *plan, GenEstimate *e)
+/* How a problem's tiles fall on the chip. */
+typedef struct Spread {
+    int64_t tiles, blocks; /* the cluster's blocks share a tile along k, or not */
+    int64_t places;        /* blocks that run at one time, if there are so many */
+    int side_by_side;      /* of them, on the busiest SM */
+} Spread;
+
+/* Clusters of more than two find no room on all SMs: of an H200's 132 they use 120. */
+static Spread spread(const GenProblem *p, const GenConfig *c, int cluster)
 {
-    const double tensor_macs = 3300, smem_bytes = 240, l2_bytes = 91, few = 1.5, cut_rows = 1.7,
-                 latency = 1600;
-    const GenConfig *c = &plan->config;
-    double wgmmas = (double)c->tile_m * c->tile_n / (64 * plan->g.wgmma_n), filled = plan->stage_bytes;
-    double read = wgmmas * 2 * (64 + plan->g.wgmma_n) * c->tile_k;
-    e->tensor_ns = (double)c->tile_m * c->tile_n * c->tile_k / tensor_macs;
-    e->smem_ns = (read + filled) / smem_bytes;
-    e->l2_ns = filled / (e->tiles > 100 ? l2_bytes : few * l2_bytes);
-    if (p->x_layout == GEN_LAYOUT_ROW && p->k % 64) e->l2_ns *= cut_rows;
-    e->latency_ns = latency / c->stages;
-    return larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns));
+    int64_t sms = p->sm_count > 0 ? p->sm_count : 1, usable = cluster > 2 ? (sms * 10 + 10) / 11 : sms;
+    int at_once = c->min_blocks > 1 ? c->min_blocks : 1;
+    Spread s = {.tiles = ceil_div(p->m, (int64_t)c->tile_m * c->cluster_m) * c->cluster_m *
+                         ceil_div(p->n, (int64_t)c->tile_n * c->cluster_n) * c->cluster_n,
+                .places = usable * at_once};
+    s.blocks = s.tiles * c->cluster_k;
+    s.side_by_side = s.blocks > usable ? at_once : 1;
+    return s;
 }
 
-/* Waves of tiles, k-block by k-block and then the epilogue, which pingpong hides but for the last; no faster
- * than memory gives x and W and takes y. Constants are fitted to an H200 (docs/tuning.md). */
+/* What is asked of L2 for an operand's part of a k-block. Rows that begin inside a line of 128 bytes ask for
+ * almost twice as much. */
+static double asked_bytes(const GenBoxPlan *o, int sharers, GenLayout layout, int align_bytes)
+{
+    const double cut_rows = 1.8;
+    bool cut = layout == GEN_LAYOUT_ROW && align_bytes < 128;
+    return (double)o->tile_bytes / sharers * (cut ? cut_rows : 1);
+}
+
+/* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
+ * (TMA writes it, wgmma reads both sides), L2, for an SM and for all, and the latency of a load, spread over
+ * the stages. They get a little in each other's way, and blocks that share loads wait for each other. */
+static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
+{
+    const double tensor_macs = 3600, least_n = 48, smem_bytes = 265, l2_sm_bytes = 150, l2_bytes = 15700,
+                 latency = 1130, disturbance = 0.3, each_other = 0.03;
+    const GenConfig *c = &plan->config;
+    const GenWgmmaPlan *g = &plan->g;
+    double wgmmas = (double)c->tile_m * c->tile_n / (64 * g->wgmma_n), k = c->tile_k, n = s->side_by_side;
+    double running = (double)(s->blocks < s->places ? s->blocks : s->places);
+    double asked = asked_bytes(&g->x, c->cluster_n, p->x_layout, p->x_align_bytes) +
+                   asked_bytes(&g->w, c->cluster_m, p->w_layout, p->w_align_bytes);
+    e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
+    e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
+    e->l2_ns = larger(n * asked / l2_sm_bytes, running * asked / l2_bytes);
+    e->latency_ns = latency / c->stages;
+    double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns));
+    double together =
+        sqrt(e->tensor_ns * e->tensor_ns + e->l2_ns * e->l2_ns + e->latency_ns * e->latency_ns);
+    return (slowest + disturbance * (together - slowest)) * (g->load_sharers > 1 ? 1 + each_other : 1);
+}
+
+/* Of a tile: y by TMA, by elements, or by the warps that wrote it to shared memory; pingpong hides all but the
+ * last. Blocks that share k finish parts of it, once they have exchanged their sums. */
+static double estimate_epilogue(const GenPlan *plan, int64_t waves)
+{
+    const double tma = 0.068, elements = 0.08, warps = 0.3, hidden = 0.1, begin = 370, exchange = 830,
+                 exchanged = 0.065;
+    const GenConfig *c = &plan->config;
+    double outputs = (double)c->tile_m * c->tile_n,
+           ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
+    if (c->cluster_k > 1) return ns / plan->g.finishers + begin + exchange + exchanged * outputs;
+    return ns * (c->pingpong && waves > 1 ? hidden : 1) + begin;
+}
+
+/* Waves of blocks, k-block by k-block and then the epilogue; and what memory takes to give x and W and to take
+ * y, most of it meanwhile. Constants are fitted to an H200 (docs/tuning.md). */
 GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
 {
-    const double output = 0.068, hidden = 0.15, start = 1100, dram_bytes = 2700;
+    const double start = 1040, cluster_start = 320, dram_bytes = 3860, not_hidden = 0.28;
     const GenConfig *c = &plan->config;
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
-    GenEstimate e = {.tiles = ceil_div(p->m, c->tile_m) * ceil_div(p->n, c->tile_n),
-                     .k_blocks = ceil_div(p->k, c->tile_k),
+    Spread s = spread(p, c, plan->g.cluster);
+    GenEstimate e = {.tiles = s.tiles,
+                     .waves = ceil_div(s.blocks, s.places),
+                     .k_blocks = ceil_div(ceil_div(p->k, c->tile_k), c->cluster_k),
                      .dram_ns = 2 * (m * k + n * k + m * n) / dram_bytes,
-                     .start_ns = start + 2 * c->tile_k};
-    e.waves = ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
-    e.epilogue_ns = (double)c->tile_m * c->tile_n * output * (c->pingpong && e.waves > 1 ? hidden : 1);
-    double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &e) + e.epilogue_ns);
-    e.total_ns = e.start_ns + larger(work, e.dram_ns);
+                     .start_ns = start + (plan->g.cluster > 1 ? cluster_start : 0)};
+    e.epilogue_ns = estimate_epilogue(plan, e.waves);
+    double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &s, &e) + e.epilogue_ns);
+    e.total_ns = e.start_ns + larger(work, e.dram_ns) + not_hidden * smaller(work, e.dram_ns);
     return e;
 }

@@ -152,7 +152,7 @@ typedef struct GenProblem {
     GenType x, w, bias, y;
     int64_t m, n, k;
     GenLayout x_layout, w_layout, y_layout;
-    int x_align_bytes, w_align_bytes; /* largest power of 2, at most 16, that divides base address and pitch */
+    int x_align_bytes, w_align_bytes; /* largest power of 2, at most 128, that divides base address and pitch */
     int y_align_bytes;
     const char *epilogue; /* NULL: the default */
 } GenProblem;
