@@ -105,17 +105,19 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
 {
     o->tile_bytes = 2 * tile * c->tile_k;
     if (o->col) {
-        if (tile % (ATOM * sharers) || wg_tile % ATOM)
-            return gen_fail(
-                error, "a column-major %s is loaded by 64 along its columns; its tile has %d for %d blocks",
-                name, tile, sharers);
+        if (sharers > 1) /* seen on an H200: docs/hopper.md */
+            return gen_fail(error,
+                            "the blocks of a cluster share no column-major %s, which arrives shifted where "
+                            "it was sent from: leave out %s",
+                            name, name[0] == 'x' ? "cluster_n" : "cluster_m");
+        if (tile % ATOM || wg_tile % ATOM)
+            return gen_fail(error, "a column-major %s is loaded by 64 along its columns; its tile has %d",
+                            name, tile);
         o->box_rows = c->tile_k;
-        o->boxes = tile / ATOM / sharers;
+        o->boxes = tile / ATOM;
         o->box_step = ATOM;
-        o->share_step = tile / sharers;
         o->lbo_bytes = o->atom_bytes = c->tile_k * ROW_BYTES;
         o->step_bytes = 16 * ROW_BYTES;
-        o->share_bytes = o->boxes * o->atom_bytes;
     } else {
         if (tile % sharers)
             return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share evenly", name, tile,
