@@ -115,6 +115,7 @@ static void header(Gemm *g, const char *params, const char *grid)
                c->swap && !p->g.tma_store ? p->y_bytes : c->y_store_bytes);
     ptx_header(k, "workspace_bytes: %d", c->split ? p->slot_bytes + GEN_FLAG_BYTES : 0);
     if (c->backend == GEN_BACKEND_WGMMA) box_header(g);
+    if (c->arch->sm >= 90) ptx_header(k, "early_start: yes");
 }
 
 /* ---- where this thread and this block stand ---- */
@@ -200,6 +201,14 @@ void gen_begin_kernel(Gemm *g, const char *grid)
     scratch(g);
 }
 
+void gen_early_start(Gemm *g)
+{
+    if (g->p->config.arch->sm < 90) return;
+    ptx_section(g->k, "the next kernel may start; the one before may still run, until griddepcontrol.wait");
+    emit(g->k, GRID_LAUNCH);
+    emit(g->k, GRID_WAIT);
+}
+
 bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error)
 {
     bool ok = ptx_check(g->k) && ptx_print(g->k, text, length);
@@ -215,6 +224,7 @@ static void write_mma(Gemm *g)
     bool split = p->config.split;
     ptx_comment(g->k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m,
                 p->config.tile_n, p->config.tile_k, p->warp_m, p->warp_n, p->config.stages, p->stage_bytes);
+    gen_early_start(g);
     if (split) gen_split_begin(g);
     gen_problem_size(g);
     thread_place(g);

@@ -53,6 +53,9 @@ typedef struct Gemm {
 /* gemm.c: what every kernel begins with, from its plan: name, target, parameters, header lines (grid: the rule for
  * its blocks), scratch; and what it ends with: it is checked, printed and freed. The caller frees *text. */
 void gen_begin_kernel(Gemm *g, const char *grid);
+/* From sm_90 on: what a kernel does before it touches memory, so that it may be launched while the one before it runs
+ * (programmatic dependent launch). */
+void gen_early_start(Gemm *g);
 bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error);
 
 /* gemm.c: loads m, n and depth. */

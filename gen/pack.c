@@ -1,8 +1,9 @@
 /* pack.c: a kernel that copies rows of 16-bit elements to rows that start at multiples of 16 bytes.
  *
  * Where rows of x or W start at odd places, each k-block of each tile that reads them pays for it; a large
- * problem reads each row many times, and does better to move it once. A block copies 8 rows by 1024 elements,
- * a warp one row, each lane four chunks of 16 bytes, so that eight loads a lane are on their way together.
+ * problem reads each row many times, and does better to move it once. A block copies a segment of 8 rows, a
+ * warp one row, each lane up to four chunks of 16 bytes, so that eight loads a lane are on their way together.
+ * Rows are cut into as few segments as that allows, all of about the same length.
  *
  * A chunk lies in two aligned vectors, which are loaded and shifted into place; a chunk near the end of its
  * row is loaded by elements, because its second vector may lie behind the matrix. What is behind the end is
@@ -33,6 +34,7 @@ typedef struct Pack {
     PtxArg aligned;  /* b64: the vector in which it begins */
     PtxArg byte;     /* b32: where in that vector */
     PtxArg left;     /* b32, signed: elements of the row from there on */
+    PtxArg mine;     /* b32, signed: those of the segment, rounded up to whole chunks */
     PtxArg whole;    /* pred[CHUNKS]: both vectors of the chunk lie in the row */
     PtxArg raw;      /* b32[CHUNKS * 8] */
     PtxArg elem;     /* b16[8] */
@@ -48,6 +50,7 @@ static void declare(Pack *p)
     p->aligned = ptx_reg(k, PTX_B64, "aligned");
     p->byte = ptx_reg(k, PTX_B32, "byte");
     p->left = ptx_reg(k, PTX_B32, "left");
+    p->mine = ptx_reg(k, PTX_B32, "mine");
     p->whole = ptx_regs(k, PTX_PRED, "whole", CHUNKS);
     p->raw = ptx_regs(k, PTX_B32, "raw", 8 * CHUNKS);
     p->elem = ptx_regs(k, PTX_B16, "elem", CHUNK_ELEMS);
@@ -95,6 +98,11 @@ static void places(Pack *p, PtxArg end)
     emit(k, LD_PARAM_B32, p->left, mem(p->g.k_param, 0));
     emit(k, ADD_S32, segments, p->left, imm(SEGMENT_ELEMS - 1));
     emit(k, DIV_U32, segments, segments, imm(SEGMENT_ELEMS));
+    emit(k, ADD_S32, p->mine, p->left, segments);
+    emit(k, SUB_S32, p->mine, p->mine, imm(1));
+    emit(k, DIV_U32, p->mine, p->mine, segments);
+    emit(k, ADD_S32, p->mine, p->mine, imm(CHUNK_ELEMS - 1));
+    emit(k, AND_B32, p->mine, p->mine, imm(-CHUNK_ELEMS));
     emit(k, MOV_SPECIAL, elem, special(PTX_CTAID_X));
     emit(k, DIV_U32, row, elem, segments);
     emit(k, REM_U32, elem, elem, segments);
@@ -105,8 +113,10 @@ static void places(Pack *p, PtxArg end)
     emit(k, SETP_GE_U32, p->g.p_scratch, row, rows);
     emit_if(k, p->g.p_scratch, BRA, end);
     emit(k, MUL_LO_S32, lane, lane, imm(CHUNK_ELEMS));
-    emit(k, MAD_LO_S32, elem, elem, imm(SEGMENT_ELEMS), lane);
+    emit(k, MAD_LO_S32, elem, elem, p->mine, lane);
+    emit(k, SUB_S32, p->mine, p->mine, lane);
     emit(k, SUB_S32, p->left, p->left, elem);
+    emit(k, MIN_S32, p->mine, p->mine, p->left);
     row_places(p, row, elem, rows_of_x);
     emit(k, AND_B64, p->aligned, p->from, imm(-GEN_CHUNK_BYTES));
     emit(k, CVT_U32_U64, p->byte, p->from);
@@ -116,7 +126,8 @@ static void places(Pack *p, PtxArg end)
 static void load(Pack *p, int chunk)
 {
     PtxArg whole = at(p->whole, chunk);
-    emit(p->k, SETP_GE_S32, whole, p->left, imm(chunk * LANE_STEP + 2 * CHUNK_ELEMS));
+    emit(p->k, SETP_GT_S32, whole, p->mine, imm(chunk * LANE_STEP));
+    emit(p->k, SETP_GT_AND_S32, whole, p->left, imm(chunk * LANE_STEP + 2 * CHUNK_ELEMS - 1), whole);
     for (int i = 0; i < 2; i++)
         emit_if(p->k, whole, LD_GLOBAL_V4_B32, span(p->raw, 8 * chunk + 4 * i, 4),
                 mem(p->aligned, chunk * LANE_STEP * 2 + i * GEN_CHUNK_BYTES));
@@ -141,14 +152,18 @@ static void store(Pack *p, int chunk)
     PtxArg shift = ptx_label(k, name);
     snprintf(name, sizeof name, "store_%d", chunk);
     PtxArg store = ptx_label(k, name);
+    snprintf(name, sizeof name, "done_%d", chunk);
+    PtxArg done = ptx_label(k, name);
+    emit(k, SETP_GT_S32, p->g.p_scratch, p->mine, imm(chunk * LANE_STEP));
+    emit_unless(k, p->g.p_scratch, BRA, done);
     emit_if(k, at(p->whole, chunk), BRA, shift);
     load_elements(p, chunk);
     emit(k, BRA, store);
     emit(k, LABEL, shift);
     gen_shift_vector(&p->g, span(p->raw, 8 * chunk, 8), p->byte);
     emit(k, LABEL, store);
-    emit(k, SETP_GT_S32, p->g.p_scratch, p->left, imm(chunk * LANE_STEP));
-    emit_if(k, p->g.p_scratch, ST_GLOBAL_V4_B32, mem(p->to, chunk * LANE_STEP * 2), p->g.word_scratch);
+    emit(k, ST_GLOBAL_V4_B32, mem(p->to, chunk * LANE_STEP * 2), p->g.word_scratch);
+    emit(k, LABEL, done);
 }
 
 static void write_kernel(Pack *p)
@@ -157,6 +172,7 @@ static void write_kernel(Pack *p)
     PtxArg end = ptx_label(k, "end");
     gen_begin_kernel(&p->g, "tiles");
     declare(p);
+    gen_early_start(&p->g);
     places(p, end);
     ptx_section(k, "four chunks: all loads, then shifts and stores");
     for (int i = 0; i < CHUNKS; i++) load(p, i);

@@ -36,7 +36,8 @@
     X(align, read_align)                                                                                     \
     X(layout, read_layout)                                                                                   \
     X(workspace_bytes, read_workspace)                                                                       \
-    X(boxes, read_boxes)
+    X(boxes, read_boxes)                                                                                     \
+    X(early_start, read_early_start)
 
 enum {
     MAX_SMEM_BYTES = 1 << 20,
@@ -342,6 +343,12 @@ static ts_status read_layout(RtHeader *h, Span v)
     return TS_OK;
 }
 
+static ts_status read_early_start(RtHeader *h, Span v)
+{
+    h->early_start = v.at != NULL;
+    return !v.at || span_is(v, "yes") ? TS_OK : bad("early_start", v, "it must be yes, or not be there");
+}
+
 /* Comes behind params in KEYS: each tensor map has its box, and nothing else has one. */
 static ts_status read_boxes(RtHeader *h, Span v)
 {
@@ -546,7 +553,8 @@ ts_status rt_header_parse(const char *text, RtHeader *header)
             TS_ERROR_BAD_KERNEL,
             "this is not a kernel of tilesmith: it does not start with header lines such as '// abi: 1'");
     for (int i = 0; i < N_KEYS && !status; i++) {
-        bool optional = keys[i].read == read_boxes; /* kernels without tensor maps have none */
+        /* kernels without tensor maps have no boxes, those for chips before sm_90 no early start */
+        bool optional = keys[i].read == read_boxes || keys[i].read == read_early_start;
         if (!value[i].at && !optional)
             return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header line '%s' is missing", keys[i].name);
         status = keys[i].read(header, value[i]);

@@ -45,6 +45,7 @@ typedef struct RtHeader {
     int ptx_version;                   /* x10: 78 is 7.8 */
     ts_dtype type[RT_N_TENSORS];
     int align_bytes[RT_N_TENSORS];     /* of base address and pitch */
+    bool early_start;                  /* it waits for the kernel before it by itself */
     ts_layout layout[RT_N_TENSORS];
     int tile_m, tile_n, tile_k;
     int group_m;                       /* the grid rules "groups" and "split"; 0: another rule */

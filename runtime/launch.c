@@ -417,7 +417,7 @@ static ts_status launch_failed(const ts_kernel *kernel, CUresult result, RtGrid 
 static bool starts_early(const ts_kernel *kernel)
 {
     const ts_context *context = kernel->context;
-    return kernel->header.cluster_m && context->driver.cuLaunchKernelEx && !context->no_early_start;
+    return kernel->header.early_start && context->driver.cuLaunchKernelEx && !context->no_early_start;
 }
 
 static CUresult launch_early(const ts_kernel *kernel, RtGrid grid, ts_stream stream, void **param)

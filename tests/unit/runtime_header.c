@@ -108,6 +108,8 @@ static const struct {
     {"grid: tiles", "grid: persistent 2x1", ""},
     {"workspace_bytes: 0\n", "workspace_bytes: 0\n// boxes: x=64x128\n", "a tensor with a map, and no other"},
     {"workspace_bytes: 0\n", "workspace_bytes: 0\n// boxes: x=64\n", "it must read like x=64x128"},
+    {"workspace_bytes: 0\n", "workspace_bytes: 0\n// early_start: yes\n", ""},
+    {"workspace_bytes: 0\n", "workspace_bytes: 0\n// early_start: 1\n", "it must be yes, or not be there"},
     {"ldy:u64\n", "ldy:u64 y_map:map\n", "a tensor with a map, and no other"},
     {"block: 128", "block: 100", "multiple of 32"},
     {"block: 128", "block: 2048", "from 32 to 1024"},
