@@ -233,7 +233,7 @@ static void bench_config(BenchRun *b, const GenConfig *config)
     ts_kernel_destroy(kernel);
 }
 
-/* With the workspace that ts_linear() would like, if any: what is behind the kernel's own is for packing. */
+/* With the workspace that ts_linear() would like, if any: what is not for the kernel is for packing. */
 static bool prepare_choice(BenchRun *b, ts_linear_args *args, Row *r)
 {
     size_t bytes, of_kernel;
@@ -244,7 +244,7 @@ static bool prepare_choice(BenchRun *b, ts_linear_args *args, Row *r)
     if (!device_check(ts_linear_prepare(b->device.context, args, &r->kernel), &r->error) ||
         !device_check(ts_kernel_workspace(r->kernel, args, &of_kernel), &r->error))
         return false;
-    r->packed = bytes > of_kernel;
+    r->packed = bytes && !of_kernel;
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* linear.c: ts_linear(): a problem's kernel is found, its operands are packed where that is faster, and it is
- * launched. With a pinned config nothing is packed: then the workspace is for blocks that share tiles, if the
- * config has such.
+ * launched. What is not packed may have a config whose blocks share tiles, which hand sums over through the
+ * workspace.
  */
 #include "dispatch/kernels.h"
 #include "dispatch/packing.h"
@@ -34,14 +34,21 @@ ts_status ts_linear(ts_context *context, const ts_linear_args *args, ts_stream s
     return status ? status : rt_launch(kernel, args, stream);
 }
 
-/* What blocks that share tiles need under the pinned config; nothing is packed for it. */
-static ts_status pinned_workspace(ts_context *context, const ts_linear_args *args, size_t *bytes)
+/* What blocks that share tiles need, if the config has such: the pinned one, or what would be chosen if there
+ * were enough. That is rounded up to a power of 2, by which choices are remembered. */
+static ts_status shared_tiles_workspace(ts_context *context, const ts_linear_args *args, bool pinned,
+                                        size_t *bytes)
 {
+    enum { ALIGNED_ADDRESS = 1 << 20 };
     GenConfig config;
     GenProblem problem;
-    ts_status status = rt_kernels_choose(context, args, &config);
-    if (!status) status = rt_problem_of(context, args, &problem);
-    if (!status) *bytes = (size_t)gen_workspace_bytes(&config, &problem);
+    ts_linear_args rich = *args;
+    if (!pinned) rich.workspace = ALIGNED_ADDRESS, rich.workspace_bytes = SIZE_MAX / 2;
+    ts_status status = rt_kernels_choose(context, &rich, &config);
+    if (!status) status = rt_problem_of(context, &rich, &problem);
+    uint64_t needed = status ? 0 : gen_workspace_bytes(&config, &problem);
+    *bytes = needed && !pinned ? 1 : (size_t)needed;
+    while (*bytes < needed) *bytes *= 2;
     return status;
 }
 
@@ -56,10 +63,11 @@ ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *args, s
     if (status || rt_problem_is_empty(args)) return status;
     status = rt_kernels_pinned(context, &pinned);
     if (status) return status;
-    if (pinned) return pinned_workspace(context, args, bytes);
+    if (pinned) return shared_tiles_workspace(context, args, true, bytes);
     status = rt_packing_choose(context, args, &packing);
-    if (!status) *bytes = packing.bytes;
-    return status;
+    *bytes = packing.bytes;
+    if (status || packing.bytes || !gen_may_share(args->m, args->n, args->k)) return status;
+    return shared_tiles_workspace(context, args, false, bytes);
 }
 
 /* Whether the launch will be possible, addresses that are not known yet put aside. */

@@ -33,6 +33,7 @@ ts_status rt_packing_use(ts_context *context, const ts_linear_args *args, RtPack
 ts_linear_args rt_packing_args(const ts_linear_args *args, const RtPacking *packing)
 {
     ts_linear_args packed = *args;
+    if (packing->bytes) packed.workspace = 0, packed.workspace_bytes = 0; /* it is taken */
     if (packing->x) packed.x = ts_matrix_make(args->workspace, packing->pitch, args->x.dtype);
     if (packing->w)
         packed.w = ts_matrix_make(args->workspace + packing->w_offset, packing->pitch, args->w.dtype);

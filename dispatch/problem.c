@@ -59,6 +59,16 @@ ts_status rt_problem_read(const ts_context *context, const ts_linear_args **args
 
 bool rt_problem_is_empty(const ts_linear_args *args) { return args->m == 0 || args->n == 0; }
 
+/* Of a workspace that the choice may count on: a power of 2, in bytes, and that power plus 1; 0: none. Blocks
+ * that share tiles use it. */
+static int workspace_class(const ts_linear_args *args)
+{
+    int bits = 0;
+    if (!args->workspace || !gen_may_share(args->m, args->n, args->k)) return 0;
+    while (args->workspace_bytes >> bits) bits++;
+    return bits;
+}
+
 RtProblemKey rt_problem_key(const ts_linear_args *args)
 {
     const int part[] = {(int)args->x.dtype,
@@ -67,7 +77,8 @@ RtProblemKey rt_problem_key(const ts_linear_args *args)
                         (int)args->y.dtype,
                         place_of(&args->x, args->m, args->k),
                         place_of(&args->w, args->n, args->k),
-                        place_of(&args->y, args->m, args->n)};
+                        place_of(&args->y, args->m, args->n),
+                        workspace_class(args)};
     uint64_t packed = 0;
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) packed = packed << 8 | (unsigned)part[i];
     return (RtProblemKey){(uint64_t)args->m, (uint64_t)args->n, (uint64_t)args->k, packed};
@@ -93,7 +104,9 @@ ts_status rt_problem_arch(const ts_context *context, const GenArch **arch)
 
 ts_status rt_problem_of(const ts_context *context, const ts_linear_args *args, GenProblem *problem)
 {
+    int workspace = workspace_class(args);
     *problem = (GenProblem){
+        .workspace_bytes = workspace ? (uint64_t)1 << (workspace - 1) : 0,
         .sm_count = context->info.sm_count,
         .x = gen_type(args->x.dtype),
         .w = gen_type(args->w.dtype),

@@ -17,7 +17,8 @@ ts_status rt_problem_of(const ts_context *context, const ts_linear_args *args, G
 /* Without a bias its type does not matter; it may be given all the same, by who prepares. */
 ts_dtype rt_problem_bias_type(const ts_linear_args *args);
 
-/* All of a problem that decides the choice, but its epilogue: m, n, k, and types, layouts and alignments in one word. */
+/* All of a problem that decides the choice, but its epilogue: m, n, k, and types, layouts, alignments and the
+ * workspace in one word. */
 typedef struct RtProblemKey {
     uint64_t m, n, k, places;
 } RtProblemKey;

@@ -248,6 +248,49 @@ static void rank(Ranking *r, const GenConfig *config, const GenEstimate *e)
     r->at[i] = (GenCandidate){*config, *e};
 }
 
+bool gen_may_share(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t most_outputs = 1 << 20, least_k = 1024;
+    return k >= least_k && m <= most_outputs && m * n <= most_outputs;
+}
+
+static GenShares shares_of(const GenProblem *p, const GenConfig *c, const GenPlan *plan)
+{
+    int64_t tiles = ceil_div(p->m, c->tile_m) * ceil_div(p->n, c->tile_n);
+    return gen_shares(tiles, p->k, c->tile_k, (int64_t)p->sm_count * plan->busy_blocks);
+}
+
+/* The estimate `e` of the tile without sharing becomes that of its blocks' ranges of k-blocks; handing the sums
+ * over takes 3.5 us (docs/results.md). */
+static void estimate_shares(const GenProblem *p, const GenShares *s, GenEstimate *e)
+{
+    const double hand_over_ns = 3500;
+    double side_by_side = (double)ceil_div(s->blocks, p->sm_count), least = e->latency_ns;
+    double block_ns = side_by_side * e->tensor_ns > least ? side_by_side * e->tensor_ns : least;
+    e->k_blocks = ceil_div(s->tiles * e->k_blocks, s->blocks);
+    double work_ns = (double)e->k_blocks * block_ns + e->epilogue_ns + hand_over_ns;
+    e->total_ns = e->start_ns + (work_ns > e->dram_ns ? work_ns : e->dram_ns);
+}
+
+/* Tiles that all are shared, for they keep less than half of the SMs busy. Where there are more, the exchange
+ * costs what the idle SMs do (docs/tuning.md). */
+static void rank_split(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
+{
+    GenPlan plan;
+    if (!p->workspace_bytes || !gen_may_share(p->m, p->n, p->k)) return;
+    candidate.split = true;
+    for (int i = 0; split_tile(i); i++) {
+        const struct Tile *t = split_tile(i);
+        GenEstimate e = estimate(p, t, &candidate);
+        set_tile(&candidate, t);
+        if (!suits(t, &candidate) || e.tiles * 2 > p->sm_count || !gen_plan(&candidate, &plan, error)) continue;
+        GenShares shares = shares_of(p, &candidate, &plan);
+        if (shares.tiles != e.tiles || gen_workspace_bytes(&candidate, p) > p->workspace_bytes) continue;
+        estimate_shares(p, &shares, &e);
+        rank(r, &candidate, &e);
+    }
+}
+
 static void rank_mma(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
 {
     for (int i = 0; i < N_TILES; i++) {
@@ -304,6 +347,7 @@ int gen_rank(const GenProblem *p, GenCandidate *candidates, int most, GenError *
     Ranking r = {.at = candidates, .most = most};
     if (!set_problem(p, &candidate, error)) return 0;
     rank_mma(p, candidate, &r, error);
+    rank_split(p, candidate, &r, error);
     if (has_wgmma(p->arch)) rank_wgmma(p, &candidate, &r, error);
     return r.n; /* 0: *error says why the last candidate was refused */
 }
@@ -331,8 +375,7 @@ uint64_t gen_workspace_bytes(const GenConfig *c, const GenProblem *p)
     GenPlan plan;
     GenError error;
     if (!c->split || !gen_plan(c, &plan, &error)) return 0;
-    int64_t tiles = ceil_div(p->m, c->tile_m) * ceil_div(p->n, c->tile_n);
-    GenShares shares = gen_shares(tiles, p->k, c->tile_k, (int64_t)p->sm_count * plan.busy_blocks);
+    GenShares shares = shares_of(p, c, &plan);
     return (uint64_t)shares.blocks * (uint64_t)(plan.slot_bytes + GEN_FLAG_BYTES);
 }
 

@@ -154,6 +154,7 @@ typedef struct GenProblem {
     GenLayout x_layout, w_layout, y_layout;
     int x_align_bytes, w_align_bytes; /* largest power of 2, at most 128, that divides base address and pitch */
     int y_align_bytes;
+    uint64_t workspace_bytes; /* device memory that a config may use: blocks that share tiles need some */
     const char *epilogue; /* NULL: the default */
 } GenProblem;
 /* The config for a problem: a pure function, the same on every machine. */
@@ -177,6 +178,8 @@ typedef struct GenCandidate {
 int gen_rank(const GenProblem *problem, GenCandidate *candidates, int most, GenError *error);
 /* The conservative config that a tuner measures others against: 64x64x64 of the mma back end, 4 warps, 2 stages. */
 bool gen_baseline(const GenProblem *problem, GenConfig *config, GenError *error);
+/* Few outputs and much k: with a workspace, configs whose blocks share tiles (split) are ranked too. */
+bool gen_may_share(int64_t m, int64_t n, int64_t k);
 /* Workspace that a config whose blocks share tiles needs for m, n, k and sm_count of a problem; 0 where none are
  * shared. */
 uint64_t gen_workspace_bytes(const GenConfig *config, const GenProblem *problem);

@@ -261,14 +261,39 @@ static void packing(ts_context *context, Shape s)
     run(context, &c, "W packed");
 }
 
-/* Few tiles and a long k, under a pinned config whose blocks share them. */
+/* The config that is taken with so much workspace. */
+static bool takes_split(ts_context *context, ts_linear_args args, size_t workspace_bytes)
+{
+    const ts_kernel *kernel = NULL;
+    ts_kernel_info info = {.struct_size = sizeof info};
+    args.workspace = workspace_bytes ? 1 << 20 : 0, args.workspace_bytes = workspace_bytes;
+    if (ts_linear_prepare(context, &args, &kernel) == TS_OK) ts_kernel_get_info(kernel, &info);
+    note("with a workspace of %zu B: %s", workspace_bytes, info.config);
+    return kernel && strstr(info.config, "_split");
+}
+
+/* Few tiles and a long k: blocks share them where there is a workspace for it, and where the pin says so. On a
+ * chip with wgmma clusters do that, without one. */
 static void sharing(ts_context *context)
 {
-    Case c = plain_case((Shape){16, 200, 4096});
+    Case c = plain_case((Shape){16, 72, 8192});
+    ts_device_info info = {.struct_size = sizeof info};
+    ts_linear_args args = ts_linear_args_make();
+    size_t bytes;
     c.workspace = true;
     ts_context_set_config(context, "mma_sm80_f16_16x64x128_w1x4_s4_split");
-    run(context, &c, "tiles shared");
+    run(context, &c, "tiles shared as pinned");
     ts_context_set_config(context, NULL);
+    ts_context_get_info(context, &info);
+    if (info.compute_major == 9) return;
+    args.m = 16, args.n = 72, args.k = 8192;
+    args.x = ts_matrix_make(0, 8192, TS_F16), args.w = ts_matrix_make(0, 8192, TS_F16),
+    args.y = ts_matrix_make(0, 72, TS_F16);
+    ts_linear_workspace(context, &args, &bytes);
+    ok(bytes > 0, "%zu B are asked for", bytes);
+    ok(takes_split(context, args, bytes) && takes_split(context, args, 3 * bytes), "and used");
+    ok(!takes_split(context, args, bytes / 2) && !takes_split(context, args, 0), "or else tiles are not shared");
+    run(context, &c, "tiles shared");
 }
 
 /* A workspace that is too small is not used; one at a wrong address is refused. */

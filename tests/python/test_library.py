@@ -179,7 +179,11 @@ class LibraryTest(unittest.TestCase):
     def test_tiles_that_blocks_share(self):
         rows, narrow = _library.Matrix(0, 4096, 1, _library.F16), _library.Matrix(0, 256, 1, _library.F16)
         args = _library.LinearArgs(m=16, n=256, k=4096, x=rows, w=rows, y=narrow)
-        self.assertEqual(self.context.workspace_bytes(args), 0, "not of itself")
+        size = self.context.workspace_bytes(args)
+        self.assertEqual(bin(size).count("1"), 1, "a power of 2, of itself")
+        self.assertEqual(self.context.prepare(args).workspace_bytes(args), 0, "it does without, too")
+        args.workspace, args.workspace_bytes = 4096, size
+        self.assertGreater(self.context.prepare(args).workspace_bytes(args), 0)
         self.context.set_config("mma_sm80_f16_16x64x128_w1x4_s4_split")
         self.addCleanup(self.context.set_config, None)
         size = self.context.workspace_bytes(args)

@@ -205,6 +205,24 @@ static void choices(void)
        "what no config can do is refused: %s", error.text);
 }
 
+/* With a workspace, blocks share few tiles of a long k: on a chip without wgmma. */
+static void sharing(void)
+{
+    GenProblem p = {.arch = gen_arch_find("sm_89"), .sm_count = 128, .m = 512, .n = 512, .k = 8192};
+    GenConfig config;
+    GenError error;
+    p.x_align_bytes = p.w_align_bytes = p.y_align_bytes = 128;
+    ok(gen_choose(&p, &config, &error) && !config.split, "without a workspace no tiles are shared");
+    p.workspace_bytes = 1 << 20;
+    ok(gen_choose(&p, &config, &error) && !config.split, "nor with one that is too small");
+    p.workspace_bytes = 1 << 30;
+    ok(gen_choose(&p, &config, &error) && config.split &&
+           gen_workspace_bytes(&config, &p) <= p.workspace_bytes,
+       "with one they are");
+    p.m = p.n = p.k = 4096;
+    ok(gen_choose(&p, &config, &error) && !config.split, "but not where there are tiles for all SMs");
+}
+
 /* The choice for an H200: 1000 x n x 1024, all f16 and aligned to lines but for what `change` does. */
 #define CHOSEN(beginning, change)                                                                            \
     do {                                                                                                     \
@@ -243,6 +261,7 @@ static void choices_on_hopper(void)
 int main(void)
 {
     names();
+    sharing();
     choices_on_hopper();
     refusals();
     for (int a = 0; a < gen_arch_count(); a++) {
