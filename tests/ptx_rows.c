@@ -523,6 +523,14 @@ static void tma(const Block *b)
     }
 }
 
+/* Rows of the cluster's matrix are the words of two lanes each. */
+static void multicast(const Block *b)
+{
+    const Words *first = b->in - b->index % 2 * b->n;
+    for (int l = 0; l < b->n; l++)
+        for (int i = 0; i < 8; i++) b->out[l][i] = first[2 * l + i / 4][4 + i % 4];
+}
+
 /* ---- inputs ---- */
 
 static uint64_t random_state;
@@ -588,6 +596,7 @@ typedef struct File {
     bool real;                         /* the file's absolute bound holds, not "exact" */
     int threads, shared_bytes;
     bool maps; /* takes tensor maps of `in` and `out` */
+    bool wide; /* the first one has rows of two lanes, swizzled */
 } File;
 
 static const File files[] = {
@@ -629,6 +638,7 @@ static const File files[] = {
     {"cluster", cluster, .threads = 64, .shared_bytes = 16 + 64 * 16},
     {"setmaxnreg", setmaxnreg, .threads = 256},
     {"tma", tma, .threads = 32, .shared_bytes = 16392, .maps = true},
+    {"multicast", multicast, .threads = 32, .shared_bytes = 8200, .maps = true, .wide = true},
 };
 enum { N_FILES = sizeof files / sizeof *files };
 
@@ -694,11 +704,13 @@ static bool passed(int r, const char *what)
 }
 #define DO(call) (passed(call, #call))
 
-/* Of the rows of words of all lanes, in boxes of 32 rows. */
-static bool rows_map(const Driver *d, TensorMapBytes *map, uint64_t address, int lanes, int swizzle)
+/* Of rows of the words of so many lanes, in boxes of 32 rows of 32 words. */
+static bool rows_map(const Driver *d, TensorMapBytes *map, uint64_t address, int lanes, int lanes_a_row,
+                     int swizzle)
 {
     enum { UINT32 = 2 };
-    uint64_t dim[2] = {WORDS, (uint64_t)lanes}, stride[1] = {sizeof(Words)};
+    uint64_t dim[2] = {WORDS * (uint64_t)lanes_a_row, (uint64_t)(lanes / lanes_a_row)},
+             stride[1] = {sizeof(Words) * (uint64_t)lanes_a_row};
     uint32_t box[2] = {WORDS, 32}, step[2] = {1, 1};
     return DO(d->encode_map(map, UINT32, 2, address, dim, stride, box, step, 0, swizzle, 0, 0));
 }
@@ -714,9 +726,9 @@ static bool run(const Driver *d, const File *f, const char *text, const Words *i
     bool ok = DO(d->load(&module, text, 0, NULL, NULL)) && DO(d->function(&function, module, f->name)) &&
               DO(d->alloc(&device_in, bytes)) && DO(d->alloc(&device_out, bytes)) &&
               DO(d->to_device(device_in, in, bytes)) && DO(d->fill32(device_out, UNTOUCHED, bytes / 4)) &&
-              (!f->maps ||
-               (rows_map(d, &map[0], device_in, lanes, 0) && rows_map(d, &map[1], device_in, lanes, 3) &&
-                rows_map(d, &map[2], device_out, lanes, 3))) &&
+              (!f->maps || (rows_map(d, &map[0], device_in, lanes, f->wide ? 2 : 1, f->wide ? 3 : 0) &&
+                            rows_map(d, &map[1], device_in, lanes, 1, 3) &&
+                            rows_map(d, &map[2], device_out, lanes, 1, 3))) &&
               DO(d->launch(function, BLOCKS, 1, 1, (unsigned)f->threads, 1, 1, (unsigned)f->shared_bytes,
                            NULL, f->maps ? of_maps : of_words, NULL)) &&
               DO(d->synchronize()) && DO(d->to_host(out, device_out, bytes));
