@@ -405,6 +405,15 @@ static CUresult note_launch(FakeLaunch *launch, CUfunction function, void **para
     return CUDA_SUCCESS;
 }
 
+EXPORT CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction function, const CUlaunchConfig *c)
+{
+    FAKE(cuOccupancyMaxActiveClusters);
+    NEEDS_CONTEXT();
+    NEEDS(function && c->gridDimX && c->blockDimX && !c->numAttrs, INVALID_VALUE);
+    *clusters = setting("FAKE_CUDA_CLUSTERS", 64);
+    return CUDA_SUCCESS;
+}
+
 EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
                                unsigned int grid_z, unsigned int block_x, unsigned int block_y,
                                unsigned int block_z, unsigned int smem_bytes, CUstream stream, void **params,

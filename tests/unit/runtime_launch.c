@@ -387,6 +387,32 @@ static void test_maps(void)
     free(text);
 }
 
+/* Persistent blocks are as many as run at one time, in clusters; a device may have no room for any. */
+static void test_resident_clusters(void)
+{
+    char *text = maps_sample("grid: persistent 2x1");
+    ts_kernel *kernel;
+    ts_linear_args args = maps_args();
+    FakeLaunch launch;
+    setenv("FAKE_CUDA_CLUSTERS", "3", 1);
+    if (ok(ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK &&
+               ts_kernel_launch(kernel, &args, NULL) == TS_OK,
+           "a device with room for three clusters: %s", ts_last_error())) {
+        fake.last_launch(&launch);
+        ok(launch.grid[0] == 6, "three clusters of 2: %u blocks", launch.grid[0]);
+        ts_kernel_destroy(kernel);
+    }
+    setenv("FAKE_CUDA_CLUSTERS", "0", 1);
+    refused(ts_kernel_load(context, text, strlen(text), &kernel), TS_ERROR_UNSUPPORTED,
+            "has clusters of 2 blocks, for which device");
+    setenv("FAKE_CUDA_FAIL", "cuOccupancyMaxActiveClusters=1", 1);
+    refused(ts_kernel_load(context, text, strlen(text), &kernel), TS_ERROR_DRIVER,
+            "asking how many clusters of the kernel");
+    unsetenv("FAKE_CUDA_FAIL");
+    unsetenv("FAKE_CUDA_CLUSTERS");
+    free(text);
+}
+
 /* Clusters of four blocks have a tile each, however many SMs there are. */
 static void test_clusters(void)
 {
@@ -431,6 +457,7 @@ int main(void)
     test_r();
     test_refusals();
     test_maps();
+    test_resident_clusters();
     test_clusters();
     ts_context_destroy(context);
     ok(fake.live() == 0, "nothing is left: %d", fake.live());

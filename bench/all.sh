@@ -1,0 +1,40 @@
+#!/bin/sh
+# all.sh: measures on the first GPU what docs/results.md quotes, and runs the tests that need a GPU.
+#
+#     bench/all.sh                    every step, one after the other (about 20 minutes)
+#     bench/all.sh compare choice     those steps
+#
+# Each step's output goes to build/all/STEP.txt; its last lines are printed. Needs torch, triton for some peers, and
+# compute-sanitizer for the step of that name. The exit status is 1 if a step failed.
+cd "$(dirname "$0")/.." || exit 1
+out=build/all
+steps='tests python stress threads sanitizer calls tune compare bf16 sustained kernelbench bandwidth choice'
+mkdir -p $out
+gpu='env TILESMITH_TEST_DRIVER=libcuda.so.1'
+
+run() {
+    case $1 in
+    tests) make check-gpu ;;
+    python) python3 -m pytest -q tests/python ;;
+    stress) $gpu TILESMITH_LAUNCHES=100000 build/tests/stress ;;
+    threads) $gpu TILESMITH_SECONDS=60 build/tests/threads ;;
+    sanitizer) $gpu compute-sanitizer --tool memcheck build/tests/stress && $gpu compute-sanitizer --tool racecheck build/tests/stress ;;
+    calls) make -s bench-call ;;
+    tune) TILESMITH_CACHE_DIR=$out/cache build/tilesmith tune --shape 1024x4096x4096 ;;
+    compare) python3 bench/compare.py --config auto --peers mm,eager,compile,triton-tuned --mode bursts --out $out/f16 ;;
+    bf16) python3 bench/compare.py --config auto --dtype bf16 --peers mm --mode bursts --out $out/bf16 ;;
+    sustained) python3 bench/compare.py --config auto --peers mm --mode sustained --out $out/sustained ;;
+    kernelbench) python3 bench/kernelbench70.py ;;
+    bandwidth) python3 bench/bandwidth.py ;;
+    choice) python3 bench/choice.py --out $out/choice ;;
+    *) echo "no such step: $1; there are $steps"; return 2 ;;
+    esac
+}
+
+status=0
+make -s "-j$(nproc)" all build/tests/stress build/tests/threads || exit 1
+for step in ${*:-$steps}; do
+    if run "$step" >"$out/$step.txt" 2>&1; then echo "== $step"; else echo "== $step FAILED"; status=1; fi
+    tail -n 12 "$out/$step.txt"
+done
+exit $status
