@@ -26,6 +26,11 @@
  * no more of them are held than there are stages. Behind its last tile the producer loads b k-blocks of
  * zeros.
  *
+ * A consumer with 64 rows has halves of its columns, A and B, and accumulators for half a tile more:
+ *
+ *     tensor cores   A and B ...    A: first b        B: first b       A and B ...
+ *     this thread                   store A, move     store B, move
+ *
  * In pingpong each consumer has whole tiles, the two take turns in the main loop, and one stores while the
  * other multiplies.
  *
@@ -50,6 +55,8 @@ static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
 static bool shares_loads(const Wgmma *g) { return g->h->load_sharers > 1; }
 static bool shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
 static int skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
+static bool column_halves(const Wgmma *g) { return g->h->column_halves; }
+static bool row_halves(const Wgmma *g) { return skew(g) && !column_halves(g); }
 static int stages(const Wgmma *g) { return g->plan->config.stages; }
 
 PtxArg gen_wgmma_label(Wgmma *g, const char *name)
@@ -402,7 +409,7 @@ static void wait_for_releases(Producer *p)
     Wgmma *g = p->g;
     PtxKernel *k = g->k;
     ptx_comment(k, "the other blocks are done with this one's slots");
-    for (int i = skew(g); i < stages(g); i++) {
+    for (int i = row_halves(g) ? skew(g) : 0; i < stages(g); i++) {
         PtxArg barriers = slot_barrier(g, g->ring, 0);
         gen_wgmma_wait(g, "wait_released", mem(barriers, empty_offset(g)), g->ring.phase);
         gen_wgmma_advance(g, g->ring, stages(g));
@@ -535,14 +542,14 @@ static int w_bytes(const Wgmma *g, int step, int i)
     return step_bytes(o, step) + (g->plan->config.swap ? row_bytes(o, 64 * i) : 0);
 }
 
-/* acc += A B^T of 64 rows of A, which x is, or W if they are swapped. */
-static void multiply_step(Wgmma *g, PtxArg acc, PtxArg x, PtxArg w, PtxArg add)
+/* acc += A B^T of 64 rows of A, which x is, or W if they are swapped, and n of B. */
+static void multiply_step(Wgmma *g, int n, PtxArg acc, PtxArg x, PtxArg w, PtxArg add)
 {
     const GenConfig *c = &g->plan->config;
     PtxArg x_col = imm(g->h->x.col), w_col = imm(g->h->w.col);
     PtxArg of_x[] = {PTX_NONE, acc, x, w, add, x_col, w_col},
            of_w[] = {PTX_NONE, acc, w, x, add, w_col, x_col};
-    ptx_emit(g->k, __FILE__, __LINE__, wgmma_op(c->w, g->h->wgmma_n), PTX_NONE, false, 6,
+    ptx_emit(g->k, __FILE__, __LINE__, wgmma_op(c->w, n), PTX_NONE, false, 6,
              c->swap ? of_w : of_x);
 }
 
@@ -560,9 +567,24 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
             PtxArg x_desc = m->x_at, w_desc = m->w_at;
             if (x) emit(k, ADD_S64, x_desc = m->x, m->x_at, imm(x / 16));
             if (w) emit(k, ADD_S64, w_desc = m->w, m->w_at, imm(w / 16));
-            multiply_step(g, span(g->acc, i * h->acc_regs, h->acc_regs), x_desc, w_desc,
+            multiply_step(g, h->wgmma_n, span(g->acc, i * h->acc_regs, h->acc_regs), x_desc, w_desc,
                           step ? m->yes : m->add);
         }
+}
+
+/* The same for half of this consumer's columns, to the accumulators that are their own. */
+static void multiply_columns(Wgmma *g, Product *m, GenRing r, int half)
+{
+    PtxKernel *k = g->k;
+    int n = g->h->wgmma_n / 2, first = row_bytes(&g->h->w, half * n);
+    emit(k, MUL_WIDE_U32, m->w_at, r.slot, imm(g->plan->stage_bytes / 16));
+    emit(k, ADD_S64, m->x_at, m->w_at, g->x_desc);
+    emit(k, ADD_S64, m->w_at, m->w_at, g->w_desc);
+    for (int step = 0; step < g->plan->k_steps; step++) {
+        emit(k, ADD_S64, m->x, m->x_at, imm(x_bytes(g, step, 0) / 16));
+        emit(k, ADD_S64, m->w, m->w_at, imm((w_bytes(g, step, 0) + first) / 16));
+        multiply_step(g, n, g->half, m->x, m->w, step ? m->yes : m->add);
+    }
 }
 
 /* This consumer has read a slot: each block whose producer filled it is told so, by a thread of its own. Of
@@ -648,9 +670,9 @@ static void main_loop(Consumer *c)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
-    bool skewed = skew(g) > 0;
+    bool skewed = skew(g) > 0; /* there may be no more k-blocks */
     PtxArg loop = ptx_label(k, "main_loop"), done = ptx_label(k, "main_loop_done");
-    PtxArg last = skewed ? c->in_step : g->k_blocks;
+    PtxArg last = row_halves(g) ? c->in_step : g->k_blocks;
     if (g->h->loop_waits) emit(k, MOV_B32, c->before, imm(0));
     if (skewed) emit(k, SETP_GE_U32, g->p, c->block, last);
     if (skewed) emit_if(k, g->p, BRA, done);
@@ -679,19 +701,26 @@ static void main_loop(Consumer *c)
 
 enum { HALF_A, HALF_B };
 
+/* c->ahead = the slot at hand; waits until skew_blocks k-blocks from there on have come. */
+static void look_ahead(Consumer *c, bool wait)
+{
+    Wgmma *g = c->g;
+    emit(g->k, MOV_B32, c->ahead.slot, g->ring.slot);
+    emit(g->k, MOV_B32, c->ahead.phase, g->ring.phase);
+    for (int i = 0; wait && i < skew(g); i++) {
+        gen_wgmma_wait(g, "wait_full", slot_barrier(g, c->ahead, full_offset(g)), c->ahead.phase);
+        gen_wgmma_advance(g, c->ahead, stages(g));
+    }
+    if (wait) emit(g->k, MOV_B32, c->ahead.slot, g->ring.slot);
+}
+
 /* Half `half` of the next skew_blocks k-blocks, a group each, or one for all; `first`: of a tile. */
 static void multiply_half(Consumer *c, int half, bool first, bool group_each)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
     int blocks = skew(g);
-    emit(k, MOV_B32, c->ahead.slot, g->ring.slot);
-    emit(k, MOV_B32, c->ahead.phase, g->ring.phase);
-    for (int i = 0; half == HALF_A && i < blocks; i++) { /* for B they have come */
-        gen_wgmma_wait(g, "wait_full", slot_barrier(g, c->ahead, full_offset(g)), c->ahead.phase);
-        gen_wgmma_advance(g, c->ahead, stages(g));
-    }
-    if (half == HALF_A) emit(k, MOV_B32, c->ahead.slot, g->ring.slot);
+    look_ahead(c, half == HALF_A); /* for B they have come */
     emit(k, WGMMA_FENCE);
     for (int i = 0; i < blocks; i++) {
         emit(k, SETP_NE_U32, c->product.add, g->consumer, first && i == 0 ? g->consumer : imm(-1));
@@ -736,6 +765,49 @@ static void turn_out_of_step(Consumer *c)
     ptx_section(k, "the next tile's beginning: half A under the store of B, then B");
     multiply_half(c, HALF_A, true, false);
     store_half(c, HALF_B);
+}
+
+/* Columns: the tile is done, and its halves are stored under the next one's first k-blocks. Those go to
+ * accumulators of their own, because one wgmma's cannot be a part of another one's, and are moved to where the
+ * main loop goes on. */
+static void start_columns(Consumer *c, int half)
+{
+    Wgmma *g = c->g;
+    PtxKernel *k = g->k;
+    look_ahead(c, half == HALF_A);
+    emit(k, WGMMA_FENCE);
+    for (int i = 0; i < skew(g); i++) {
+        emit(k, SETP_NE_U32, c->product.add, g->consumer, i == 0 ? g->consumer : imm(-1));
+        multiply_columns(g, &c->product, c->ahead, half);
+        gen_wgmma_advance(g, c->ahead, stages(g));
+    }
+    emit(k, WGMMA_COMMIT);
+}
+
+static void take_columns(Consumer *c, int half)
+{
+    Wgmma *g = c->g;
+    int regs = g->h->acc_regs / 2;
+    emit(g->k, WGMMA_WAIT, imm(0));
+    for (int i = 0; i < regs; i++) emit(g->k, MOV_F32, at(g->acc, half * regs + i), at(g->half, i));
+}
+
+static void turn_by_columns(Consumer *c)
+{
+    Wgmma *g = c->g;
+    int chunks = g->h->chunks / 2;
+    ptx_section(g->k, "the next tile's beginning: its left columns under the store of this one's, then the right ones");
+    for (int half = HALF_A; half <= HALF_B; half++) {
+        start_columns(c, half);
+        if (half == HALF_A) gen_wgmma_store_bias(g);
+        gen_wgmma_store_chunks(g, half * chunks, (half + 1) * chunks);
+        take_columns(c, half);
+    }
+    for (int i = 0; i < skew(g); i++) {
+        release(g, &c->release, g->ring.slot, c->release.p);
+        gen_wgmma_advance(g, g->ring, stages(g));
+    }
+    emit(g->k, MOV_B32, c->block, imm(skew(g)));
 }
 
 /* ---- the consumers: from tile to tile ---- */
@@ -810,6 +882,7 @@ static Consumer consumer_setup(Wgmma *g)
         c.in_step = word(g, "k_blocks_in_step");
         emit(k, SUB_S32, c.in_step, g->k_blocks, imm(skew(g)));
     }
+    if (column_halves(g)) g->half = ptx_regs(k, PTX_F32, "half", g->h->acc_regs / 2);
     return c;
 }
 
@@ -819,16 +892,17 @@ static void consume_tile(Consumer *c)
     gen_wgmma_tile_place(g);
     if (g->plan->config.swap) gen_swapped_begin(g);
     else gen_wgmma_store_begin(g);
-    if (skew(g)) {
+    if (row_halves(g)) {
         multiply_half(c, HALF_B, true, true);
         finish_groups(c);
-    } else {
+    } else if (!column_halves(g)) {
         emit(g->k, MOV_B32, c->block, imm(0));
     }
     ptx_section(g->k, "main loop: one k-block a turn");
     if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
     main_loop(c);
-    if (skew(g)) turn_out_of_step(c);
+    if (row_halves(g)) turn_out_of_step(c);
+    else if (column_halves(g)) turn_by_columns(c);
     else store_tile(g);
 }
 
@@ -837,8 +911,9 @@ static void consume_tiles(Consumer *c, PtxArg end)
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
     PtxArg next = ptx_label(k, "consume_tile"), done = ptx_label(k, "consumed");
-    bool skewed = skew(g) > 0, pingpong = g->plan->config.pingpong;
+    bool skewed = row_halves(g), pingpong = g->plan->config.pingpong;
     if (pingpong) pingpong_begin(g);
+    if (column_halves(g)) emit(k, MOV_B32, c->block, imm(0));
     if (skewed) multiply_half(c, HALF_A, true, false);
     emit(k, LABEL, next);
     emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
