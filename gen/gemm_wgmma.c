@@ -416,26 +416,33 @@ static void wait_for_releases(Producer *p)
     }
 }
 
-/* All k-blocks of all tiles. */
+static void leave_without_tile(Wgmma *g, PtxArg to)
+{
+    emit(g->k, SETP_GE_U32, g->p, g->tile, g->tiles);
+    emit_if(g->k, g->p, BRA, to);
+}
+
+/* All k-blocks of all tiles. The first tile's place is found while the kernel before this one may still run. */
 static void produce_tiles(Producer *p)
 {
     Wgmma *g = p->g;
     PtxKernel *k = g->k;
     PtxArg next = ptx_label(k, "produce_tile"), done = ptx_label(k, "all_produced");
+    leave_without_tile(g, done);
+    produce_begin(p);
     emit(k, GRID_WAIT);
     emit(k, LABEL, next);
-    emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, done);
-    produce_begin(p);
     produce_blocks(p);
     emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
+    leave_without_tile(g, done);
+    produce_begin(p);
     emit(k, BRA, next);
     emit(k, LABEL, done);
     for (int i = 0; i < skew(g); i++) produce_block(p); /* of zeros: `along` stands behind the end of k */
     if (shares_loads(g)) wait_for_releases(p);
 }
 
-/* A tile that the cluster shares is its only one: its place is found before the wait. */
+/* A tile that the cluster shares is its only one. */
 static void produce(Wgmma *g)
 {
     ptx_section(g->k, "the producer");
