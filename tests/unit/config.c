@@ -236,6 +236,24 @@ static void sharing(void)
         ok(strncmp(name, beginning, strlen(beginning)) == 0, "%s: %s", #change, name);                       \
     } while (0)
 
+/* Few rows want tiles of few rows, also where memory decides. */
+static void choices_for_few_rows(void)
+{
+    static const int64_t shapes[][3] = {{1, 8192, 8192}, {16, 4096, 4096}, {8, 14336, 4096}, {16, 28672, 8192}};
+    for (int a = 0; a < gen_arch_count(); a++)
+        for (int i = 0; i < 4; i++) {
+            GenProblem p = {.arch = gen_arch_at(a), .sm_count = 128};
+            GenConfig config;
+            GenError error;
+            char name[GEN_MAX_NAME] = "";
+            p.m = shapes[i][0], p.n = shapes[i][1], p.k = shapes[i][2];
+            p.x_align_bytes = p.w_align_bytes = p.y_align_bytes = 128;
+            if (gen_choose(&p, &config, &error)) gen_config_name(&config, name);
+            ok(name[0] && config.tile_m <= 16, "%s: %lldx%lldx%lld: %s", p.arch->name, (long long)p.m,
+               (long long)p.n, (long long)p.k, name);
+        }
+}
+
 static void choices_on_hopper(void)
 {
     CHOSEN("wgmma_sm90a_f16_", (void)0);
@@ -262,6 +280,7 @@ int main(void)
 {
     names();
     sharing();
+    choices_for_few_rows();
     choices_on_hopper();
     refusals();
     for (int a = 0; a < gen_arch_count(); a++) {
