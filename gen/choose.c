@@ -266,11 +266,13 @@ static GenShares shares_of(const GenProblem *p, const GenConfig *c, const GenPla
     return gen_shares(tiles, p->k, c->tile_k, (int64_t)p->sm_count * plan->busy_blocks);
 }
 
-/* The estimate `e` of the tile without sharing becomes that of its blocks' ranges of k-blocks; handing the sums
- * over takes 3.5 us (docs/results.md). */
-static void estimate_shares(const GenProblem *p, const GenShares *s, GenEstimate *e)
+/* The estimate `e` of the tile without sharing becomes that of its blocks' ranges of k-blocks. The sums are
+ * handed over one part of a tile after the other (docs/tuning.md). */
+static void estimate_shares(const GenProblem *p, const struct Tile *t, const GenShares *s, GenEstimate *e)
 {
-    const double hand_over_ns = 3500;
+    const double meet_ns = 5000, output_ns = 0.05;
+    double parts = (double)s->blocks / (double)s->tiles;
+    double hand_over_ns = meet_ns + output_ns * t->m * t->n * (parts - 1);
     double side_by_side = (double)ceil_div(s->blocks, p->sm_count), least = e->latency_ns;
     double block_ns = side_by_side * e->tensor_ns > least ? side_by_side * e->tensor_ns : least;
     e->k_blocks = ceil_div(s->tiles * e->k_blocks, s->blocks);
@@ -291,7 +293,7 @@ static void rank_split(const GenProblem *p, GenConfig candidate, Ranking *r, Gen
         if (!suits(t, &candidate) || e.tiles * 2 > p->sm_count || !gen_plan(&candidate, &plan, error)) continue;
         GenShares shares = shares_of(p, &candidate, &plan);
         if (shares.tiles != e.tiles || gen_workspace_bytes(&candidate, p) > p->workspace_bytes) continue;
-        estimate_shares(p, &shares, &e);
+        estimate_shares(p, t, &shares, &e);
         rank(r, &candidate, &e);
     }
 }
