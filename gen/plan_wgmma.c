@@ -218,6 +218,10 @@ static bool plan_skew(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
                         "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64, or of 64 rows "
                         "and an even number of chunks of %d columns; these have %dx%d",
                         c->skew_blocks, g->chunk_cols, g->wg_m, g->wg_n);
+    if (g->column_halves && c->w_layout == GEN_LAYOUT_COL && g->wg_n / 2 % ATOM)
+        return gen_fail(error,
+                        "skew_blocks=%d: half of %d columns of a column-major W does not begin at one of %d",
+                        c->skew_blocks, g->wg_n, ATOM);
     return 2 * c->skew_blocks <= c->stages || gen_fail(error,
                                                        "skew_blocks=%d hold that many slots at a tile's end "
                                                        "and at the next one's beginning; there are %d stages",
