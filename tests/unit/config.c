@@ -133,6 +133,20 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_64x128x128_w1x2_s5_ck4_swap", "need 278608 B of shared memory");
 }
 
+/* A kernel that may start before the one before it ends waits for that before it touches memory: in the text no
+ * access stands before the first wait. */
+static bool waits_first(const char *text)
+{
+    static const char *const accesses[] = {"ld.global", "st.global", "cp.async", "ld.acquire", "st.release"};
+    const char *wait = strstr(text, "    griddepcontrol.wait;");
+    if (!strstr(text, "// early_start: yes\n")) return !wait;
+    for (size_t i = 0; wait && i < sizeof accesses / sizeof *accesses; i++) {
+        const char *access = strstr(text, accesses[i]);
+        if (access && access < wait) return false;
+    }
+    return wait != NULL;
+}
+
 /* Each listed config: its name parses back to it, and its kernel's text to the same text, twice. */
 static void listed(const GenArch *arch, GenType type)
 {
@@ -154,6 +168,7 @@ static void listed(const GenArch *arch, GenType type)
         if (!ok(same, "%s: parse and print give the same text", name)) note("%s", k->error);
         gen_kernel(&config, &other, NULL, &error);
         ok(strcmp(text, other) == 0, "%s: writing it again gives the same bytes", name);
+        if (!waits_first(text)) ok(false, "%s touches no memory before the kernel before it has ended", name);
         ptx_free(k);
         free(text);
         free(again);
@@ -161,6 +176,11 @@ static void listed(const GenArch *arch, GenType type)
         written++;
     }
     ok(written >= 20, "%s %s: %d kernels written", arch->name, gen_type_name(type), written);
+    char *pack;
+    if (ok(gen_pack_kernel(arch, &pack, NULL, &error), "so is the packing one")) {
+        ok(waits_first(pack), "which waits like the others");
+        free(pack);
+    }
 }
 
 /* Whatever y_store_bytes says: swapped tiles of few rows do. */
