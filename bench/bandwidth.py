@@ -11,8 +11,8 @@ import argparse
 import gc
 import os
 import statistics
-import sys
-from pathlib import Path
+
+from need_torch import need_torch
 
 SHAPES = "1x8192x8192,4x8192x8192,16x8192x8192,1x28672x4096,16x28672x8192,16x4096x28672"
 COPY_FLOATS = 1 << 29
@@ -22,15 +22,8 @@ SCALE = 2.0
 def import_all():
     """Kept out of the way of --help. No stored row of the tuner is used."""
     global torch, measure, tilesmith
-    root = Path(__file__).resolve().parents[1]
-    sys.path[:0] = [str(root / "bench"), str(root / "bindings" / "python")]
     os.environ["TILESMITH_DISABLE_TUNING"] = "1"
-    try:
-        import torch
-    except ModuleNotFoundError:
-        sys.exit("torch is not installed: pip install torch")
-    if not torch.cuda.is_available():
-        sys.exit("torch sees no CUDA device")
+    torch = need_torch()
     import measure
     import ours
 

@@ -9,9 +9,9 @@ same from C: make bench-call.
 
 import argparse
 import statistics
-import sys
 import time
-from pathlib import Path
+
+from need_torch import need_torch
 
 CALLS, BURSTS = 200, 51
 SCALE = 2.0
@@ -20,14 +20,7 @@ SCALE = 2.0
 def import_all():
     """Kept out of the way of --help."""
     global torch, functional, tilesmith, ours
-    root = Path(__file__).resolve().parents[1]
-    sys.path[:0] = [str(root / "bench"), str(root / "bindings" / "python")]
-    try:
-        import torch
-    except ModuleNotFoundError:
-        sys.exit("torch is not installed: pip install torch")
-    if not torch.cuda.is_available():
-        sys.exit("torch sees no CUDA device")
+    torch = need_torch()
     from torch.nn import functional
 
     import ours

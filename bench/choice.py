@@ -31,6 +31,7 @@ from pathlib import Path
 
 from choice_report import Results, Row, shape_text
 from compare import LIMITS, log, parse_shapes
+from need_torch import need_torch
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "build" / "tilesmith"
@@ -365,12 +366,7 @@ def import_all():
     global torch, measure, ours, peers, tilesmith
     os.environ["TILESMITH_DISABLE_TUNING"] = "1"
     os.environ.pop("TILESMITH_CONFIG", None)
-    try:
-        import torch
-    except ModuleNotFoundError:
-        sys.exit("torch is not installed: pip install torch")
-    if not torch.cuda.is_available():
-        sys.exit("torch sees no CUDA device")
+    torch = need_torch()
     import measure
     import ours
     import peers

@@ -16,6 +16,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from need_torch import need_torch
+
 SHAPES = (
     "128x512x1024,1024x8192x8192,16x4096x4096,4096x4096x4096,8192x8192x8192,2048x2048x2048,512x11008x4096,"
     "1000x1000x1000,1x8192x8192,333x4097x2050,64x8192x8192"
@@ -162,13 +164,7 @@ def main(arguments=None):
 def import_all():
     """Kept out of the way of --help."""
     global torch, measure, ours, peers, report
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
-    try:
-        import torch
-    except ModuleNotFoundError:
-        sys.exit("torch is not installed: pip install torch")
-    if not torch.cuda.is_available():
-        sys.exit("torch sees no CUDA device")
+    torch = need_torch()
     import measure
     import ours
     import peers

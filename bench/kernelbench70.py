@@ -16,6 +16,8 @@ import statistics
 import sys
 from pathlib import Path
 
+from need_torch import need_torch
+
 SCALING_FACTOR = 2.0
 # batch, input_size, hidden_size, and how inputs are drawn: the first release's, and today's.
 SIZES = {"128x512x1024": (128, 1024, 512, "randn"), "1024x8192x8192": (1024, 8192, 8192, "rand")}
@@ -117,13 +119,7 @@ def main(arguments=None):
     parser.add_argument("--no-grad", action="store_true", help="time under torch.no_grad()")
     parser.add_argument("--out", default="build/compare", help="directory for kernelbench70.csv")
     options = parser.parse_args(arguments)
-    try:
-        import torch
-    except ModuleNotFoundError:
-        sys.exit("torch is not installed: pip install torch")
-    if not torch.cuda.is_available():
-        sys.exit("torch sees no CUDA device")
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    torch = need_torch()
     import ours
 
     ours.build()

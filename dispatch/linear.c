@@ -34,12 +34,13 @@ ts_status ts_linear(ts_context *context, const ts_linear_args *args, ts_stream s
     return status ? status : rt_launch(kernel, args, stream);
 }
 
+enum { ALIGNED_ADDRESS = 1 << 20 }; /* stands for one that is not known yet */
+
 /* What blocks that share tiles need, if the config has such: the pinned one, or what would be chosen if there
  * were enough. That is rounded up to a power of 2, by which choices are remembered. */
 static ts_status shared_tiles_workspace(ts_context *context, const ts_linear_args *args, bool pinned,
                                         size_t *bytes)
 {
-    enum { ALIGNED_ADDRESS = 1 << 20 };
     GenConfig config;
     GenProblem problem;
     ts_linear_args rich = *args;
@@ -73,7 +74,6 @@ ts_status ts_linear_workspace(ts_context *context, const ts_linear_args *args, s
 /* Whether the launch will be possible, addresses that are not known yet put aside. */
 static ts_status check_ahead(const ts_kernel *kernel, const ts_linear_args *args)
 {
-    enum { ALIGNED_ADDRESS = 1 << 20 };
     RtGrid grid;
     ts_linear_args ahead = *args;
     if (!ahead.x.data) ahead.x.data = ALIGNED_ADDRESS;

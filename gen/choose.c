@@ -94,9 +94,10 @@ bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
 {
     if (i < 0) return false;
     gen_config_default(arch, type, config);
-    for (int w = 0; has_wgmma(arch) && gen_wgmma_tile(w, config); w++)
-        if (i-- == 0) return true;
-    gen_config_default(arch, type, config);
+    if (has_wgmma(arch)) {
+        if (gen_wgmma_tile(i, config)) return true;
+        i -= gen_wgmma_tile_count();
+    }
     if (i < N_TILES) {
         set_tile(config, &tile_table[i]);
         return true;
@@ -160,14 +161,13 @@ bool gen_shipped(int i, GenConfig *config)
 
 /* ---- the choice ---- */
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static double total_ns(const GenEstimate *e, double work_ns)
+double gen_total_ns(const GenEstimate *e, double work_ns, double not_hidden)
 {
-    const double not_hidden = 0.18;
     bool by_memory = e->dram_ns > work_ns;
     return e->start_ns + (by_memory ? e->dram_ns + not_hidden * work_ns : work_ns + not_hidden * e->dram_ns);
 }
+
+static double mma_total_ns(const GenEstimate *e, double work_ns) { return gen_total_ns(e, work_ns, 0.18); }
 
 /* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM
  * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
@@ -180,12 +180,12 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
                  dram_bytes = 3300;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
-    GenEstimate e = {.tiles = ceil_div(p->m, t->m) * ceil_div(p->n, t->n),
-                     .k_blocks = ceil_div(p->k, t->k),
+    GenEstimate e = {.tiles = gen_ceil_div(p->m, t->m) * gen_ceil_div(p->n, t->n),
+                     .k_blocks = gen_ceil_div(p->k, t->k),
                      .latency_ns = least_block_ns,
                      .dram_ns = 2 * (m * k + n * k + m * n) / dram_bytes,
                      .start_ns = 2200};
-    e.waves = ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
+    e.waves = gen_ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
     e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;
     if (p->x_layout == GEN_LAYOUT_ROW && p->x_align_bytes < 128) e.tensor_ns *= cut_rows;
     if (c->x_copy_bytes < 16 || c->w_copy_bytes < 16) e.tensor_ns *= narrow_copies;
@@ -193,7 +193,7 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
     /* blocks of one SM run side by side: its latency is that of one of them */
     double block_ns = (double)e.waves * e.tensor_ns;
     if (block_ns < least_block_ns) block_ns = least_block_ns;
-    e.total_ns = total_ns(&e, (double)e.k_blocks * block_ns + (double)e.waves * e.epilogue_ns);
+    e.total_ns = mma_total_ns(&e, (double)e.k_blocks * block_ns + (double)e.waves * e.epilogue_ns);
     return e;
 }
 
@@ -262,8 +262,14 @@ bool gen_may_share(int64_t m, int64_t n, int64_t k)
 
 static GenShares shares_of(const GenProblem *p, const GenConfig *c, const GenPlan *plan)
 {
-    int64_t tiles = ceil_div(p->m, c->tile_m) * ceil_div(p->n, c->tile_n);
+    int64_t tiles = gen_ceil_div(p->m, c->tile_m) * gen_ceil_div(p->n, c->tile_n);
     return gen_shares(tiles, p->k, c->tile_k, (int64_t)p->sm_count * plan->busy_blocks);
+}
+
+/* Of the blocks that share tiles: 0, if none do. */
+static uint64_t shares_bytes(const GenShares *s, const GenPlan *plan)
+{
+    return (uint64_t)s->blocks * (uint64_t)(plan->slot_bytes + GEN_FLAG_BYTES);
 }
 
 /* The estimate `e` of the tile without sharing becomes that of its blocks' ranges of k-blocks. The sums are
@@ -273,10 +279,10 @@ static void estimate_shares(const GenProblem *p, const struct Tile *t, const Gen
     const double meet_ns = 5000, output_ns = 0.05;
     double parts = (double)s->blocks / (double)s->tiles;
     double hand_over_ns = meet_ns + output_ns * t->m * t->n * (parts - 1);
-    double side_by_side = (double)ceil_div(s->blocks, p->sm_count), least = e->latency_ns;
+    double side_by_side = (double)gen_ceil_div(s->blocks, p->sm_count), least = e->latency_ns;
     double block_ns = side_by_side * e->tensor_ns > least ? side_by_side * e->tensor_ns : least;
-    e->k_blocks = ceil_div(s->tiles * e->k_blocks, s->blocks);
-    e->total_ns = total_ns(e, (double)e->k_blocks * block_ns + e->epilogue_ns + hand_over_ns);
+    e->k_blocks = gen_ceil_div(s->tiles * e->k_blocks, s->blocks);
+    e->total_ns = mma_total_ns(e, (double)e->k_blocks * block_ns + e->epilogue_ns + hand_over_ns);
 }
 
 /* Tiles that all are shared, for they keep less than half of the SMs busy. Where there are more, the exchange
@@ -292,7 +298,8 @@ static void rank_split(const GenProblem *p, GenConfig candidate, Ranking *r, Gen
         set_tile(&candidate, t);
         if (!suits(t, &candidate) || e.tiles * 2 > p->sm_count || !gen_plan(&candidate, &plan, error)) continue;
         GenShares shares = shares_of(p, &candidate, &plan);
-        if (shares.tiles != e.tiles || gen_workspace_bytes(&candidate, p) > p->workspace_bytes) continue;
+        if (shares.tiles != e.tiles) continue;
+        if (shares_bytes(&shares, &plan) > p->workspace_bytes) continue;
         estimate_shares(p, t, &shares, &e);
         rank(r, &candidate, &e);
     }
@@ -383,7 +390,7 @@ uint64_t gen_workspace_bytes(const GenConfig *c, const GenProblem *p)
     GenError error;
     if (!c->split || !gen_plan(c, &plan, &error)) return 0;
     GenShares shares = shares_of(p, c, &plan);
-    return (uint64_t)shares.blocks * (uint64_t)(plan.slot_bytes + GEN_FLAG_BYTES);
+    return shares_bytes(&shares, &plan);
 }
 
 /* ---- packing ---- */

@@ -63,6 +63,8 @@ static const char *const tiles[] = {
 };
 enum { N_TILES = sizeof tiles / sizeof *tiles };
 
+int gen_wgmma_tile_count(void) { return N_TILES; }
+
 bool gen_wgmma_tile(int i, GenConfig *c)
 {
     char name[GEN_MAX_NAME];
@@ -89,9 +91,7 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     return true;
 }
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static double larger(double a, double b) { return a > b ? a : b; }
-static double smaller(double a, double b) { return a < b ? a : b; }
 
 /* How a problem's tiles fall on the chip. */
 typedef struct Spread {
@@ -105,8 +105,8 @@ static Spread spread(const GenProblem *p, const GenConfig *c, int cluster)
 {
     int64_t sms = p->sm_count > 0 ? p->sm_count : 1, usable = cluster > 2 ? (sms * 10 + 10) / 11 : sms;
     int at_once = c->min_blocks > 1 ? c->min_blocks : 1;
-    Spread s = {.tiles = ceil_div(p->m, (int64_t)c->tile_m * c->cluster_m) * c->cluster_m *
-                         ceil_div(p->n, (int64_t)c->tile_n * c->cluster_n) * c->cluster_n,
+    Spread s = {.tiles = gen_ceil_div(p->m, (int64_t)c->tile_m * c->cluster_m) * c->cluster_m *
+                         gen_ceil_div(p->n, (int64_t)c->tile_n * c->cluster_n) * c->cluster_n,
                 .places = usable * at_once};
     s.blocks = s.tiles * c->cluster_k;
     s.side_by_side = s.blocks > usable ? at_once : 1;
@@ -167,12 +167,12 @@ GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
     Spread s = spread(p, c, plan->g.cluster);
     GenEstimate e = {.tiles = s.tiles,
-                     .waves = ceil_div(s.blocks, s.places),
-                     .k_blocks = ceil_div(ceil_div(p->k, c->tile_k), c->cluster_k),
+                     .waves = gen_ceil_div(s.blocks, s.places),
+                     .k_blocks = gen_ceil_div(gen_ceil_div(p->k, c->tile_k), c->cluster_k),
                      .dram_ns = 2 * (m * k + n * k + m * n) / dram_bytes,
                      .start_ns = start + (plan->g.cluster > 1 ? cluster_start : 0)};
     e.epilogue_ns = estimate_epilogue(plan, e.waves);
     double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &s, &e) + e.epilogue_ns);
-    e.total_ns = e.start_ns + larger(work, e.dram_ns) + not_hidden * smaller(work, e.dram_ns);
+    e.total_ns = gen_total_ns(&e, work, not_hidden);
     return e;
 }

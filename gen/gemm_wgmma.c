@@ -645,7 +645,7 @@ typedef struct Consumer {
     PtxArg block;    /* b32: k-blocks of this tile that are multiplied */
     PtxArg before;   /* b32: the slot before this one */
     PtxArg p_before; /* predicate: it is to be released by this thread */
-    PtxArg in_step;  /* b32: k-blocks before the last ones, in which the halves are out of step */
+    PtxArg in_step;  /* b32: of row halves: k-blocks before the last ones, where they are out of step */
     GenRing ahead;   /* of a half that is ahead of the other */
 } Consumer;
 
@@ -737,18 +737,17 @@ static void multiply_half(Consumer *c, int half, bool first, bool group_each)
     }
 }
 
-/* The oldest of `left` groups is done: its slot is free. */
-static void finish_group(Consumer *c, int left)
+/* The first skew_blocks k-blocks of a tile are done: their slots are free. `groups`: as each has a group, the
+ * oldest slot already when its group is done. */
+static void finish_blocks(Consumer *c, bool groups)
 {
-    emit(c->g->k, WGMMA_WAIT, imm(left - 1));
-    release(c->g, &c->release, c->g->ring.slot, c->release.p);
-    gen_wgmma_advance(c->g, c->g->ring, stages(c->g));
-}
-
-static void finish_groups(Consumer *c)
-{
-    for (int left = skew(c->g); left > 0; left--) finish_group(c, left);
-    emit(c->g->k, MOV_B32, c->block, imm(skew(c->g)));
+    Wgmma *g = c->g;
+    for (int left = skew(g); left > 0; left--) {
+        if (groups) emit(g->k, WGMMA_WAIT, imm(left - 1));
+        release(g, &c->release, g->ring.slot, c->release.p);
+        gen_wgmma_advance(g, g->ring, stages(g));
+    }
+    emit(g->k, MOV_B32, c->block, imm(skew(g)));
 }
 
 static void store_half(Consumer *c, int half)
@@ -768,7 +767,7 @@ static void turn_out_of_step(Consumer *c)
     gen_wgmma_store_bias(g);
     emit(k, WGMMA_WAIT, imm(blocks));
     store_half(c, HALF_A);
-    finish_groups(c);
+    finish_blocks(c, true);
     ptx_section(k, "the next tile's beginning: half A under the store of B, then B");
     multiply_half(c, HALF_A, true, false);
     store_half(c, HALF_B);
@@ -810,11 +809,7 @@ static void turn_by_columns(Consumer *c)
         gen_wgmma_store_chunks(g, half * chunks, (half + 1) * chunks);
         take_columns(c, half);
     }
-    for (int i = 0; i < skew(g); i++) {
-        release(g, &c->release, g->ring.slot, c->release.p);
-        gen_wgmma_advance(g, g->ring, stages(g));
-    }
-    emit(g->k, MOV_B32, c->block, imm(skew(g)));
+    finish_blocks(c, false);
 }
 
 /* ---- the consumers: from tile to tile ---- */
@@ -884,8 +879,8 @@ static Consumer consumer_setup(Wgmma *g)
         c.before = word(g, "slot_before");
         c.p_before = ptx_reg(k, PTX_PRED, "p_before");
     }
-    if (skew(g)) {
-        c.ahead = gen_wgmma_ring(g, "slot_ahead", "phase_ahead");
+    if (skew(g)) c.ahead = gen_wgmma_ring(g, "slot_ahead", "phase_ahead");
+    if (row_halves(g)) {
         c.in_step = word(g, "k_blocks_in_step");
         emit(k, SUB_S32, c.in_step, g->k_blocks, imm(skew(g)));
     }
@@ -901,7 +896,7 @@ static void consume_tile(Consumer *c)
     else gen_wgmma_store_begin(g);
     if (row_halves(g)) {
         multiply_half(c, HALF_B, true, true);
-        finish_groups(c);
+        finish_blocks(c, true);
     } else if (!column_halves(g)) {
         emit(g->k, MOV_B32, c->block, imm(0));
     }
@@ -923,8 +918,7 @@ static void consume_tiles(Consumer *c, PtxArg end)
     if (column_halves(g)) emit(k, MOV_B32, c->block, imm(0));
     if (skewed) multiply_half(c, HALF_A, true, false);
     emit(k, LABEL, next);
-    emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, skewed ? done : end);
+    leave_without_tile(g, skewed ? done : end);
     consume_tile(c);
     gen_wgmma_next_tile(g);
     if (pingpong) skip_blocks(g, g->k_blocks);

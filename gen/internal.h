@@ -13,8 +13,15 @@ bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
 
 /* choose_wgmma.c: tile i of the wgmma back end's list, put into a config; false behind the last. */
 bool gen_wgmma_tile(int i, GenConfig *config);
+int gen_wgmma_tile_count(void);
 /* What a problem takes under a plan of that back end. */
 struct GenPlan;
 GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *plan);
+
+/* choose.c: the total of an estimate whose start and memory are known: the longer of work and memory, and of
+ * the shorter the share that is not hidden behind it. */
+double gen_total_ns(const GenEstimate *e, double work_ns, double not_hidden);
+
+static inline int64_t gen_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 #endif

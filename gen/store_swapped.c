@@ -26,7 +26,6 @@
 enum { WG_THREADS = 128, GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64, ROW_BYTES = 128 };
 
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
-static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
 static int k_sharers(const Wgmma *g) { return g->plan->config.cluster_k; }
 static int turns(const Wgmma *g) { return g->h->finisher_groups; }
@@ -45,20 +44,11 @@ static int column(int i, int e) { return WGMMA_COLS * i + e / 2 * HALF_COLS; }
 static void declare(Wgmma *g)
 {
     PtxKernel *k = g->k;
+    gen_wgmma_store_declare(g);
     g->bias = ptx_regs(k, PTX_F32, "bias", 2 * g->h->wgmmas);
-    g->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
-    g->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
     g->p_row = ptx_regs(k, PTX_PRED, "p_row", 2);
-    g->p_col = ptx_reg(k, PTX_PRED, "p_col");
-    g->p_bias = ptx_reg(k, PTX_PRED, "p_bias");
-    g->row = word(g, "row");
-    g->col = word(g, "col");
-    g->rows_left = word(g, "rows_left");
-    g->cols_left = word(g, "cols_left");
-    g->bias_base = wide(g, "bias_base");
     if (!g->h->tma_store) g->y_at = ptx_regs(k, PTX_B64, "y_at", 2);
     if (g->h->tma_store) g->packed = ptx_regs(k, PTX_B32, "packed", 4);
-    if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
     if (uses_r(g)) g->r_at = ptx_regs(k, PTX_B64, "r_at", 2);
     if (k_sharers(g) > 1) g->inbox = word(g, "inbox");
     if (k_sharers(g) > 1) g->parts = ptx_regs(k, PTX_F32, "part", GROUP_ACC * k_sharers(g));
@@ -106,8 +96,7 @@ void gen_swapped_setup(Wgmma *g)
     ptx_section(k, "the way of y: this lane's rows and columns");
     declare(g);
     lane_place(g);
-    emit(k, LD_PARAM_B64, g->bias_base, mem(g->gemm->bias_param, 0));
-    emit(k, SETP_NE_B64, g->p_bias, g->bias_base, imm(0));
+    gen_wgmma_bias_base(g);
     if (g->h->tma_store) chunk_setup(g);
     else g->y_pitch = gen_wgmma_stride_bytes(g, "y_pitch", g->gemm->ldy_param);
     if (g->plan->config.y_layout == GEN_LAYOUT_ANY)

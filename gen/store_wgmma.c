@@ -85,31 +85,40 @@ static void next_buffer(Wgmma *g) { gen_wgmma_advance(g, g->out, g->h->out_buffe
 
 /* ---- what stays the same for all tiles ---- */
 
-static void declare(Wgmma *g)
+void gen_wgmma_store_declare(Wgmma *g)
 {
     PtxKernel *k = g->k;
-    g->bias = ptx_regs(k, PTX_F32, "bias", g->h->chunk_cols / 4);
     g->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
     g->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
     if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
-    if (pairs_of_tiles(g)) g->packed = ptx_regs(k, PTX_B32, "packed", chunk_words(g));
-    g->p_row = ptx_reg(k, PTX_PRED, "p_row");
     g->p_col = ptx_reg(k, PTX_PRED, "p_col");
     g->row = word(g, "row");
     g->col = word(g, "col");
     g->rows_left = word(g, "rows_left");
     g->cols_left = word(g, "cols_left");
+    g->bias_base = wide(g, "bias_base");
+    g->p_bias = ptx_reg(k, PTX_PRED, "p_bias");
 }
 
-static void declare_out(Wgmma *g)
+void gen_wgmma_bias_base(Wgmma *g)
 {
-    g->store_at = word(g, "store_at");
-    g->out_barriers = word(g, "out_barriers");
+    emit(g->k, LD_PARAM_B64, g->bias_base, mem(g->gemm->bias_param, 0));
+    emit(g->k, SETP_NE_B64, g->p_bias, g->bias_base, imm(0));
+}
+
+static void declare(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    gen_wgmma_store_declare(g);
+    g->bias = ptx_regs(k, PTX_F32, "bias", g->h->chunk_cols / 4);
+    if (pairs_of_tiles(g)) g->packed = ptx_regs(k, PTX_B32, "packed", chunk_words(g));
+    g->p_row = ptx_reg(k, PTX_PRED, "p_row");
 }
 
 void gen_wgmma_out_setup(Wgmma *g)
 {
-    declare_out(g);
+    g->store_at = word(g, "store_at");
+    g->out_barriers = word(g, "out_barriers");
     out_place(g);
     g->out = gen_wgmma_ring(g, "out_slot", "out_phase");
     g->out_at = word(g, "out_at");
@@ -126,12 +135,9 @@ static void bias_setup(Wgmma *g)
     PtxKernel *k = g->k;
     PtxArg lane_cols = at(g->gemm->word_scratch, 0);
     g->bias_raw = ptx_regs(k, PTX_F32, "bias_raw", bias_loads(g));
-    g->bias_base = wide(g, "bias_base");
-    g->p_bias = ptx_reg(k, PTX_PRED, "p_bias");
     g->bias_at = word(g, "bias_at");
     g->bias_pair = word(g, "bias_pair");
-    emit(k, LD_PARAM_B64, g->bias_base, mem(g->gemm->bias_param, 0));
-    emit(k, SETP_NE_B64, g->p_bias, g->bias_base, imm(0));
+    gen_wgmma_bias_base(g);
     emit(k, MAD_LO_S32, g->bias_pair, g->consumer, imm(4 * g->h->wg_n), g->smem);
     emit(k, ADD_S32, g->bias_pair, g->bias_pair, imm(g->h->bias_offset));
     emit(k, MAD_LO_S32, g->bias_at, g->thread, imm(4), g->bias_pair);

@@ -91,6 +91,9 @@ void gen_wgmma_store_setup(Wgmma *g);
 void gen_wgmma_store_begin(Wgmma *g);
 void gen_wgmma_store_bias(Wgmma *g);
 void gen_wgmma_store_chunks(Wgmma *g, int first, int last);
+/* Registers that rows and columns of x on either side of wgmma need; where bias is, if there is one. */
+void gen_wgmma_store_declare(Wgmma *g);
+void gen_wgmma_bias_base(Wgmma *g);
 /* The buffers of y that TMA reads, of a consumer: what stays the same for all tiles; before the first write to the
  * one at hand, which is `out_at` bytes behind store_at; behind the last one, and to the next buffer. */
 void gen_wgmma_out_setup(Wgmma *g);

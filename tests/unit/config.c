@@ -1,6 +1,7 @@
 /* Config names parse back; plans refuse what cannot work, in a sentence with the numbers; every listed
  * config makes a kernel that the parser reads back to the same text. */
 #include "gen/gen.h"
+#include "gen/internal.h"
 #include "gen/plan.h"
 #include "gen/ptx/ptx.h"
 #include "tests/tap.h"
@@ -145,6 +146,18 @@ static bool waits_first(const char *text)
         if (access && access < wait) return false;
     }
     return wait != NULL;
+}
+
+/* One that did not parse would end the list before its end. */
+static void wgmma_tiles(void)
+{
+    GenConfig config;
+    GenError error;
+    gen_config_default(gen_arch_find("sm_90a"), GEN_F16, &config);
+    int n = gen_wgmma_tile_count(), good = 0;
+    for (int i = 0; i < n; i++) good += gen_wgmma_tile(i, &config) && gen_config_check(&config, &error);
+    ok(good == n, "%d of %d wgmma tiles of the list are good", good, n);
+    ok(!gen_wgmma_tile(n, &config) && !gen_wgmma_tile(-1, &config), "and there are no others");
 }
 
 /* Each listed config: its name parses back to it, and its kernel's text to the same text, twice. */
@@ -301,6 +314,7 @@ static void choices_on_hopper(void)
 int main(void)
 {
     names();
+    wgmma_tiles();
     sharing();
     choices_for_few_rows();
     choices_on_hopper();
