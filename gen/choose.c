@@ -298,7 +298,7 @@ static void rank_split(const GenProblem *p, GenConfig candidate, Ranking *r, Gen
         set_tile(&candidate, t);
         if (!suits(t, &candidate) || e.tiles * 2 > p->sm_count || !gen_plan(&candidate, &plan, error)) continue;
         GenShares shares = shares_of(p, &candidate, &plan);
-        if (shares.tiles != e.tiles) continue;
+        if (!shares.blocks || shares.tiles != e.tiles) continue;
         if (shares_bytes(&shares, &plan) > p->workspace_bytes) continue;
         estimate_shares(p, t, &shares, &e);
         rank(r, &candidate, &e);

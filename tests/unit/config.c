@@ -254,6 +254,8 @@ static void sharing(void)
     ok(gen_choose(&p, &config, &error) && config.split &&
            gen_workspace_bytes(&config, &p) <= p.workspace_bytes,
        "with one they are");
+    p.m = 0;
+    ok(gen_choose(&p, &config, &error) && !config.split, "none, where there are none");
     p.m = p.n = p.k = 4096;
     ok(gen_choose(&p, &config, &error) && !config.split, "but not where there are tiles for all SMs");
 }
