@@ -12,7 +12,6 @@
 static const char *const tiles[] = {
     /* many rows */
     "128x256x64_w2x1_s4_g16",
-    "128x256x64_w2x1_s4_g16_k2", /* not measured: as good as the one before for the choice, for tuning to try */
     "256x144x64_w2x1_s3_k1",
     "256x128x64_w2x1_s4",
     "256x176x64_w2x1_s3_k1",

@@ -26,11 +26,6 @@
  * no more of them are held than there are stages. Behind its last tile the producer loads b k-blocks of
  * zeros.
  *
- * A consumer with 64 rows has halves of its columns, A and B, and accumulators for half a tile more:
- *
- *     tensor cores   A and B ...    A: first b        B: first b       A and B ...
- *     this thread                   store A, move     store B, move
- *
  * In pingpong each consumer has whole tiles, the two take turns in the main loop, and one stores while the
  * other multiplies.
  *
@@ -55,8 +50,6 @@ static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
 static bool shares_loads(const Wgmma *g) { return g->h->load_sharers > 1; }
 static bool shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
 static int skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
-static bool column_halves(const Wgmma *g) { return g->h->column_halves; }
-static bool row_halves(const Wgmma *g) { return skew(g) && !column_halves(g); }
 static int stages(const Wgmma *g) { return g->plan->config.stages; }
 
 PtxArg gen_wgmma_label(Wgmma *g, const char *name)
@@ -409,7 +402,7 @@ static void wait_for_releases(Producer *p)
     Wgmma *g = p->g;
     PtxKernel *k = g->k;
     ptx_comment(k, "the other blocks are done with this one's slots");
-    for (int i = row_halves(g) ? skew(g) : 0; i < stages(g); i++) {
+    for (int i = skew(g); i < stages(g); i++) {
         PtxArg barriers = slot_barrier(g, g->ring, 0);
         gen_wgmma_wait(g, "wait_released", mem(barriers, empty_offset(g)), g->ring.phase);
         gen_wgmma_advance(g, g->ring, stages(g));
@@ -579,21 +572,6 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
         }
 }
 
-/* The same for half of this consumer's columns, to the accumulators that are their own. */
-static void multiply_columns(Wgmma *g, Product *m, GenRing r, int half)
-{
-    PtxKernel *k = g->k;
-    int n = g->h->wgmma_n / 2, first = row_bytes(&g->h->w, half * n);
-    emit(k, MUL_WIDE_U32, m->w_at, r.slot, imm(g->plan->stage_bytes / 16));
-    emit(k, ADD_S64, m->x_at, m->w_at, g->x_desc);
-    emit(k, ADD_S64, m->w_at, m->w_at, g->w_desc);
-    for (int step = 0; step < g->plan->k_steps; step++) {
-        emit(k, ADD_S64, m->x, m->x_at, imm(x_bytes(g, step, 0) / 16));
-        emit(k, ADD_S64, m->w, m->w_at, imm((w_bytes(g, step, 0) + first) / 16));
-        multiply_step(g, n, g->half, m->x, m->w, step ? m->yes : m->add);
-    }
-}
-
 /* This consumer has read a slot: each block whose producer filled it is told so, by a thread of its own. Of
  * those that x came from, thread i tells the i-th, and then of those that W came from; where blocks share both,
  * a block is told twice what it loaded for itself. */
@@ -645,7 +623,7 @@ typedef struct Consumer {
     PtxArg block;    /* b32: k-blocks of this tile that are multiplied */
     PtxArg before;   /* b32: the slot before this one */
     PtxArg p_before; /* predicate: it is to be released by this thread */
-    PtxArg in_step;  /* b32: of row halves: k-blocks before the last ones, where they are out of step */
+    PtxArg in_step;  /* b32: k-blocks before the last ones, where halves are out of step */
     GenRing ahead;   /* of a half that is ahead of the other */
 } Consumer;
 
@@ -679,7 +657,7 @@ static void main_loop(Consumer *c)
     PtxKernel *k = g->k;
     bool skewed = skew(g) > 0; /* there may be no more k-blocks */
     PtxArg loop = ptx_label(k, "main_loop"), done = ptx_label(k, "main_loop_done");
-    PtxArg last = row_halves(g) ? c->in_step : g->k_blocks;
+    PtxArg last = skew(g) ? c->in_step : g->k_blocks;
     if (g->h->loop_waits) emit(k, MOV_B32, c->before, imm(0));
     if (skewed) emit(k, SETP_GE_U32, g->p, c->block, last);
     if (skewed) emit_if(k, g->p, BRA, done);
@@ -737,17 +715,15 @@ static void multiply_half(Consumer *c, int half, bool first, bool group_each)
     }
 }
 
-/* The first skew_blocks k-blocks of a tile are done: their slots are free. `groups`: as each has a group, the
- * oldest slot already when its group is done. */
-static void finish_blocks(Consumer *c, bool groups)
+/* The first skew_blocks k-blocks of a tile, a group each, are done one after the other: their slots are free. */
+static void finish_blocks(Consumer *c)
 {
     Wgmma *g = c->g;
     for (int left = skew(g); left > 0; left--) {
-        if (groups) emit(g->k, WGMMA_WAIT, imm(left - 1));
+        emit(g->k, WGMMA_WAIT, imm(left - 1));
         release(g, &c->release, g->ring.slot, c->release.p);
         gen_wgmma_advance(g, g->ring, stages(g));
     }
-    emit(g->k, MOV_B32, c->block, imm(skew(g)));
 }
 
 static void store_half(Consumer *c, int half)
@@ -767,49 +743,10 @@ static void turn_out_of_step(Consumer *c)
     gen_wgmma_store_bias(g);
     emit(k, WGMMA_WAIT, imm(blocks));
     store_half(c, HALF_A);
-    finish_blocks(c, true);
+    finish_blocks(c);
     ptx_section(k, "the next tile's beginning: half A under the store of B, then B");
     multiply_half(c, HALF_A, true, false);
     store_half(c, HALF_B);
-}
-
-/* Columns: the tile is done, and its halves are stored under the next one's first k-blocks. Those go to
- * accumulators of their own, because one wgmma's cannot be a part of another one's, and are moved to where the
- * main loop goes on. */
-static void start_columns(Consumer *c, int half)
-{
-    Wgmma *g = c->g;
-    PtxKernel *k = g->k;
-    look_ahead(c, half == HALF_A);
-    emit(k, WGMMA_FENCE);
-    for (int i = 0; i < skew(g); i++) {
-        emit(k, SETP_NE_U32, c->product.add, g->consumer, i == 0 ? g->consumer : imm(-1));
-        multiply_columns(g, &c->product, c->ahead, half);
-        gen_wgmma_advance(g, c->ahead, stages(g));
-    }
-    emit(k, WGMMA_COMMIT);
-}
-
-static void take_columns(Consumer *c, int half)
-{
-    Wgmma *g = c->g;
-    int regs = g->h->acc_regs / 2;
-    emit(g->k, WGMMA_WAIT, imm(0));
-    for (int i = 0; i < regs; i++) emit(g->k, MOV_F32, at(g->acc, half * regs + i), at(g->half, i));
-}
-
-static void turn_by_columns(Consumer *c)
-{
-    Wgmma *g = c->g;
-    int chunks = g->h->chunks / 2;
-    ptx_section(g->k, "the next tile's beginning: its left columns under the store of this one's, then the right ones");
-    for (int half = HALF_A; half <= HALF_B; half++) {
-        start_columns(c, half);
-        if (half == HALF_A) gen_wgmma_store_bias(g);
-        gen_wgmma_store_chunks(g, half * chunks, (half + 1) * chunks);
-        take_columns(c, half);
-    }
-    finish_blocks(c, false);
 }
 
 /* ---- the consumers: from tile to tile ---- */
@@ -879,12 +816,11 @@ static Consumer consumer_setup(Wgmma *g)
         c.before = word(g, "slot_before");
         c.p_before = ptx_reg(k, PTX_PRED, "p_before");
     }
-    if (skew(g)) c.ahead = gen_wgmma_ring(g, "slot_ahead", "phase_ahead");
-    if (row_halves(g)) {
+    if (skew(g)) {
+        c.ahead = gen_wgmma_ring(g, "slot_ahead", "phase_ahead");
         c.in_step = word(g, "k_blocks_in_step");
         emit(k, SUB_S32, c.in_step, g->k_blocks, imm(skew(g)));
     }
-    if (column_halves(g)) g->half = ptx_regs(k, PTX_F32, "half", g->h->acc_regs / 2);
     return c;
 }
 
@@ -894,17 +830,15 @@ static void consume_tile(Consumer *c)
     gen_wgmma_tile_place(g);
     if (g->plan->config.swap) gen_swapped_begin(g);
     else gen_wgmma_store_begin(g);
-    if (row_halves(g)) {
+    if (skew(g)) {
         multiply_half(c, HALF_B, true, true);
-        finish_blocks(c, true);
-    } else if (!column_halves(g)) {
-        emit(g->k, MOV_B32, c->block, imm(0));
+        finish_blocks(c);
     }
+    emit(g->k, MOV_B32, c->block, imm(skew(g)));
     ptx_section(g->k, "main loop: one k-block a turn");
     if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
     main_loop(c);
-    if (row_halves(g)) turn_out_of_step(c);
-    else if (column_halves(g)) turn_by_columns(c);
+    if (skew(g)) turn_out_of_step(c);
     else store_tile(g);
 }
 
@@ -913,9 +847,8 @@ static void consume_tiles(Consumer *c, PtxArg end)
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
     PtxArg next = ptx_label(k, "consume_tile"), done = ptx_label(k, "consumed");
-    bool skewed = row_halves(g), pingpong = g->plan->config.pingpong;
+    bool skewed = skew(g) > 0, pingpong = g->plan->config.pingpong;
     if (pingpong) pingpong_begin(g);
-    if (column_halves(g)) emit(k, MOV_B32, c->block, imm(0));
     if (skewed) multiply_half(c, HALF_A, true, false);
     emit(k, LABEL, next);
     leave_without_tile(g, skewed ? done : end);

@@ -70,7 +70,6 @@ typedef struct GenWgmmaPlan {
     int exchange_offset, exchange_bytes;         /* in shared memory: what the cluster's blocks hand to one of them */
     int store_offset, bias_offset;               /* in shared memory; the ring is at 0 */
     int barrier_offset, out_barrier_offset;      /* of the ring; of the buffers of y */
-    bool column_halves; /* skew_blocks: the halves of a consumer's tile are its columns, not its rows */
     int loop_waits;     /* wgmma groups that may be under way when a k-block is issued */
 } GenWgmmaPlan;
 

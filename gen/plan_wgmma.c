@@ -208,20 +208,13 @@ static void plan_store(const GenConfig *c, GenPlan *p)
     p->y_piece_elems = p->y_piece_bytes / p->y_bytes;
 }
 
-static bool plan_skew(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
+static bool check_skew(const GenConfig *c, const GenWgmmaPlan *g, GenError *error)
 {
     if (!c->skew_blocks) return true;
-    g->column_halves = g->wgmmas == 1;
-    bool halves = g->column_halves ? g->row_chunks % 2 == 0 : g->wgmmas == 2;
-    if (c->pingpong || !halves)
+    if (c->pingpong || g->wgmmas != 2)
         return gen_fail(error,
-                        "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64, or of 64 rows "
-                        "and an even number of chunks of %d columns; these have %dx%d",
-                        c->skew_blocks, g->chunk_cols, g->wg_m, g->wg_n);
-    if (g->column_halves && c->w_layout == GEN_LAYOUT_COL && g->wg_n / 2 % ATOM)
-        return gen_fail(error,
-                        "skew_blocks=%d: half of %d columns of a column-major W does not begin at one of %d",
-                        c->skew_blocks, g->wg_n, ATOM);
+                        "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64; these have %dx%d",
+                        c->skew_blocks, g->wg_m, g->wg_n);
     return 2 * c->skew_blocks <= c->stages || gen_fail(error,
                                                        "skew_blocks=%d hold that many slots at a tile's end "
                                                        "and at the next one's beginning; there are %d stages",
@@ -259,19 +252,19 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
     enum { MAX_CONSUMER = 240, MOST = 255, SWAPPED_REST = 64 /* beside the accumulators */ };
     GenWgmmaPlan *g = &p->g;
     p->blocks_per_sm = c->min_blocks ? c->min_blocks : 1;
-    int all = c->arch->sm_regs / WG_THREADS / p->blocks_per_sm, entry = all / (g->consumers + 1) / 8 * 8;
+    int warpgroups = g->consumers + 1, entry = c->arch->sm_regs / WG_THREADS / p->blocks_per_sm / warpgroups / 8 * 8;
+    int all = entry * warpgroups; /* what a block is given; setmaxnreg would wait for more for ever */
     g->regs_producer = g->consumers == 3 ? 32 : 40;
     g->regs_consumer = (all - g->regs_producer) / g->consumers / 8 * 8;
     if (g->regs_consumer > MAX_CONSUMER) g->regs_consumer = MAX_CONSUMER;
     p->regs_acc = g->wgmmas * g->acc_regs;
-    int regs_half = g->column_halves ? g->acc_regs / 2 : 0;
     if (entry >= (c->swap ? p->regs_acc + SWAPPED_REST : MAX_CONSUMER))
         g->regs_producer = 0; /* there are enough for all */
     p->regs_estimate = entry < MOST ? entry : MOST;
-    if (p->regs_acc + regs_half + REGS_REST > g->regs_consumer)
+    if (p->regs_acc + REGS_REST > g->regs_consumer)
         return gen_fail(error,
                         "a tile of %dx%d a warpgroup needs about %d registers a thread; it can have %d",
-                        g->wg_m, g->wg_n, p->regs_acc + regs_half + REGS_REST, g->regs_consumer);
+                        g->wg_m, g->wg_n, p->regs_acc + REGS_REST, g->regs_consumer);
     if (g->acc_regs + 26 > entry) /* ptxas C7602 */
         return gen_fail(error, "wgmma of 64x%d needs %d registers at the kernel's entry; %d threads leave %d",
                         g->wgmma_n, g->acc_regs + 26, p->threads * p->blocks_per_sm, entry);
@@ -290,5 +283,5 @@ bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
     p->warp_n = p->g.wg_n;
     p->k_steps = c->tile_k / 16;
     plan_store(c, p);
-    return plan_skew(c, &p->g, error) && plan_smem(c, p, error) && plan_registers(c, p, error);
+    return check_skew(c, &p->g, error) && plan_smem(c, p, error) && plan_registers(c, p, error);
 }

@@ -39,7 +39,6 @@ typedef struct Wgmma {
     PtxArg consumer, thread;  /* b32: which of the consumers; thread in it, 0 to 127 */
     PtxArg x_desc, w_desc;    /* b64: descriptors of this consumer's operands in slot 0 */
     PtxArg acc;               /* f32[regs_acc] */
-    PtxArg half;              /* f32[regs_acc / 2]: of the next tile, where halves are columns */
     /* of store_wgmma.c */
     Epilogue epilogue;
     PtxArg bias_at, bias_raw; /* b32: this consumer's bias in shared memory; f32[]: on its way there */

@@ -87,18 +87,20 @@ static const Mutation square_mutations[] = {
     {"the last group of rows is not stored", "stmatrix.sync.aligned.m8n8.x2.trans", "// ", 0},
 };
 
-/* 64 rows a consumer: the columns of a tile are stored, half by half, under the next tile's first k-blocks. */
-static const Mutation column_mutations[] = {
-    {"the next tile's left columns are taken before they are done", "wgmma.wait_group.sync.aligned 0;", "", 1},
-    {"the next tile's right columns are taken before they are done", "wgmma.wait_group.sync.aligned 0;", "",
-     2},
-    {"the next tile is begun before its slots are full", "@!%p bra wait_full_", "// @!%p bra wait_full_", 1},
-    {"a half adds to what was there before", "setp.ne.u32 %p_add, %consumer, %consumer;",
+/* 128 rows a consumer, whose halves are out of step where tiles meet. */
+static const Mutation skew_mutations[] = {
+    {"half A is stored before it is done", "wgmma.wait_group.sync.aligned 1;", "", 0},
+    {"half B is stored before it is done", "wgmma.wait_group.sync.aligned 0;", "", 2},
+    {"the tile's end is begun before its slots are full", "@!%p bra wait_full_", "// @!%p bra wait_full_", 2},
+    {"the next tile is begun before its slots are full", "@!%p bra wait_full_", "// @!%p bra wait_full_", 3},
+    {"half A of the next tile adds to what was there before", "setp.ne.u32 %p_add, %consumer, %consumer;",
+     "setp.ne.u32 %p_add, %consumer, -1;", 2},
+    {"half B of a tile adds to what was there before", "setp.ne.u32 %p_add, %consumer, %consumer;",
      "setp.ne.u32 %p_add, %consumer, -1;", 1},
-    {"right columns of W read from the left ones", "add.s64 %w_step, %w_slot, 512;",
-     "add.s64 %w_step, %w_slot, 0;", 0},
-    {"a column is not moved", "mov.f32 %acc32, %half0;", "", 0},
+    {"half B reads the rows of half A", "add.s64 %x_step, %x_slot, 512;", "add.s64 %x_step, %x_slot, 0;", 2},
     {"the first k-block is multiplied again", "mov.b32 %k_block, 1;", "mov.b32 %k_block, 0;", 0},
+    {"the last k-block is multiplied in step, too", "sub.s32 %k_blocks_in_step, %k_blocks, 1;",
+     "sub.s32 %k_blocks_in_step, %k_blocks, 0;", 0},
 };
 
 static const Subject subjects[] = {
@@ -117,12 +119,12 @@ static const Subject subjects[] = {
      .shapes = {{37, 72, 260}, {100, 136, 650}, {300, 200, 64}},
      .mutations = square_mutations,
      .n_mutations = sizeof square_mutations / sizeof *square_mutations},
-    {.config = "wgmma_sm90a_f16_128x128x64_w2x1_s3_k1",
+    {.config = "wgmma_sm90a_f16_256x64x64_w2x1_s3_k1",
      .sm = "90",
      .budget = "4000000",
      .shapes = {{300, 520, 260}, {700, 136, 130}, {1000, 264, 64}},
-     .mutations = column_mutations,
-     .n_mutations = sizeof column_mutations / sizeof *column_mutations},
+     .mutations = skew_mutations,
+     .n_mutations = sizeof skew_mutations / sizeof *skew_mutations},
 };
 
 int main(void)

@@ -112,9 +112,7 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_128x256x64_w2x1_s5", "and the way of y need");
     refusal("wgmma_sm90a_f16_192x256x64_w3x1_s3", "registers");
     refusal("wgmma_sm90a_f16_256x256x64_w2x1_s3", "registers a thread");
-    refusal("wgmma_sm90a_f16_128x192x64_w2x1_s4_k1", "an even number of chunks of 64 columns; these have 64x192");
-    refusal("wgmma_sm90a_f16_128x192x64_w2x1_s4_wcol_vy4_k1", "an even number of chunks");
-    refusal("wgmma_sm90a_f16_128x192x64_w2x1_s4_yf32_wcol_vy4_k1", "does not begin at one of 64");
+    refusal("wgmma_sm90a_f16_128x192x64_w2x1_s4_k1", "two halves of 64; these have 64x192");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_k1_pingpong", "skew_blocks=1 needs cooperating warpgroups");
     refusal("wgmma_sm90a_f16_256x128x64_w2x1_s3_k2", "there are 3 stages");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_o4", "registers");
