@@ -67,6 +67,7 @@ def parse_options(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", type=read_shapes, default=SHAPES, help="a file, or MxNxK, several separated by commas")
     parser.add_argument("--dtype", default="f16", choices=["f16", "bf16"])
+    parser.add_argument("--arch", default="device", help="whose kernels are chosen among: sm_80, sm_89, ..., or device")
     parser.add_argument("--out", default="build/choice", help="directory for choice.csv and choice.md")
     parser.add_argument("--replays", type=int, default=3, help="rounds of bursts")
     parser.add_argument("--burst-ms", type=float, default=1.0, help="how long a burst of calls should be")
@@ -344,7 +345,7 @@ def main(arguments=None):
     import_all()
     ours.build()
     options.torch_dtype = {"f16": torch.float16, "bf16": torch.bfloat16}[options.dtype]
-    preparer = ours.Preparer("device", "auto", log)
+    preparer = ours.Preparer(options.arch, "auto", log)
     plans = plan_all(options, preparer.arch)
     load_all(preparer, plans)
     bursts = f"medians of {options.replays} bursts of {options.burst_ms:g} ms"

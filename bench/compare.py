@@ -54,8 +54,6 @@ def parse_options(arguments):
     options = parser.parse_args(arguments)
     if options.rounds < 1 or options.sustained_rounds < 1:
         parser.error("a mode needs at least one round")
-    if options.config == "auto" and options.arch != "device":
-        parser.error("--config auto is the library's choice for the device: leave out --arch, or use --config best")
     options.dtypes = ["f16", "bf16"] if options.dtype == "both" else [options.dtype]
     options.modes = ["bursts", "sustained"] if options.mode == "both" else [options.mode]
     return options

@@ -2,7 +2,7 @@
 
     best     every listed configuration of an architecture is timed quickly on the problem, and what ts_linear() does
              where it would pack rows first; the fastest one competes
-    auto     tilesmith.linear(): what ts_linear() chooses for the device
+    auto     tilesmith.linear(): what ts_linear() chooses
     NAME     that configuration
 
 Variants take the same problem in another form: x in float32, or w with its outputs contiguous. They use the
@@ -119,6 +119,7 @@ class Preparer:
         from tilesmith import _library
 
         self.arch = device_arch() if arch == "device" else arch
+        os.environ["TILESMITH_ARCH"] = self.arch  # for what ts_linear() chooses
         self.config, self.log, self.field, self.transform = config, log, field, transform
         self.library, self.error = _library, tilesmith.Error
         self.context = tilesmith.Context(torch.cuda.current_device())

@@ -204,9 +204,7 @@ static ts_status choose(ts_context *context, const Kernels *kernels, const Pin *
                         const ts_linear_args *args, GenConfig *config, Source *source)
 {
     GenError error = {""};
-    GenProblem problem;
-    ts_status status = rt_problem_of(context, args, &problem);
-    if (status) return status;
+    GenProblem problem = rt_problem_of(context, kernels->settings.arch, args);
     bool ask = kernels->settings.tuning != TS_TUNING_OFF && atomic_load(&kernels->n_choices) < MAX_CHOICES;
     *source = pin ? PINNED : TUNED;
     if (!pin && ask && rt_tuned(context, &kernels->settings, &problem, config)) return TS_OK;
@@ -342,11 +340,10 @@ ts_status rt_kernels_find(ts_context *context, const ts_linear_args *args, const
 
 ts_status rt_kernels_find_packing(ts_context *context, const ts_stream *stream, ts_kernel **kernel)
 {
-    const GenArch *arch;
     Kernels *kernels;
     ts_status status = kernels_of(context, &kernels);
-    if (!status) status = rt_problem_arch(context, &arch);
-    return status ? status : load_once(context, kernels, arch, NULL, "pack", stream, kernel);
+    return status ? status
+                  : load_once(context, kernels, kernels->settings.arch, NULL, "pack", stream, kernel);
 }
 
 ts_status rt_kernels_replace(ts_context *context, const ts_linear_args *args, const GenConfig *config)
@@ -383,6 +380,14 @@ ts_status ts_context_set_config(ts_context *context, const char *config)
     ts_status status = kernels_of(context, &kernels);
     if (!status && config) status = make_pin(kernels, config, &pin);
     if (!status) atomic_store_explicit(&kernels->pin, pin, memory_order_release);
+    return status;
+}
+
+ts_status rt_kernels_problem(ts_context *context, const ts_linear_args *args, GenProblem *problem)
+{
+    Kernels *kernels;
+    ts_status status = kernels_of(context, &kernels);
+    if (!status) *problem = rt_problem_of(context, kernels->settings.arch, args);
     return status;
 }
 

@@ -18,6 +18,8 @@ ts_status rt_kernels_replace(ts_context *context, const ts_linear_args *args, co
 ts_status rt_kernels_pinned(ts_context *context, const char **config);
 /* The config that a problem's kernel is chosen to have. */
 ts_status rt_kernels_choose(ts_context *context, const ts_linear_args *args, GenConfig *config);
+/* The problem as kernels of the context's arch have it. */
+ts_status rt_kernels_problem(ts_context *context, const ts_linear_args *args, GenProblem *problem);
 /* Of the context, read once. */
 ts_status rt_kernels_settings(ts_context *context, const RtSettings **settings);
 

@@ -46,7 +46,7 @@ static ts_status shared_tiles_workspace(ts_context *context, const ts_linear_arg
     ts_linear_args rich = *args;
     if (!pinned) rich.workspace = ALIGNED_ADDRESS, rich.workspace_bytes = SIZE_MAX / 2;
     ts_status status = rt_kernels_choose(context, &rich, &config);
-    if (!status) status = rt_problem_of(context, &rich, &problem);
+    if (!status) status = rt_kernels_problem(context, &rich, &problem);
     uint64_t needed = status ? 0 : gen_workspace_bytes(&config, &problem);
     *bytes = needed && !pinned ? 1 : (size_t)needed;
     while (*bytes < needed) *bytes *= 2;

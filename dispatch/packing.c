@@ -11,7 +11,7 @@ ts_status rt_packing_choose(ts_context *context, const ts_linear_args *args, RtP
     *packing = (RtPacking){0};
     ts_status status = rt_kernels_pinned(context, &pinned);
     if (status || pinned || rt_problem_is_empty(args)) return status;
-    status = rt_problem_of(context, args, &problem);
+    status = rt_kernels_problem(context, args, &problem);
     if (status) return status;
     gen_choose_packing(&problem, &packing->x, &packing->w);
     packing->pitch = (args->k + LINE_ELEMS - 1) / LINE_ELEMS * LINE_ELEMS;

@@ -93,19 +93,11 @@ static GenType gen_type(ts_dtype dtype)
     }
 }
 
-ts_status rt_problem_arch(const ts_context *context, const GenArch **arch)
-{
-    const ts_device_info *info = &context->info;
-    *arch = gen_arch_for_device(info->compute_major, info->compute_minor);
-    if (*arch) return TS_OK;
-    return rt_fail(TS_ERROR_UNSUPPORTED_ARCH, "device '%s' is sm_%d%d; tilesmith needs sm_80 or newer",
-                   info->name, info->compute_major, info->compute_minor);
-}
-
-ts_status rt_problem_of(const ts_context *context, const ts_linear_args *args, GenProblem *problem)
+GenProblem rt_problem_of(const ts_context *context, const GenArch *arch, const ts_linear_args *args)
 {
     int workspace = workspace_class(args);
-    *problem = (GenProblem){
+    return (GenProblem){
+        .arch = arch,
         .workspace_bytes = workspace ? (uint64_t)1 << (workspace - 1) : 0,
         .sm_count = context->info.sm_count,
         .x = gen_type(args->x.dtype),
@@ -123,7 +115,6 @@ ts_status rt_problem_of(const ts_context *context, const ts_linear_args *args, G
         .y_align_bytes = align_of(&args->y, args->m, args->n),
         .epilogue = args->epilogue,
     };
-    return rt_problem_arch(context, &problem->arch);
 }
 
 /* As the generator writes it, so that spaces and parentheses make no difference. */

@@ -11,8 +11,8 @@ enum { RT_MAX_ALIGN_BYTES = 128, RT_MAX_KEY_TEXT = 512 };
 ts_status rt_problem_read(const ts_context *context, const ts_linear_args **args, ts_linear_args *copy);
 bool rt_problem_is_empty(const ts_linear_args *args);
 
-ts_status rt_problem_arch(const ts_context *context, const GenArch **arch);
-ts_status rt_problem_of(const ts_context *context, const ts_linear_args *args, GenProblem *problem);
+/* For kernels of `arch`, on the context's device. */
+GenProblem rt_problem_of(const ts_context *context, const GenArch *arch, const ts_linear_args *args);
 
 /* Without a bias its type does not matter; it may be given all the same, by who prepares. */
 ts_dtype rt_problem_bias_type(const ts_linear_args *args);

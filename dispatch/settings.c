@@ -38,6 +38,23 @@ static ts_status set_cache_dir(const ts_context *context, RtSettings *s)
     return TS_OK;
 }
 
+static ts_status set_arch(const ts_context *context, RtSettings *s)
+{
+    const ts_device_info *info = &context->info;
+    const char *name = variable("TILESMITH_ARCH");
+    const GenArch *newest = gen_arch_for_device(info->compute_major, info->compute_minor),
+                  *named = name ? gen_arch_find(name) : newest;
+    if (!newest)
+        return rt_fail(TS_ERROR_UNSUPPORTED_ARCH, "device '%s' is sm_%d%d; tilesmith needs sm_80 or newer",
+                       info->name, info->compute_major, info->compute_minor);
+    if (!named || named->sm > newest->sm || (named->suffix && named != newest))
+        return rt_fail(TS_ERROR_INVALID_ARGUMENT,
+                       "TILESMITH_ARCH is '%s': name an arch whose kernels run on %s, up to %s", name, info->name,
+                       newest->name);
+    s->arch = named;
+    return TS_OK;
+}
+
 static ts_status set_tuning(const ts_context *context, RtSettings *s)
 {
     const char *disable = variable("TILESMITH_DISABLE_TUNING");
@@ -64,6 +81,7 @@ ts_status rt_settings_read(const ts_context *context, RtSettings *s)
 {
     *s = (RtSettings){.config = variable("TILESMITH_CONFIG")};
     ts_status status = set_cache_dir(context, s);
+    if (!status) status = set_arch(context, s);
     if (!status) status = set_tuning(context, s);
     return status ? status : open_log(context, s);
 }

@@ -5,6 +5,8 @@
  *     tuning        TILESMITH_DISABLE_TUNING   1: stored measurements are not used, and ts_tune() refuses
  *     cache_dir     TILESMITH_CACHE_DIR        where measurements are stored; else $XDG_CACHE_HOME/tilesmith, else
  *                                              $HOME/.cache/tilesmith
+ *                   TILESMITH_ARCH             whose kernels to use, sm_80 say, of those that the device runs; else
+ *                                              the newest
  *     log           TILESMITH_LOG              a file to which a line is added for each choice, or "stderr"
  *
  * A variable that is empty counts as unset. */
@@ -13,10 +15,12 @@
 
 #include <stdio.h>
 
+#include "gen/gen.h"
 #include "runtime/context.h"
 
 typedef struct RtSettings {
     const char *config; /* of the environment; NULL: none */
+    const GenArch *arch;
     ts_tuning tuning;   /* not TS_TUNING_DEFAULT */
     char *cache_dir;    /* NULL: there is no place for one */
     FILE *log;          /* NULL: none */

@@ -373,7 +373,7 @@ ts_status rt_tune(ts_context *context, const RtSettings *settings, const ts_line
     clock_gettime(CLOCK_MONOTONIC, &t.start);
     ts_status status = t.report ? read_options(options, &t.options)
                                 : rt_fail(TS_ERROR_OUT_OF_MEMORY, "no memory for the report of tuning");
-    if (!status) status = rt_problem_of(context, args, &t.problem);
+    t.problem = rt_problem_of(context, settings->arch, args);
     t.problem.workspace_bytes = 0; /* what is found serves calls without one too */
     if (!status) status = complete_args(&t.problem, &complete);
     if (!status) {

@@ -8,43 +8,48 @@
 /* Tiles, best first for large problems. `rate` is the share of the tensor cores' peak that the main loop
  * reached on 1024x8192x8192 (docs/tuning.md), in percent, and x32_rate with x in f32
  * (0: it needs too many registers for that); `narrow`: listed in all widths of copies; `split`: also listed
- * with blocks that share tiles. */
+ * with blocks that share tiles; `lines`: for rows that begin inside a line of 128 bytes (copy.h). */
 /* clang-format off */
-static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate; bool narrow, split; } tile_table[] = {
-    {128, 256,  64, 2, 4, 3, 78,  0, false, true},
-    {256, 128,  64, 4, 2, 3, 78,  0, false, false},
-    {256, 160,  32, 4, 2, 3, 80,  0, false, true},
-    {256, 176,  32, 4, 2, 3, 77,  0, false, false},
-    {128, 256,  32, 2, 4, 4, 77, 69, false, true},
-    {256, 128,  32, 4, 2, 4, 77,  0, false, false},
-    {128, 256,  32, 2, 4, 3, 75, 70, false, false},
-    {128, 128,  64, 2, 2, 3, 72,  0, false, true},
-    {128, 128,  64, 2, 4, 3, 65, 45, true,  true},
-    {128, 128,  32, 2, 4, 3, 64, 34, true,  true},
-    {128, 128,  32, 2, 2, 3, 69, 54, false, false},
-    {64,  256,  32, 1, 4, 4, 66, 59, false, false},
-    {128, 128,  32, 2, 4, 5, 65, 34, false, false},
-    {96,  128,  64, 2, 4, 3, 60, 48, true,  true},
-    {112,  96,  64, 1, 4, 4, 57, 38, false, false},
-    {96,  128,  64, 2, 2, 4, 67,  0, false, true},
-    {128,  96,  64, 2, 2, 4, 67,  0, false, false},
-    {128,  64,  64, 2, 2, 4, 60, 41, false, true},
-    {64,  128,  64, 2, 2, 4, 61, 43, false, true},
-    {128,  64,  32, 2, 2, 4, 56, 40, false, false},
-    {64,  128,  32, 2, 2, 4, 55, 41, false, false},
-    {64,   64,  64, 2, 2, 3, 50, 38, true,  true},
-    {64,   64,  32, 2, 2, 3, 44, 33, false, false}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
-    {64,   32,  32, 2, 2, 3, 30, 22, false, false},
-    {32,   32,  32, 2, 1, 2, 24, 18, true,  false},
-    {32,   64,  64, 1, 4, 4, 36, 27, false, false},
-    {64,   32, 128, 2, 2, 3, 36, 24, false, false},
-    {32,   64, 128, 1, 4, 3, 36, 24, false, true},
-    {32,  128, 128, 1, 4, 3, 39, 26, false, false},
-    {16,   64, 128, 1, 4, 4, 22, 16, false, true},
-    {16,  128,  64, 1, 8, 4, 26, 18, false, false},
-    {16,   32,  64, 1, 4, 4, 14, 10, false, false},
-    {16,   32,  32, 1, 1, 4, 10,  7, false, false},
-    {64,   64,  64, 2, 2, 2, 47, 39, false, false}, /* gen_baseline(), which is the last */
+static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate; bool narrow, split, lines; } tile_table[] = {
+    {128, 256,  64, 2, 4, 3, 78,  0, false, true,  false},
+    {256, 128,  64, 4, 2, 3, 78,  0, false, false, false},
+    {256, 160,  32, 4, 2, 3, 80,  0, false, true,  false},
+    {256, 176,  32, 4, 2, 3, 77,  0, false, false, false},
+    {128, 256,  32, 2, 4, 4, 77, 69, false, true,  false},
+    {256, 128,  32, 4, 2, 4, 77,  0, false, false, false},
+    {128, 256,  32, 2, 4, 3, 75, 70, false, false, false},
+    {128, 128,  64, 2, 2, 3, 72,  0, false, true,  false},
+    {128, 128,  64, 2, 4, 3, 65, 45, true,  true,  false},
+    {128, 128,  32, 2, 4, 3, 64, 34, true,  true,  false},
+    {128, 128,  32, 2, 2, 3, 69, 54, false, false, false},
+    {64,  256,  32, 1, 4, 4, 66, 59, false, false, false},
+    {128, 128,  32, 2, 4, 5, 65, 34, false, false, false},
+    {96,  128,  64, 2, 4, 3, 60, 48, true,  true,  false},
+    {112,  96,  64, 1, 4, 4, 57, 38, false, false, false},
+    {96,  128,  64, 2, 2, 4, 67,  0, false, true,  false},
+    {128,  96,  64, 2, 2, 4, 67,  0, false, false, false},
+    {128,  64,  64, 2, 2, 4, 60, 41, false, true,  false},
+    {64,  128,  64, 2, 2, 4, 61, 43, false, true,  false},
+    {128,  64,  32, 2, 2, 4, 56, 40, false, false, false},
+    {64,  128,  32, 2, 2, 4, 55, 41, false, false, false},
+    {64,   64,  64, 2, 2, 3, 50, 38, true,  true,  false},
+    {64,   64,  32, 2, 2, 3, 44, 33, false, false, false}, /* these three are the tiles of the Triton kernel that tilesmith replaces */
+    {64,   32,  32, 2, 2, 3, 30, 22, false, false, false},
+    {32,   32,  32, 2, 1, 2, 24, 18, true,  false, false},
+    {32,   64,  64, 1, 4, 4, 36, 27, false, false, false},
+    {64,   32, 128, 2, 2, 3, 36, 24, false, false, false},
+    {32,   64, 128, 1, 4, 3, 36, 24, false, true,  false},
+    {32,  128, 128, 1, 4, 3, 39, 26, false, false, false},
+    {16,   64, 128, 1, 4, 4, 22, 16, false, true,  false},
+    {16,  128,  64, 1, 8, 4, 26, 18, false, false, false},
+    {16,   32,  64, 1, 4, 4, 14, 10, false, false, false},
+    {16,   32,  32, 1, 1, 4, 10,  7, false, false, false},
+    {96,  128,  64, 2, 2, 5, 67,  0, false, false, true},
+    {128,  64,  64, 2, 2, 5, 62,  0, false, false, true},
+    {64,  128,  64, 2, 2, 5, 61,  0, false, false, true},
+    {64,  128,  64, 2, 2, 4, 58,  0, false, false, true},
+    {64,   64,  64, 2, 2, 5, 50,  0, false, false, true},
+    {64,   64,  64, 2, 2, 2, 47, 39, false, false, false}, /* gen_baseline(), which is the last */
 };
 /* clang-format on */
 enum { N_TILES = sizeof tile_table / sizeof *tile_table };
@@ -57,6 +62,7 @@ static void set_tile(GenConfig *c, const struct Tile *t)
     c->warps_m = t->warps_m;
     c->warps_n = t->warps_n;
     c->stages = t->stages;
+    c->lines = t->lines;
 }
 
 /* Copies and stores below 16 bytes, for rows that allow no more. */
@@ -144,7 +150,7 @@ bool gen_shipped(int i, GenConfig *config)
         "mma_sm89_f16_128x128x32_w2x4_s3_e_z_gelu",
         "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16",
         "wgmma_sm90a_bf16_128x256x64_w2x1_s4_g16",
-        "wgmma_sm90a_f16_256x144x64_w2x1_s3_k1",
+        "wgmma_sm90a_f16_256x200x64_w2x1_s3_k1",
         "wgmma_sm90a_bf16_256x128x64_w2x1_s4_cm2",
         "wgmma_sm90a_f16_128x128x64_w2x1_s5_g12_pingpong",
         "wgmma_sm90a_bf16_128x64x128_w2x1_s4_wcol",
@@ -169,6 +175,13 @@ double gen_total_ns(const GenEstimate *e, double work_ns, double not_hidden)
 
 static double mma_total_ns(const GenEstimate *e, double work_ns) { return gen_total_ns(e, work_ns, 0.18); }
 
+/* Whether rows begin inside lines of 128 bytes. */
+static bool cuts_lines(const GenProblem *p)
+{
+    return (p->x_layout == GEN_LAYOUT_ROW && p->x_align_bytes < GEN_LINE_BYTES) ||
+           (p->w_layout == GEN_LAYOUT_ROW && p->w_align_bytes < GEN_LINE_BYTES);
+}
+
 /* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM
  * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
  * epilogue; and what memory takes to give x and W and to take y, most of it meanwhile. However small, a
@@ -187,7 +200,7 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
                      .start_ns = 2200};
     e.waves = gen_ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
     e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;
-    if (p->x_layout == GEN_LAYOUT_ROW && p->x_align_bytes < 128) e.tensor_ns *= cut_rows;
+    if (cuts_lines(p) && !t->lines) e.tensor_ns *= cut_rows;
     if (c->x_copy_bytes < 16 || c->w_copy_bytes < 16) e.tensor_ns *= narrow_copies;
     e.epilogue_ns = output_ns * t->m * t->n;
     /* blocks of one SM run side by side: its latency is that of one of them */
@@ -230,6 +243,7 @@ static void set_layouts(const GenProblem *p, GenConfig *c)
  * (docs/tuning.md). */
 static bool suits(const struct Tile *t, const GenConfig *c)
 {
+    if (t->lines && (c->x_copy_bytes < 16 || c->w_copy_bytes < 16)) return false;
     bool shifted = c->x_copy_bytes == 2 || c->w_copy_bytes == 2;
     if (shifted && !t->narrow && t->m * t->n >= 64 * 64) return false;
     return c->x != GEN_F32 || t->x32_rate > 0;
@@ -308,7 +322,7 @@ static void rank_split(const GenProblem *p, GenConfig candidate, Ranking *r, Gen
 static void rank_mma(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
 {
     for (int i = 0; i < N_TILES; i++) {
-        if (!suits(&tile_table[i], &candidate)) continue;
+        if (!suits(&tile_table[i], &candidate) || (tile_table[i].lines && !cuts_lines(p))) continue;
         set_tile(&candidate, &tile_table[i]);
         GenEstimate e = estimate(p, &tile_table[i], &candidate);
         if (ranks(r, &e) && gen_config_check(&candidate, error)) rank(r, &candidate, &e);

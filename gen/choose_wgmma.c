@@ -12,9 +12,10 @@
 static const char *const tiles[] = {
     /* many rows */
     "128x256x64_w2x1_s4_g16",
-    "256x144x64_w2x1_s3_k1",
-    "256x128x64_w2x1_s4",
+    "256x200x64_w2x1_s3_k1",
+    "256x168x64_w2x1_s3_k1",
     "256x176x64_w2x1_s3_k1",
+    "256x128x64_w2x1_s4",
     "192x192x64_w3x1_s3_g12",
     "192x128x64_w3x1_s4",
     "128x192x64_w2x1_s4_g12",

@@ -36,7 +36,7 @@ static const char *const backend_name[GEN_N_BACKENDS] = {GEN_BACKENDS(X)};
     X("ck", cluster_k, 1)                                                                                    \
     X("k", skew_blocks, 0)
 /* Flags: token, member. */
-#define FLAG_FIELDS(X) X("split", split) X("pingpong", pingpong) X("swap", swap)
+#define FLAG_FIELDS(X) X("lines", lines) X("split", split) X("pingpong", pingpong) X("swap", swap)
 
 void gen_config_default(const GenArch *arch, GenType type, GenConfig *config)
 {

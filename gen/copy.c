@@ -3,7 +3,10 @@
 
 #include <stdio.h>
 
-enum { VECTOR_ELEMS = GEN_CHUNK_BYTES / 2 }; /* 16-bit elements of a vector */
+enum {
+    VECTOR_ELEMS = GEN_CHUNK_BYTES / 2, /* 16-bit elements of a vector */
+    LINE_CHUNKS = GEN_LINE_BYTES / GEN_CHUNK_BYTES,
+};
 
 static PtxArg copy_reg(Gemm *g, const GenCopy *c, PtxClass cls, const char *what, int count)
 {
@@ -27,6 +30,10 @@ static void declare(Gemm *g, GenCopy *c)
     c->left = copy_reg(g, c, PTX_B32, "left", 0);
     if (p->layout != GEN_LAYOUT_ROW) c->advance = copy_reg(g, c, PTX_B64, "advance", 0);
     if (p->layout == GEN_LAYOUT_ANY) c->step = copy_reg(g, c, PTX_B64, "step", 0);
+    if (p->lines) {
+        c->line = copy_reg(g, c, PTX_B32, "line", 0);
+        c->line_begins = copy_reg(g, c, PTX_PRED, "line_begins", 0);
+    }
     if (p->last_pass_rows < p->rows_per_pass) c->last_pass = copy_reg(g, c, PTX_PRED, "last_pass", 0);
     if (p->staged) {
         c->have = copy_reg(g, c, PTX_PRED, "have", p->part_elems);
@@ -43,6 +50,42 @@ static void declare(Gemm *g, GenCopy *c)
     }
 }
 
+static void load_pitch(Gemm *g, const GenCopy *c, PtxArg base, PtxArg pitch)
+{
+    emit(g->k, LD_PARAM_B64, base, mem(c->base_param, 0));
+    emit(g->k, LD_PARAM_B64, pitch, mem(c->pitch_param, 0));
+    emit(g->k, MUL_LO_S64, pitch, pitch, imm(c->plan->elem_bytes));
+}
+
+PtxArg gen_copy_line_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row)
+{
+    char address[24], pitch_name[24];
+    snprintf(address, sizeof address, "%.16s_at", name);
+    snprintf(pitch_name, sizeof pitch_name, "%.16s_pitch", name);
+    PtxArg begin = copy_reg(g, c, PTX_B32, name, 0), at_ = copy_reg(g, c, PTX_B64, address, 0),
+           pitch = copy_reg(g, c, PTX_B64, pitch_name, 0);
+    load_pitch(g, c, at_, pitch);
+    emit(g->k, ADD_S32, begin, row, c->first);
+    emit(g->k, CVT_U64_U32, g->wide_scratch, begin);
+    emit(g->k, MAD_LO_S64, at_, g->wide_scratch, pitch, at_);
+    emit(g->k, CVT_U32_U64, begin, at_);
+    emit(g->k, SHR_U32, begin, begin, imm(4));
+    emit(g->k, AND_B32, begin, begin, imm(LINE_CHUNKS - 1));
+    return begin;
+}
+
+/* Lines: d of this thread's chunk, and where that stands in a slot. */
+static PtxArg line_place(Gemm *g, GenCopy *c)
+{
+    PtxKernel *k = g->k;
+    PtxArg chunk = copy_reg(g, c, PTX_B32, "chunk", 0);
+    c->line_begin = gen_copy_line_begin(g, c, "line_begin", c->row);
+    emit(k, SUB_S32, c->line, c->part, c->line_begin);
+    emit(k, SETP_GE_S32, c->line_begins, c->line, imm(0));
+    emit(k, AND_B32, chunk, c->line, imm(LINE_CHUNKS - 1));
+    return chunk;
+}
+
 static void shared_places(Gemm *g, GenCopy *c, PtxArg smem)
 {
     PtxKernel *k = g->k;
@@ -56,6 +99,7 @@ static void shared_places(Gemm *g, GenCopy *c, PtxArg smem)
         emit(k, AND_B32, base, c->part, imm(1));
         emit(k, MAD_LO_S32, base, base, imm(p->part_bytes), smem);
     }
+    if (p->lines) chunk = line_place(g, c);
     for (int i = 0; i < p->swizzle_period; i++) {
         emit(k, ADD_S32, row, c->row, imm(i * p->rows_per_pass));
         gen_swizzled_offset(g, p->row_bytes, at(c->at, i), row, chunk);
@@ -94,6 +138,10 @@ static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
         emit(k, MAD_LO_S64, base, wide, c->step, base);
     } else {
         emit(k, MAD_WIDE_U32, base, c->part, imm(p->part_elems * p->elem_bytes), base);
+    }
+    if (p->lines) { /* from the row back to the line in which it begins */
+        emit(k, MUL_WIDE_U32, wide, c->line_begin, imm(GEN_CHUNK_BYTES));
+        emit(k, SUB_S64, base, base, wide);
     }
     skip_k_blocks(g, c, base, wide);
     emit(k, ADD_S32, row, c->row, c->first);
@@ -144,13 +192,10 @@ static void col_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
 
 void gen_copy_setup(Gemm *g, GenCopy *c, PtxArg smem)
 {
-    PtxKernel *k = g->k;
     PtxArg base = copy_reg(g, c, PTX_B64, "base", 0), pitch = copy_reg(g, c, PTX_B64, "pitch", 0);
     declare(g, c);
     shared_places(g, c, smem);
-    emit(k, LD_PARAM_B64, base, mem(c->base_param, 0));
-    emit(k, LD_PARAM_B64, pitch, mem(c->pitch_param, 0));
-    emit(k, MUL_LO_S64, pitch, pitch, imm(c->plan->elem_bytes));
+    load_pitch(g, c, base, pitch);
     if (c->plan->layout == GEN_LAYOUT_COL) col_pointers(g, c, base, pitch);
     else row_pointers(g, c, base, pitch);
 }
@@ -170,8 +215,8 @@ void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest, bool lead)
         emit(k, SUB_S32, c->left, k_rest, c->left);
         return;
     }
-    emit(k, REM_U32, c->left, g->tid, imm(p->row_parts));
-    emit(k, MAD_LO_S32, c->left, c->left, imm(-p->part_elems), k_rest);
+    if (!p->lines) emit(k, REM_U32, c->left, g->tid, imm(p->row_parts));
+    emit(k, MAD_LO_S32, c->left, p->lines ? c->line : c->left, imm(-p->part_elems), k_rest);
     if (lead) emit(k, SUB_S32, c->left, c->left, imm(g->p->config.tile_k));
     if (!p->staged) piece_sizes(g, c, c->size, c->left);
     for (int i = 0; p->staged && i < p->part_elems; i++)
@@ -196,10 +241,14 @@ static PtxArg col_size(Gemm *g, GenCopy *c, int pass, int piece, bool sized)
     return at(c->size, piece);
 }
 
-/* The last pass may have fewer rows than threads. */
-static PtxArg guard_of(const GenCopy *c, int pass)
+/* The last pass may have fewer rows than threads; line 0 may have chunks that belong to no k-block. */
+static PtxArg guard_of(Gemm *g, const GenCopy *c, int pass, bool first)
 {
-    return pass == c->plan->passes - 1 ? c->last_pass : PTX_NONE;
+    PtxArg guard = pass == c->plan->passes - 1 ? c->last_pass : PTX_NONE;
+    if (!first || !c->plan->lines) return guard;
+    if (guard.kind == PTX_ARG_NONE) return c->line_begins;
+    emit(g->k, AND_PRED, g->p_scratch, c->line_begins, guard);
+    return g->p_scratch;
 }
 
 static PtxArg place_of(const GenCopy *c, int pass, GenCopyPlace to)
@@ -218,10 +267,10 @@ static void advance(Gemm *g, const GenCopy *c, int pass)
     emit(g->k, ADD_S64, at(c->pointer, pass), at(c->pointer, pass), step);
 }
 
-void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace place, bool sized)
+void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace place, bool sized, bool first)
 {
     int bytes = c->plan->copy_bytes;
-    PtxArg guard = guard_of(c, pass), to = place_of(c, pass, place);
+    PtxArg guard = guard_of(g, c, pass, first), to = place_of(c, pass, place);
     for (int i = 0; i < pieces(c); i++) {
         PtxArg size = c->plan->layout == GEN_LAYOUT_COL ? col_size(g, c, pass, i, sized)
                       : sized                           ? at(c->size, i)
@@ -321,7 +370,7 @@ static void stage_pair(Gemm *g, const GenCopy *c, PtxArg word, PtxArg pair)
 void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace place)
 {
     PtxKernel *k = g->k;
-    PtxArg raw = raw_of(c, pass, set), word = g->word_scratch, guard = guard_of(c, pass),
+    PtxArg raw = raw_of(c, pass, set), word = g->word_scratch, guard = guard_of(g, c, pass, false),
            to = place_of(c, pass, place);
     int words = c->plan->part_bytes / 4;
     if (c->plan->shifted) shift_into_place(g, c, pass, raw);

@@ -15,6 +15,16 @@
  * vectors of 16 bytes; both are loaded, and shifted into place before the store, which comes at the end of the
  * k-block that loads them (plan.h: late).
  *
+ * Lines. Rows that begin inside a line of 128 bytes cost twice: each 128 bytes of them are two requests. With `lines`
+ * slots hold lines as memory has them, and a k-block of 64 elements reaches into the next slot. With b the chunk of
+ * a line at which a row begins, and d = 0 to 7 - b, -b to -1 the distance of a chunk from there:
+ *
+ *     slot s      chunks of the row's line s: d = -b .. -1 of k-block s - 1, d = 0 .. 7 - b of k-block s
+ *                 at chunk d mod 8, before the swizzle: where k-block s, or s - 1, has it without lines
+ *
+ * so that k-block s has chunk c in slot s, or from 8 - b on in slot s + 1. All rows of a thread, and of a lane of
+ * ldmatrix, are multiples of 8 apart, and begin at the same chunk of a line.
+ *
  * Edges. Row-major rows behind the end of m or n are others, read again: they only reach outputs that
  * are never stored. Everything behind the end of k is zero, in both operands.
  */
@@ -29,6 +39,8 @@ typedef struct GenCopy {
     PtxArg base_param, pitch_param, step_param;
     PtxArg first, extent; /* b32: first row or column of y in this block's tile, and how many there are */
     /* registers */
+    PtxArg line_begin, line; /* b32: lines: the chunk of a line at which this thread's rows begin; signed: d of its chunk */
+    PtxArg line_begins; /* predicate: lines: d >= 0, so that it has a chunk in line 0 */
     PtxArg row, part;   /* b32: this thread's row of the first pass, and its part of the row */
     PtxArg pointer;     /* b64[passes]: its part of the next k-block, in each pass */
     PtxArg advance;     /* b64: bytes from k-block to k-block; PTX_NONE: a constant */
@@ -60,13 +72,17 @@ typedef struct GenCopyPlace {
 } GenCopyPlace;
 
 /* Pass `pass` of a k-block's copy: by cp.async to its slot; or a load into set `set` of raw, and the store of
- * that set to its slot. What reads global memory moves the pass's pointer on by a k-block. */
-void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace to, bool sized);
+ * that set to its slot. What reads global memory moves the pass's pointer on by a k-block. `first`: to slot 0, whose
+ * lines may begin before the rows. */
+void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace to, bool sized, bool first);
 void gen_copy_load(Gemm *g, GenCopy *c, int pass, int set, bool sized);
 void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace to);
 
 /* Behind all passes of a k-block, which were sized or not. */
 void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized);
+
+/* With lines: in registers called name..., the chunk of a line at which row `row` of the tile begins. */
+PtxArg gen_copy_line_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row);
 
 /* How many elements of k must be left behind a k-block for copies without sizes: loads into registers are a
  * k-block ahead, and the second vector of a chunk reaches behind it. */

@@ -15,7 +15,8 @@
  * before for the last time, so that the last k-step may already start to overwrite its slot. The copy goes on
  * in the k-steps of the next k-block, in equal shares: many copies at once would hold up the fragments.
  *
- * How operands get into the slots, and what happens at their edges, is told in copy.h.
+ * How operands get into the slots, and what happens at their edges, is told in copy.h. Where slots hold lines of
+ * memory, a k-block reaches into the next slot, for which it waits too.
  */
 #include "gen/copy.h"
 
@@ -25,6 +26,7 @@ typedef struct Operand {
     GenCopy copy;
     PtxArg slot_at; /* b32: shared address of this lane's ldmatrix row in the slot being read */
     PtxArg step_at; /* b32: the same at the k-step or tile being read */
+    PtxArg next_at, turn_step; /* b32: with lines: the same in the next slot; the k-step from which on it is there */
     PtxArg frag;    /* b32: fragments; W has two sets, one in use and one being loaded, or a ring of pairs */
 } Operand;
 
@@ -45,6 +47,8 @@ static PtxArg operand_reg(Mma *g, const Operand *o, PtxClass cls, const char *wh
     snprintf(name, sizeof name, "%s_%s", o->copy.name, what);
     return count ? ptx_regs(g->k, cls, name, count) : ptx_reg(g->k, cls, name);
 }
+
+static bool lines(const Mma *g) { return g->plan->config.lines; }
 
 static void declare(Mma *g)
 {
@@ -97,6 +101,19 @@ static void lane_place(Mma *g, bool pairs_of_rows, PtxArg row, PtxArg chunk)
     emit(k, AND_B32, chunk, chunk, imm(1));
 }
 
+/* With lines a k-block's chunks from 8 - b on are in the next slot (copy.h). At k-step s this lane reads chunk
+ * 2s + `chunk`; that is there from turn_step on. */
+static void line_turn(Mma *g, Operand *o, PtxArg row, PtxArg chunk)
+{
+    PtxKernel *k = g->k;
+    PtxArg begin = gen_copy_line_begin(g->gemm, &o->copy, "frag_begin", row);
+    o->next_at = operand_reg(g, o, PTX_B32, "next_at", 0);
+    o->turn_step = operand_reg(g, o, PTX_B32, "turn_step", 0);
+    emit(k, ADD_S32, begin, begin, chunk);
+    emit(k, SUB_S32, begin, imm(8 + 1), begin);
+    emit(k, SHR_U32, o->turn_step, begin, imm(1));
+}
+
 static bool transposed(const Operand *o) { return o->copy.plan->layout == GEN_LAYOUT_COL; }
 
 static void fragment_place(Mma *g, Operand *o, PtxArg warp, int warp_tile, bool pairs_of_rows)
@@ -111,9 +128,11 @@ static void fragment_place(Mma *g, Operand *o, PtxArg warp, int warp_tile, bool 
     if (transposed(o)) emit(k, MAD_LO_S32, chunk, warp, imm(warp_tile / 8), chunk);
     else emit(k, MAD_LO_S32, row, warp, imm(warp_tile), row);
     gen_swizzled_offset(g->gemm, o->copy.plan->row_bytes, o->slot_at, row, chunk);
+    if (lines(g)) line_turn(g, o, row, chunk);
     emit(k, MOV_SHARED, smem, shared_array());
     emit(k, ADD_S32, o->slot_at, o->slot_at, smem);
     if (o->copy.plan->smem_offset) emit(k, ADD_S32, o->slot_at, o->slot_at, imm(o->copy.plan->smem_offset));
+    if (lines(g)) emit(k, ADD_S32, o->next_at, o->slot_at, imm(g->plan->stage_bytes));
 }
 
 static void fragment_places(Mma *g)
@@ -129,6 +148,12 @@ static PtxArg fragment_at(Mma *g, Operand *o, int step, int tile)
 {
     int along = transposed(o) ? tile : step, down = transposed(o) ? step : tile;
     int64_t offset = (int64_t)16 * down * o->copy.plan->row_bytes + 128 * (along / 4);
+    if (lines(g)) {
+        emit(g->k, SETP_GT_S32, g->p, o->turn_step, imm(step));
+        emit(g->k, SELP_B32, o->step_at, o->slot_at, o->next_at, g->p);
+        if (step) emit(g->k, XOR_B32, o->step_at, o->step_at, imm(2 * GEN_CHUNK_BYTES * step));
+        return mem(o->step_at, offset);
+    }
     if (along % 4 == 0) return mem(o->slot_at, offset);
     emit(g->k, XOR_B32, o->step_at, o->slot_at, imm(2 * GEN_CHUNK_BYTES * (along % 4)));
     return mem(o->step_at, offset);
@@ -204,7 +229,7 @@ static void copy(Mma *g, int first, int last, bool sized)
         GenCopyPlace to = {c->to, 0};
         if (goes_ahead(c->plan)) gen_copy_store(g->gemm, c, pass, 0, to);
         if (c->plan->staged) gen_copy_load(g->gemm, c, pass, 0, sized);
-        else gen_copy_async(g->gemm, c, pass, to, sized);
+        else gen_copy_async(g->gemm, c, pass, to, sized, false);
     }
 }
 
@@ -254,11 +279,16 @@ static void next_slot(Mma *g)
     emit(k, ADD_S32, g->read_slot, g->read_slot, g->slot);
     emit(k, ADD_S32, g->x.slot_at, g->x.slot_at, g->slot);
     emit(k, ADD_S32, g->w.slot_at, g->w.slot_at, g->slot);
+    if (!lines(g)) return;
+    emit(k, SETP_EQ_U32, g->p, g->read_slot, imm(last));
+    emit(k, SELP_B32, g->slot, imm(-last), imm(stage_bytes), g->p);
+    emit(k, ADD_S32, g->x.next_at, g->x.slot_at, g->slot);
+    emit(k, ADD_S32, g->w.next_at, g->w.slot_at, g->slot);
 }
 
 static void wait_for_block(Mma *g)
 {
-    emit(g->k, CP_ASYNC_WAIT, imm(g->plan->config.stages - 2));
+    emit(g->k, CP_ASYNC_WAIT, imm(g->plan->config.stages - 2 - lines(g)));
     emit(g->k, BAR_SYNC, imm(0));
 }
 
@@ -351,7 +381,7 @@ static void load_first(Mma *g, GenCopy *c, int block)
 static void copy_first(Mma *g, GenCopy *c, int block)
 {
     GenCopyPlace to = {c->at, block * g->plan->stage_bytes};
-    for (int i = 0; i < c->plan->passes; i++) gen_copy_async(g->gemm, c, i, to, true);
+    for (int i = 0; i < c->plan->passes; i++) gen_copy_async(g->gemm, c, i, to, true, block == 0);
 }
 
 static void store_rest(Mma *g, GenCopy *c)

@@ -83,6 +83,7 @@ typedef struct GenConfig {
     int group_m;                    /* rasterisation: tiles of m walked together, for L2 */
     int x_copy_bytes, w_copy_bytes; /* 16, 8, 4 or 2: what base and pitch of x and w are multiples of */
     int y_store_bytes;              /* 16, 8, 4 or 2: the same for y; at least one element */
+    bool lines;                     /* mma only: slots hold lines of memory, for rows that begin inside one (copy.h) */
     bool split;                     /* mma only: blocks share tiles along k, in a workspace (split.c) */
     int min_blocks;                 /* resident blocks per SM to compile for; 0: as many as fit */
     /* wgmma only */

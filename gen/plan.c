@@ -117,6 +117,7 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
     o->elem_bytes = gen_type_bytes(o->type);
     o->staged = o->type != c->w || o->copy_bytes == 2 || o->layout == GEN_LAYOUT_ANY;
     o->shifted = o->staged && o->type == c->w && o->layout == GEN_LAYOUT_ROW;
+    o->lines = c->lines;
     o->late = o->shifted && c->stages > 2; /* measured: docs/tuning.md */
     o->rows = col ? c->tile_k : tile;
     o->row_bytes = 2 * (col ? tile : c->tile_k);
@@ -134,6 +135,21 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
     o->last_pass_rows = o->rows - (o->passes - 1) * o->rows_per_pass;
 }
 
+static bool check_lines(const GenConfig *c, const GenOperandPlan *o, const char *name, GenError *error)
+{
+    if (!c->lines) return true;
+    if (o->staged || o->layout != GEN_LAYOUT_ROW || o->copy_bytes != GEN_CHUNK_BYTES || o->row_bytes != GEN_LINE_BYTES)
+        return gen_fail(error,
+                        "lines: a slot holds lines of %d bytes of %s if it is row-major, of W's type, aligned to %d bytes "
+                        "and tile_k is %d",
+                        GEN_LINE_BYTES, name, GEN_CHUNK_BYTES, GEN_LINE_BYTES / 2);
+    if (o->rows_per_pass % 8)
+        return gen_fail(error, "lines: the rows of a thread must be multiples of 8 apart; %d threads copy %d at once: use more warps",
+                        o->rows_per_pass * o->row_parts, o->rows_per_pass);
+    return c->stages >= 3 ||
+           gen_fail(error, "lines: k-blocks reach into the next slot, so that 3 are needed; there are %d stages", c->stages);
+}
+
 static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
 {
     p->x = (GenOperandPlan){.type = c->x, .layout = c->x_layout, .copy_bytes = c->x_copy_bytes};
@@ -142,7 +158,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     plan_operand(c, p, &p->x, c->tile_m);
     plan_operand(c, p, &p->w, c->tile_n);
     if (!check_operand(&p->x, "x", c->tile_m, p->warp_m, error) ||
-        !check_operand(&p->w, "w", c->tile_n, p->warp_n, error))
+        !check_operand(&p->w, "w", c->tile_n, p->warp_n, error) || !check_lines(c, &p->x, "x", error) ||
+        !check_lines(c, &p->w, "W", error))
         return false;
     if (p->x.row_parts > p->threads || p->w.row_parts > p->threads)
         return gen_fail(

@@ -11,6 +11,7 @@ typedef struct GenOperandPlan {
     GenLayout layout;
     bool staged;        /* through registers, not by cp.async */
     bool shifted;       /* staged as aligned vectors around each chunk, which are shifted into place */
+    bool lines;         /* a slot holds lines of 128 bytes, a part of which belongs to the k-block before (copy.h) */
     bool late;          /* staged, and stored by the k-block that loads it, not by the next one */
     int elem_bytes;     /* in global memory */
     int copy_bytes;     /* of one copy instruction: 16, 8, 4, or 2 through registers */
@@ -111,7 +112,7 @@ struct GenPlan {
     int y_buffer_bytes;      /* of 16 such rows; a warp has two */
 };
 
-enum { GEN_CHUNK_BYTES = 16, GEN_MAX_REGS = 255, GEN_FLAG_BYTES = 8 /* of the workspace, behind the slots */ };
+enum { GEN_CHUNK_BYTES = 16, GEN_LINE_BYTES = 128 /* of memory and caches */, GEN_MAX_REGS = 255, GEN_FLAG_BYTES = 8 /* of the workspace, behind the slots */ };
 
 /* plan_wgmma.c: the rest of a plan whose epilogue and name are there. */
 bool gen_plan_wgmma(const GenConfig *config, GenPlan *plan, GenError *error);

@@ -22,9 +22,9 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (c->tile_m % side || c->tile_m > 256)
         return gen_fail(error, "tile_m=%d is not a multiple of %d up to 256", c->tile_m, side);
     if (c->stages < 2 || c->stages > 16) return gen_fail(error, "stages=%d is not from 2 to 16", c->stages);
-    if (c->split)
-        return gen_fail(error,
-                        "split, blocks that share tiles along k, is of the mma back end, not of wgmma");
+    if (c->split || c->lines)
+        return gen_fail(error, "%s is of the mma back end, not of wgmma",
+                        c->lines ? "lines, slots that hold lines of memory," : "split, blocks that share tiles along k,");
     if (c->x != c->w)
         return gen_fail(error,
                         "TMA copies without converting: x must have W's type (%s), or take the mma back end",

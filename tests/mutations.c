@@ -42,6 +42,21 @@ static const Mutation split_mutations[] = {
     {"a segment does not end", "min.u32 %k, %k, %range_value;", "", 0},
 };
 
+/* A kernel whose slots hold lines: 3 stages, so the right wait is wait_group 0. */
+static const Mutation lines_mutations[] = {
+    {"the wait in the main loop too weak by one", "cp.async.wait_group 0;", "cp.async.wait_group 1;", 1},
+    {"the wait before the main loop too weak by one", "cp.async.wait_group 0;", "cp.async.wait_group 1;", 0},
+    {"fragments are never in the next slot", "selp.b32 %x_step_at, %x_slot_at, %x_next_at, %p;",
+     "mov.b32 %x_step_at, %x_slot_at;", 3},
+    {"the next slot does not turn round the ring", "add.s32 %w_next_at, %w_slot_at, %slot;",
+     "add.s32 %w_next_at, %w_slot_at, 12288;", 0},
+    {"fragments turn to the next slot a k-step late", "sub.s32 %w_frag_begin, 9,", "sub.s32 %w_frag_begin, 11,", 0},
+    {"chunks stand as they do in the line", "and.b32 %x_chunk, %x_line, 7;", "mov.b32 %x_chunk, %x_part;", 0},
+    {"lines begin where the rows do", "sub.s64 %w_base, %w_base, %w_row64;", "", 0},
+    {"the end of k is taken for the line's", "mad.lo.s32 %x_left, %x_line, -8, %k_rest;",
+     "mad.lo.s32 %x_left, %x_part, -8, %k_rest;", -1},
+};
+
 static const Subject subjects[] = {
     {.config = "mma_sm80_f16_64x64x32_w2x2_s3",
      .sm = "89",
@@ -54,6 +69,11 @@ static const Subject subjects[] = {
      .shapes = {{67, 75, 700}, {40, 30, 2000}, {129, 127, 1300}},
      .mutations = split_mutations,
      .n_mutations = sizeof split_mutations / sizeof *split_mutations},
+    {.config = "mma_sm80_f16_64x32x64_w2x2_s3_lines",
+     .sm = "89",
+     .shapes = {{67, 75, 504}, {129, 40, 200}, {64, 127, 72}},
+     .mutations = lines_mutations,
+     .n_mutations = sizeof lines_mutations / sizeof *lines_mutations},
 };
 
 int main(void) { return test_subjects(subjects, sizeof subjects / sizeof *subjects); }

@@ -8,7 +8,7 @@
 #include "tests/kit.h"
 
 static const char *const configs[] = {
-    "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16",  "wgmma_sm90a_f16_256x144x64_w2x1_s3_k1",
+    "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16",  "wgmma_sm90a_f16_256x200x64_w2x1_s3_k1",
     "wgmma_sm90a_bf16_128x128x64_w2x1_s4_cm2_cn2", "wgmma_sm90a_f16_128x128x64_w2x1_s5_g12_pingpong",
     "wgmma_sm90a_f16_64x32x128_w1x1_s6",       "wgmma_sm90a_f16_192x128x64_w3x1_s4_vy2",
     "wgmma_sm90a_bf16_256x128x64_w2x1_s4_k2",  "mma_sm80_f16_64x64x32_w2x2_s3",

@@ -142,6 +142,9 @@ static void types_and_layouts(ts_context *context, const GenArch *arch)
         "256x128x32_w4x2_s4_wcol",
         "128x256x32_w2x4_s4_xf32",
         "16x16x32_w1x1_s2_xcol_wcol",
+        "80x48x64_w1x2_s3_lines",
+        "128x64x64_w2x4_s4_yf32_lines",
+        "64x32x64_w2x2_s4_lines_split",
     };
     for (size_t i = 0; i < 2 * sizeof config / sizeof *config; i++) {
         char name[GEN_MAX_NAME];

@@ -261,6 +261,24 @@ static void test_budget(void)
 
 /* ---- settings ---- */
 
+static void test_arch(void)
+{
+    static const char *const bad[] = {"sm_75", "sm_120", "ampere"};
+    ts_linear_args args = problem(40, 48, 64);
+    fresh_place();
+    setenv("TILESMITH_ARCH", "sm_80", 1);
+    ts_context *context = usual_context();
+    ok(strncmp(used(context, &args), "mma_sm80_", 9) == 0, "kernels of another arch, by the environment: %s", used(context, &args));
+    ts_context_destroy(context);
+    for (int i = 0; i < 3; i++) {
+        setenv("TILESMITH_ARCH", bad[i], 1);
+        context = usual_context();
+        refused(ts_linear_prepare(context, &args, NULL), TS_ERROR_INVALID_ARGUMENT, "name an arch whose kernels run on");
+        ts_context_destroy(context);
+    }
+    unsetenv("TILESMITH_ARCH");
+}
+
 static void test_off(void)
 {
     fresh_place();
@@ -427,6 +445,7 @@ int main(void)
     test_refusals();
     test_budget();
     test_off();
+    test_arch();
     test_pin_by_environment();
     test_log();
     test_no_store();

@@ -112,7 +112,6 @@ class OptionsTest(unittest.TestCase):
         for text in ("1x2", "axbxc", "1x2x3,", "0x1x1", ""):
             self.refused("is not MxNxK", "--shapes", text)
         self.refused("at least one round", "--rounds", "0")
-        self.refused("leave out --arch", "--config", "auto", "--arch", "sm_80")
 
 
 # ---- choice.py ----

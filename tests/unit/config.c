@@ -116,6 +116,12 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_k1_pingpong", "skew_blocks=1 needs cooperating warpgroups");
     refusal("wgmma_sm90a_f16_256x128x64_w2x1_s3_k2", "there are 3 stages");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_o4", "registers");
+    refusal("mma_sm89_f16_64x64x32_w2x2_s3_lines", "tile_k is 64");
+    refusal("mma_sm89_f16_64x64x64_w2x2_s3_vw8_lines", "lines of 128 bytes of W if it is row-major");
+    refusal("mma_sm89_f16_64x64x64_w2x2_s3_xf32_lines", "lines of 128 bytes of x if it is row-major");
+    refusal("mma_sm89_f16_64x64x64_w2x2_s2_lines", "there are 2 stages");
+    refusal("mma_sm89_f16_32x32x64_w1x1_s3_lines", "multiples of 8 apart; 32 threads copy 4 at once");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_lines", "lines, slots that hold lines of memory, is of the mma back end");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_swap", "are of the wgmma back end, not of mma");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_ck2", "are of the wgmma back end, not of mma");
     refusal("wgmma_sm90a_f16_12x128x64_w1x2_s4_swap", "tile_m=12 is not a multiple of 8");
