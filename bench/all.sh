@@ -18,7 +18,9 @@ run() {
     python) python3 -m pytest -q tests/python ;;
     stress) $gpu TILESMITH_LAUNCHES=100000 build/tests/stress ;;
     threads) $gpu TILESMITH_SECONDS=60 build/tests/threads ;;
-    sanitizer) $gpu compute-sanitizer --tool memcheck build/tests/stress && $gpu compute-sanitizer --tool racecheck build/tests/stress ;;
+    sanitizer)
+        $gpu timeout 200 compute-sanitizer --tool memcheck build/tests/stress || return 1
+        $gpu TILESMITH_QUICK=1 timeout 200 compute-sanitizer --tool racecheck build/tests/stress ;;
     calls) make -s bench-call && python3 bench/bench_call.py ;;
     tune) TILESMITH_CACHE_DIR=$out/cache build/tilesmith tune --shape 1024x4096x4096 ;;
     compare) python3 bench/compare.py --config auto --peers mm,eager,compile,triton-tuned --mode bursts --out $out/f16 ;;

@@ -66,6 +66,7 @@ void poison(void *memory, size_t bytes);
     X(DEADLOCK, 719)         \
     X(BARRIER, 719)          \
     X(TENSOR_MAP, 719)       \
+    X(POLICY, 719)           \
     X(WARPGROUP, 719)        \
     X(LIFETIME, 719)         \
     X(BUDGET, 702)
@@ -295,6 +296,8 @@ void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[L
 void count_shared(Warp *w, const uint32_t address[LANES], uint32_t bytes, uint32_t lanes, int conflicts);
 unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align,
                             const char *verb);
+/* That an argument is a cache policy in each lane. */
+void check_policies(Warp *w, const Inst *in, int arg, uint32_t lanes);
 
 /* ---- asynchronous copies (async.c) ---- */
 void copies_drop(Warp *w);

@@ -214,6 +214,25 @@ void exec_CVTA_PARAM(Warp *w, const Inst *in, uint32_t lanes)
     EACH_LANE(l, lanes) to[l] = PARAM_WINDOW + from[l];
 }
 
+/* ---- cache policies, PTX ISA 9.7.9.18: hints at performance alone ---- */
+
+static const uint64_t EVICT_FIRST = 0x7E45054D0EF10000; /* its bits are nobody's business */
+
+void exec_CREATE_POLICY(Warp *w, const Inst *in, uint32_t lanes)
+{
+    uint64_t *policy = write_row(w, in, 0);
+    EACH_LANE(l, lanes) policy[l] = EVICT_FIRST;
+}
+
+void check_policies(Warp *w, const Inst *in, int arg, uint32_t lanes)
+{
+    const uint64_t *policy = read_row(w, in, arg);
+    EACH_LANE(l, lanes)
+    if (policy[l] != EVICT_FIRST)
+        trap(w, (int)l, TRAP_POLICY, "0x%llx is no cache policy that createpolicy made",
+             (unsigned long long)policy[l]);
+}
+
 /* ---- global memory ---- */
 
 void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[LANES])
@@ -270,6 +289,11 @@ static void store_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes
 void exec_LD_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 2, 1); }
 void exec_LD_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
 void exec_LD_GLOBAL_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 4); }
+void exec_LD_GLOBAL_V4_HINT(Warp *w, const Inst *in, uint32_t lanes)
+{
+    check_policies(w, in, 2, lanes);
+    load_global(w, in, lanes, 4, 4);
+}
 void exec_LD_GLOBAL_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 4); }
 void exec_LD_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 2, 1); }

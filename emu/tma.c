@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum { NO_GROUP = 0xFFFFFFFF, BOX_ALIGN = 128 };
-#define EVICT_FIRST 0x7E45054D0EF10000ull /* a cache policy; its bits are nobody's business */
 
 /* ---- the map ---- */
 
@@ -157,20 +156,9 @@ static void issue_load(Warp *w, int lane, Transfer t, Block *b, uint32_t address
     add(w, lane, &t);
 }
 
-/* PTX ISA 9.7.9.18. Policies hint at performance alone. */
-void exec_CREATE_POLICY(Warp *w, const Inst *in, uint32_t lanes)
-{
-    uint64_t *policy = write_row(w, in, 0);
-    EACH_LANE(l, lanes) policy[l] = EVICT_FIRST;
-}
-
 void exec_TMA_LOAD_HINT(Warp *w, const Inst *in, uint32_t lanes)
 {
-    const uint64_t *policy = read_row(w, in, 4);
-    EACH_LANE(l, lanes)
-    if (policy[l] != EVICT_FIRST)
-        trap(w, (int)l, TRAP_TENSOR_MAP, "0x%llx is no cache policy that createpolicy made",
-             (unsigned long long)policy[l]);
+    check_policies(w, in, 4, lanes);
     exec_TMA_LOAD(w, in, lanes);
 }
 

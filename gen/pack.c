@@ -36,6 +36,7 @@ typedef struct Pack {
     PtxArg left;     /* b32, signed: elements of the row from there on */
     PtxArg mine;     /* b32, signed: those of the segment, rounded up to whole chunks */
     PtxArg whole;    /* pred[CHUNKS]: both vectors of the chunk lie in the row */
+    PtxArg once;     /* b64: of L2, for what is read once: the first to be forgotten */
     PtxArg raw;      /* b32[CHUNKS * 8] */
     PtxArg elem;     /* b16[8] */
 } Pack;
@@ -52,6 +53,7 @@ static void declare(Pack *p)
     p->left = ptx_reg(k, PTX_B32, "left");
     p->mine = ptx_reg(k, PTX_B32, "mine");
     p->whole = ptx_regs(k, PTX_PRED, "whole", CHUNKS);
+    p->once = ptx_reg(k, PTX_B64, "read_once");
     p->raw = ptx_regs(k, PTX_B32, "raw", 8 * CHUNKS);
     p->elem = ptx_regs(k, PTX_B16, "elem", CHUNK_ELEMS);
 }
@@ -118,6 +120,7 @@ static void places(Pack *p, PtxArg end)
     emit(k, SUB_S32, p->left, p->left, elem);
     emit(k, MIN_S32, p->mine, p->mine, p->left);
     row_places(p, row, elem, rows_of_x);
+    emit(k, CREATE_POLICY, p->once);
     emit(k, AND_B64, p->aligned, p->from, imm(-GEN_CHUNK_BYTES));
     emit(k, CVT_U32_U64, p->byte, p->from);
     emit(k, AND_B32, p->byte, p->byte, imm(GEN_CHUNK_BYTES - 1));
@@ -129,8 +132,8 @@ static void load(Pack *p, int chunk)
     emit(p->k, SETP_GT_S32, whole, p->mine, imm(chunk * LANE_STEP));
     emit(p->k, SETP_GT_AND_S32, whole, p->left, imm(chunk * LANE_STEP + 2 * CHUNK_ELEMS - 1), whole);
     for (int i = 0; i < 2; i++)
-        emit_if(p->k, whole, LD_GLOBAL_V4_B32, span(p->raw, 8 * chunk + 4 * i, 4),
-                mem(p->aligned, chunk * LANE_STEP * 2 + i * GEN_CHUNK_BYTES));
+        emit_if(p->k, whole, LD_GLOBAL_V4_HINT, span(p->raw, 8 * chunk + 4 * i, 4),
+                mem(p->aligned, chunk * LANE_STEP * 2 + i * GEN_CHUNK_BYTES), p->once);
 }
 
 static void load_elements(Pack *p, int chunk)
