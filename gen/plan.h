@@ -65,7 +65,8 @@ typedef struct GenWgmmaPlan {
     int chunk_rows;     /* of y: 64, or, swapped, all of the tile */
     int chunk_bytes;    /* of the buffer for one */
     int out_buffers;    /* of a consumer */
-    bool tma_store;     /* y by TMA, or by the lanes of a warp, row after row */
+    bool chunked;       /* y goes through these buffers; of few rows, swapped, it is stored by elements */
+    bool tma_store;     /* from there by TMA, or by the lanes of a warp, row after row */
     int finishers;      /* blocks of a cluster that share k: those that finish parts of the tile, ... */
     int finisher_groups; /* so many times 8 rows of y each */
     int exchange_offset, exchange_bytes;         /* in shared memory: what the cluster's blocks hand to one of them */

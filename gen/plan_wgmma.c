@@ -9,7 +9,7 @@ enum {
     WG_THREADS = 128, /* a warpgroup */
     MAX_BOX_ROWS = 256,
     REGS_REST = 28, /* of a consumer, beside its accumulators */
-    SWAPPED_TMA_ROWS = 32, /* fewer rows of y are stored by elements */
+    SWAPPED_CHUNK_ROWS = 32, /* fewer rows of y are stored by elements */
 };
 
 static bool check_fields(const GenConfig *c, GenError *error)
@@ -198,10 +198,13 @@ static void plan_store(const GenConfig *c, GenPlan *p)
         plan_exchange(c, g);
         p->y_piece_bytes = p->y_bytes;
         p->y_piece_elems = 1;
-        g->tma_store = aligned && p->y_bytes == 2 && c->cluster_k == 1 && c->tile_m >= SWAPPED_TMA_ROWS;
-        if (g->tma_store) plan_swapped_chunks(c, g);
+        g->chunked = p->y_bytes == 2 && c->y_layout == GEN_LAYOUT_ROW && c->cluster_k == 1 &&
+                     c->tile_m >= SWAPPED_CHUNK_ROWS;
+        g->tma_store = g->chunked && aligned;
+        if (g->chunked) plan_swapped_chunks(c, g);
         return;
     }
+    g->chunked = true;
     plan_chunks(g, p->y_bytes, aligned);
     g->tma_store = aligned && g->wg_n % g->chunk_cols == 0;
     p->y_piece_bytes = c->y_store_bytes;

@@ -10,7 +10,8 @@
  * and rows of W are columns of y. The four of a j, a group of 8 rows of y, are finished together. Few rows are
  * stored element by element, eight lanes side by side: nobody waits for a buffer, and y may lie as it likes.
  * Of many rows each wgmma's 64 columns are a chunk, which stmatrix writes transposed to a buffer with rows of
- * 128 bytes, swizzled, and a thread of the copying warpgroup stores by TMA (store_wgmma.c).
+ * 128 bytes, swizzled. From there a thread of the copying warpgroup stores it by TMA, or, where TMA cannot, warps copy its
+ * rows (store_wgmma.c).
  *
  * Blocks that share k exchange their sums. The first `finishers` blocks of the cluster finish y: the groups
  * are dealt out to them in turns, group j to block j % finishers. Each block writes its part of a group to
@@ -46,9 +47,10 @@ static void declare(Wgmma *g)
     PtxKernel *k = g->k;
     gen_wgmma_store_declare(g);
     g->bias = ptx_regs(k, PTX_F32, "bias", 2 * g->h->wgmmas);
-    g->p_row = ptx_regs(k, PTX_PRED, "p_row", 2);
-    if (!g->h->tma_store) g->y_at = ptx_regs(k, PTX_B64, "y_at", 2);
-    if (g->h->tma_store) g->packed = ptx_regs(k, PTX_B32, "packed", 4);
+    g->p_rows = ptx_regs(k, PTX_PRED, "p_rows", 2);
+    if (!g->h->chunked) g->y_at = ptx_regs(k, PTX_B64, "y_at", 2);
+    if (g->h->chunked) g->packed = ptx_regs(k, PTX_B32, "packed", 4);
+    if (g->h->chunked && !g->h->tma_store) g->p_row = ptx_reg(k, PTX_PRED, "p_row");
     if (uses_r(g)) g->r_at = ptx_regs(k, PTX_B64, "r_at", 2);
     if (k_sharers(g) > 1) g->inbox = word(g, "inbox");
     if (k_sharers(g) > 1) g->parts = ptx_regs(k, PTX_F32, "part", GROUP_ACC * k_sharers(g));
@@ -97,9 +99,10 @@ void gen_swapped_setup(Wgmma *g)
     declare(g);
     lane_place(g);
     gen_wgmma_bias_base(g);
-    if (g->h->tma_store) chunk_setup(g);
+    if (g->h->chunked) chunk_setup(g);
     else g->y_pitch = gen_wgmma_stride_bytes(g, "y_pitch", g->gemm->ldy_param);
-    if (g->plan->config.y_layout == GEN_LAYOUT_ANY)
+    if (g->h->chunked && !g->h->tma_store) gen_wgmma_piece_setup(g);
+    else if (g->plan->config.y_layout == GEN_LAYOUT_ANY)
         g->y_col_step = gen_wgmma_stride_bytes(g, "y_col_step", g->gemm->csy_param);
     if (uses_r(g)) g->r_pitch = gen_wgmma_stride_bytes(g, "r_pitch", g->gemm->ldr_param);
     gen_epilogue_begin(&g->epilogue, g->gemm);
@@ -121,13 +124,19 @@ static void load_bias(Wgmma *g)
         }
 }
 
-void gen_swapped_begin(Wgmma *g)
+/* row, col, rows_left, cols_left of this lane's first element. */
+static void lane_origin(Wgmma *g)
 {
     PtxKernel *k = g->k;
     emit(k, ADD_S32, g->row, g->row0, g->lane_row);
     emit(k, ADD_S32, g->col, g->col0, g->lane_col);
     emit(k, SUB_S32, g->rows_left, g->gemm->m, g->row);
     emit(k, SUB_S32, g->cols_left, g->gemm->n, g->col);
+}
+
+void gen_swapped_begin(Wgmma *g)
+{
+    lane_origin(g);
     load_bias(g);
 }
 
@@ -212,7 +221,7 @@ static void next_rows(Wgmma *g, PtxArg rows, PtxArg pitch)
 /* p_col: element e of a group of wgmma i lies in y. */
 static PtxArg inside(Wgmma *g, int i, int e)
 {
-    emit(g->k, SETP_GT_AND_S32, g->p_col, g->cols_left, imm(column(i, e)), at(g->p_row, e % 2));
+    emit(g->k, SETP_GT_AND_S32, g->p_col, g->cols_left, imm(column(i, e)), at(g->p_rows, e % 2));
     return g->p_col;
 }
 
@@ -263,8 +272,8 @@ static void begin_group(Wgmma *g, int turn)
 {
     int row = GROUP_ROWS * g->h->finishers * turn;
     ptx_comment(g->k, "rows from %d on", row);
-    for (int i = 0; i < 2; i++) emit(g->k, SETP_GT_S32, at(g->p_row, i), g->rows_left, imm(row + i));
-    if (turn && !g->h->tma_store) next_rows(g, g->y_at, g->y_pitch);
+    for (int i = 0; i < 2; i++) emit(g->k, SETP_GT_S32, at(g->p_rows, i), g->rows_left, imm(row + i));
+    if (turn && !g->h->chunked) next_rows(g, g->y_at, g->y_pitch);
     if (turn && uses_r(g)) next_rows(g, g->r_at, g->r_pitch);
 }
 
@@ -279,6 +288,18 @@ static void store_elements(Wgmma *g)
                 store_element(g, element_place(g, i, e), at(g->y, e), inside(g, i, e));
         }
     }
+}
+
+/* Each warp has written columns of the chunk, and copies rows of it. */
+static void copy_chunk(Wgmma *g, int i)
+{
+    PtxKernel *k = g->k;
+    gen_wgmma_meet(g);
+    emit(k, MOV_B32, g->row, g->row0);
+    emit(k, MAD_LO_S32, g->col, g->consumer, imm(g->h->wg_n), g->col0);
+    gen_wgmma_store_rows(g, i);
+    lane_origin(g);
+    gen_wgmma_meet(g);
 }
 
 /* Two groups at a time; a last one alone. */
@@ -301,12 +322,13 @@ static void store_chunk(Wgmma *g, int i)
         if (odd) emit(k, STMATRIX_X4_TRANS, place, g->packed);
         else emit(k, STMATRIX_X2_TRANS, place, span(g->packed, 0, 2));
     }
-    gen_wgmma_out_hand_over(g);
+    if (g->h->tma_store) gen_wgmma_out_hand_over(g);
+    else copy_chunk(g, i);
 }
 
 void gen_swapped_store(Wgmma *g)
 {
-    if (g->h->tma_store) {
+    if (g->h->chunked) {
         for (int i = 0; i < g->h->wgmmas; i++) store_chunk(g, i);
         return;
     }

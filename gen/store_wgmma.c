@@ -194,25 +194,30 @@ PtxArg gen_wgmma_stride_bytes(Wgmma *g, const char *name, PtxArg param)
     return bytes;
 }
 
+/* Lanes along a row of a buffer, rows that a warp copies in a turn, and in all. */
 static int row_lanes(const Wgmma *g)
 {
     int pieces = ROW_BYTES / g->plan->y_piece_bytes;
     return pieces < 32 ? pieces : 32;
 }
+static int turn_rows(const Wgmma *g) { return 32 / row_lanes(g); }
+static int warp_rows(const Wgmma *g) { return g->h->chunk_rows / WARPS; }
 
-static void piece_setup(Wgmma *g)
+void gen_wgmma_piece_setup(Wgmma *g)
 {
     PtxKernel *k = g->k;
+    PtxArg warp = at(g->gemm->word_scratch, 0);
     g->y_at = wide(g, "y_at");
     g->piece_row = word(g, "piece_row");
     g->piece_col = word(g, "piece_col");
     g->piece_at = word(g, "piece_at");
-    g->piece_byte = word(g, "piece_byte");
     g->turn_row = word(g, "turn_row");
     g->y_pitch = gen_wgmma_stride_bytes(g, "y_pitch", g->gemm->ldy_param);
     if (g->plan->config.y_layout == GEN_LAYOUT_ANY)
         g->y_col_step = gen_wgmma_stride_bytes(g, "y_col_step", g->gemm->csy_param);
+    emit(k, SHR_U32, warp, g->thread, imm(5));
     emit(k, DIV_U32, g->piece_row, g->gemm->lane, imm(row_lanes(g)));
+    emit(k, MAD_LO_S32, g->piece_row, warp, imm(warp_rows(g)), g->piece_row);
     emit(k, REM_U32, g->piece_col, g->gemm->lane, imm(row_lanes(g)));
     emit(k, MUL_LO_S32, g->piece_col, g->piece_col, imm(g->plan->y_piece_elems));
 }
@@ -224,7 +229,7 @@ void gen_wgmma_store_setup(Wgmma *g)
     bias_setup(g);
     gen_wgmma_out_setup(g);
     stage_setup(g);
-    if (!g->h->tma_store) piece_setup(g);
+    if (!g->h->tma_store) gen_wgmma_piece_setup(g);
     if (uses_r(g)) g->r_pitch = gen_wgmma_stride_bytes(g, "r_pitch", g->gemm->ldr_param);
     if (uses_r(g)) g->r_at = wide(g, "r_at");
     gen_epilogue_begin(&g->epilogue, g->gemm);
@@ -445,77 +450,89 @@ static void store_piece(Wgmma *g, PtxArg to, PtxArg from, PtxArg left)
     emit(k, LABEL, whole);
 }
 
-/* This lane's piece of row `row` of the chunk, in shared memory: piece_at; col: its column in the chunk. */
-static void piece_source(Wgmma *g, PtxArg row, PtxArg col)
+/* This lane's first piece of the chunk: its place in y, and how many rows and columns there are from there on. */
+static void first_piece(Wgmma *g, Chunk c)
 {
     PtxKernel *k = g->k;
-    PtxArg byte = g->piece_byte;
-    emit(k, MUL_LO_S32, byte, col, imm(g->plan->y_bytes));
-    emit(k, SHR_U32, byte, byte, imm(4));
-    gen_swizzled_offset(g->gemm, ROW_BYTES, g->piece_at, row, byte);
-    emit(k, MUL_LO_S32, byte, col, imm(g->plan->y_bytes));
-    emit(k, AND_B32, byte, byte, imm(15));
-    emit(k, ADD_S32, g->piece_at, g->piece_at, byte);
-    emit(k, ADD_S32, g->piece_at, g->piece_at, g->store_at);
-    emit(k, ADD_S32, g->piece_at, g->piece_at, g->out_at);
-}
-
-/* Its place in y: y_at. */
-static void piece_target(Wgmma *g, PtxArg row, PtxArg col)
-{
-    PtxKernel *k = g->k;
-    PtxArg factor = g->gemm->wide_scratch;
+    PtxArg row = at(g->gemm->word_scratch, 0), col = at(g->gemm->word_scratch, 1), factor = g->gemm->wide_scratch;
+    emit(k, ADD_S32, row, g->piece_row, g->row);
+    emit(k, ADD_S32, row, row, imm(64 * c.block));
+    emit(k, ADD_S32, col, g->piece_col, g->col);
+    emit(k, ADD_S32, col, col, imm(8 * c.first));
     emit(k, LD_PARAM_B64, g->y_at, mem(g->gemm->y_param, 0));
     emit(k, CVT_U64_U32, factor, row);
     emit(k, MAD_LO_S64, g->y_at, factor, g->y_pitch, g->y_at);
-    if (g->y_col_step.kind == PTX_ARG_NONE) {
-        emit(k, MAD_WIDE_U32, g->y_at, col, imm(g->plan->y_bytes), g->y_at);
-        return;
-    }
     emit(k, CVT_U64_U32, factor, col);
-    emit(k, MAD_LO_S64, g->y_at, factor, g->y_col_step, g->y_at);
+    if (g->y_col_step.kind == PTX_ARG_NONE) emit(k, MAD_LO_S64, g->y_at, factor, imm(g->plan->y_bytes), g->y_at);
+    else emit(k, MAD_LO_S64, g->y_at, factor, g->y_col_step, g->y_at);
+    emit(k, SUB_S32, g->rows_left, g->gemm->m, row);
+    emit(k, SUB_S32, g->cols_left, g->gemm->n, col);
+    emit(k, SUB_S32, col, imm(c.tiles * 8), g->piece_col); /* of the chunk */
+    emit(k, MIN_S32, g->cols_left, g->cols_left, col);
 }
 
-/* One turn of 32 lanes, from row turn_row of this warp's 16 on; part: of a row that 32 lanes do not cover. */
-static void store_turn(Wgmma *g, Chunk c, int part)
+/* piece_at = its place in the buffer at hand, in the row of this turn. */
+static void piece_source(Wgmma *g)
 {
     PtxKernel *k = g->k;
-    PtxArg row = g->rows_left, col = g->cols_left, left = g->piece_byte;
-    emit(k, SHR_U32, row, g->thread, imm(5));
-    emit(k, MAD_LO_S32, row, row, imm(16), g->piece_row);
-    emit(k, ADD_S32, row, row, g->turn_row);
-    emit(k, ADD_S32, col, g->piece_col, imm(part * 32 * g->plan->y_piece_elems));
-    piece_source(g, row, col);
-    emit(k, SUB_S32, left, imm(c.tiles * 8), col); /* columns of the chunk from here on */
-    emit(k, ADD_S32, row, row, g->row);
-    emit(k, ADD_S32, row, row, imm(64 * c.block));
-    emit(k, ADD_S32, col, col, g->col);
-    emit(k, ADD_S32, col, col, imm(8 * c.first));
-    piece_target(g, row, col);
-    emit(k, SETP_LT_U32, g->p_row, row, g->gemm->m);
-    emit(k, SUB_S32, col, g->gemm->n, col);
-    emit(k, MIN_S32, col, col, left);
-    store_piece(g, mem(g->y_at, 0), mem(g->piece_at, 0), col);
+    PtxArg row = at(g->gemm->word_scratch, 0), byte = at(g->gemm->word_scratch, 1),
+           chunk = at(g->gemm->word_scratch, 2);
+    emit(k, ADD_S32, row, g->piece_row, g->turn_row);
+    emit(k, MUL_LO_S32, byte, g->piece_col, imm(g->plan->y_bytes));
+    emit(k, SHR_U32, chunk, byte, imm(4));
+    gen_swizzled_offset(g->gemm, ROW_BYTES, g->piece_at, row, chunk);
+    emit(k, AND_B32, byte, byte, imm(15));
+    emit(k, ADD_S32, byte, byte, g->store_at);
+    emit(k, ADD_S32, byte, byte, g->out_at);
+    emit(k, ADD_S32, g->piece_at, g->piece_at, byte);
 }
 
-/* By warps: each has written the rows that it copies. */
-static void store_rows(Wgmma *g, Chunk c)
+/* Of the row of this turn, the part that 32 lanes cover, or the one behind it: half a row further, in the buffer an XOR. */
+static void store_part(Wgmma *g, int part)
+{
+    PtxKernel *k = g->k;
+    int cols = part * 32 * g->plan->y_piece_elems;
+    PtxArg left = part ? at(g->gemm->word_scratch, 0) : g->cols_left, from = g->piece_at,
+           to = mem(g->y_at, cols * g->plan->y_bytes);
+    if (part) emit(k, ADD_S32, left, g->cols_left, imm(-cols));
+    if (part) emit(k, XOR_B32, from, from, imm(ROW_BYTES / 2));
+    if (part && g->y_col_step.kind != PTX_ARG_NONE) {
+        emit(k, MAD_LO_S64, g->gemm->wide_scratch, g->y_col_step, imm(cols), g->y_at);
+        to = mem(g->gemm->wide_scratch, 0);
+    }
+    store_piece(g, to, mem(from, 0), left);
+}
+
+static void store_turn(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    int parts = ROW_BYTES / g->plan->y_piece_bytes / row_lanes(g);
+    emit(k, SETP_GT_S32, g->p_row, g->rows_left, imm(0));
+    piece_source(g);
+    for (int part = 0; part < parts; part++) store_part(g, part);
+    emit(k, MAD_LO_S64, g->y_at, g->y_pitch, imm(turn_rows(g)), g->y_at);
+    emit(k, SUB_S32, g->rows_left, g->rows_left, imm(turn_rows(g)));
+    emit(k, ADD_S32, g->turn_row, g->turn_row, imm(turn_rows(g)));
+}
+
+void gen_wgmma_store_rows(Wgmma *g, int chunk)
 {
     PtxKernel *k = g->k;
     PtxArg turn = gen_wgmma_label(g, "store_rows");
-    int lanes = row_lanes(g), parts = ROW_BYTES / g->plan->y_piece_bytes / lanes;
-    emit(k, BAR_WARP_SYNC);
+    int turns = warp_rows(g) / turn_rows(g), at_once = 8; /* which wait for shared memory together */
+    while (turns % at_once) at_once--;
+    first_piece(g, chunk_at(g, chunk));
     emit(k, MOV_B32, g->turn_row, imm(0));
     emit(k, LABEL, turn);
     emit(k, PRAGMA_NOUNROLL);
-    for (int part = 0; part < parts; part++) store_turn(g, c, part);
-    emit(k, ADD_S32, g->turn_row, g->turn_row, imm(32 / lanes));
-    emit(k, SETP_LT_U32, g->p, g->turn_row, imm(16));
+    for (int i = 0; i < at_once; i++) store_turn(g);
+    emit(k, SETP_LT_U32, g->p, g->turn_row, imm(warp_rows(g)));
     emit_if(k, g->p, BRA, turn);
 }
 
-static void store_chunk(Wgmma *g, Chunk c)
+static void store_chunk(Wgmma *g, int chunk)
 {
+    Chunk c = chunk_at(g, chunk);
     ptx_comment(g->k, "rows from %d, columns from %d on", 64 * c.block, 8 * c.first);
     load_chunk_bias(g, c);
     if (pairs_of_tiles(g)) stage_pairs(g, c);
@@ -524,11 +541,12 @@ static void store_chunk(Wgmma *g, Chunk c)
         gen_wgmma_out_hand_over(g);
         return;
     }
-    store_rows(g, c);
+    emit(g->k, BAR_WARP_SYNC); /* each warp has written the rows that it copies */
+    gen_wgmma_store_rows(g, chunk);
     next_buffer(g);
 }
 
 void gen_wgmma_store_chunks(Wgmma *g, int first, int last)
 {
-    for (int i = first; i < last; i++) store_chunk(g, chunk_at(g, i));
+    for (int i = first; i < last; i++) store_chunk(g, i);
 }

@@ -55,12 +55,13 @@ typedef struct Wgmma {
     PtxArg rows_left, cols_left; /* b32, signed: from there to the end of y */
     PtxArg r_at, r_pitch;     /* b64: its place in r; a row of r in bytes */
     PtxArg y_at, y_pitch, y_col_step; /* b64: where TMA does not store: this lane's piece in y, strides in bytes */
-    PtxArg piece_row, piece_col;      /* b32: of that piece in a warp's 16 rows of a chunk */
-    PtxArg piece_at, piece_byte;      /* b32: scratch: its place in the buffer; its byte in 16 */
+    PtxArg piece_row, piece_col;      /* b32: of that piece in a chunk, in the warp's first turn */
+    PtxArg piece_at;                  /* b32: its place in the buffer */
     PtxArg turn_row;                  /* b32: the first of the rows that 32 lanes store in a turn */
     PtxArg bias, z, r, y;     /* f32[4] */
     PtxArg p_row, p_col;
-    /* of store_swapped.c, which uses the above too: bias f32[2 a wgmma]; y_at, r_at b64[2], p_row[2]: of two rows */
+    /* of store_swapped.c, which uses the above too: bias f32[2 a wgmma]; by elements y_at, r_at b64[2]; p_rows: of two rows */
+    PtxArg p_rows;
     PtxArg lane_row, lane_col; /* b32: this lane's first element of y in the block's tile */
     PtxArg inbox;              /* b32: where this block's parts for this thread begin */
     PtxArg parts;              /* f32[4 a block]: of a sum */
@@ -98,6 +99,10 @@ void gen_wgmma_bias_base(Wgmma *g);
 void gen_wgmma_out_setup(Wgmma *g);
 void gen_wgmma_out_wait(Wgmma *g);
 void gen_wgmma_out_hand_over(Wgmma *g);
+/* Where TMA does not store: what stays the same; and a chunk from its buffer to y, whose tile for this consumer begins at
+ * row, col. Each warp copies as many rows as the others. rows_left and cols_left are used up. */
+void gen_wgmma_piece_setup(Wgmma *g);
+void gen_wgmma_store_rows(Wgmma *g, int chunk);
 /* Of the thread that stores for consumer g->consumer by TMA. */
 void gen_wgmma_store_thread(Wgmma *g, PtxArg end);
 /* A stride of y or r, which have the same type, in bytes: from a parameter in elements. */

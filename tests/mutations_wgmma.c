@@ -56,10 +56,10 @@ static const Mutation swapped_mutations[] = {
      "mov.b32 %k_blocks, %word_scratch0;", 0},
     {"W read from the wrong k-step", "add.s64 %w_step, %w_slot, 4;", "add.s64 %w_step, %w_slot, 2;", 0},
     {"a block finishes the rows of the other", "mad.lo.s32 %lane_row, %cluster_rank, 8, %lane_row;", "", 0},
-    {"rows behind the end of y are stored", "setp.gt.s32 %p_row1, %rows_left, 1;",
-     "setp.gt.s32 %p_row1, %rows_left, -99;", 0},
-    {"columns behind the end of y are stored", "setp.gt.and.s32 %p_col, %cols_left, 8, %p_row0;",
-     "setp.gt.and.s32 %p_col, %cols_left, -99, %p_row0;", 0},
+    {"rows behind the end of y are stored", "setp.gt.s32 %p_rows1, %rows_left, 1;",
+     "setp.gt.s32 %p_rows1, %rows_left, -99;", 0},
+    {"columns behind the end of y are stored", "setp.gt.and.s32 %p_col, %cols_left, 8, %p_rows0;",
+     "setp.gt.and.s32 %p_col, %cols_left, -99, %p_rows0;", 0},
     {"the bias of a column is left out", "[%wide_scratch+16];", "[%wide_scratch];", 0},
 };
 
@@ -103,6 +103,20 @@ static const Mutation skew_mutations[] = {
      "sub.s32 %k_blocks_in_step, %k_blocks, 0;", 0},
 };
 
+/* Swapped operands, and y that warps copy from the buffer. */
+static const Mutation copied_mutations[] = {
+    {"rows are copied before all columns are there", "bar.sync 1, 128;", "", 0},
+    {"a chunk is written before the one before is copied", "bar.sync 1, 128;", "", 1},
+    {"a warp copies the rows of the first", "mad.lo.s32 %piece_row, %word_scratch0, 10, %piece_row;", "", 0},
+    {"the second half of a row is the first one", "xor.b32 %piece_at, %piece_at, 64;", "", 0},
+    {"columns behind the end of y are stored", "sub.s32 %cols_left, %n, %word_scratch1;",
+     "mov.b32 %cols_left, 64;", -1},
+    {"rows behind the end of y are stored", "setp.gt.s32 %p_row, %rows_left, 0;",
+     "setp.gt.s32 %p_row, %rows_left, -9;", 0},
+    {"the rows of a turn are the ones before", "sub.s32 %rows_left, %rows_left, 1;", "", 0},
+    {"y does not move on", "mad.lo.s64 %y_at, %y_pitch, 1, %y_at;", "", 0},
+};
+
 static const Subject subjects[] = {
     {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
      .sm = "90",
@@ -119,6 +133,11 @@ static const Subject subjects[] = {
      .shapes = {{37, 72, 260}, {100, 136, 650}, {300, 200, 64}},
      .mutations = square_mutations,
      .n_mutations = sizeof square_mutations / sizeof *square_mutations},
+    {.config = "wgmma_sm90a_f16_40x128x64_w1x1_s3_vy2_swap",
+     .sm = "90",
+     .shapes = {{37, 75, 260}, {100, 133, 650}, {300, 201, 64}},
+     .mutations = copied_mutations,
+     .n_mutations = sizeof copied_mutations / sizeof *copied_mutations},
     {.config = "wgmma_sm90a_f16_256x64x64_w2x1_s3_k1",
      .sm = "90",
      .budget = "4000000",
