@@ -105,11 +105,11 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
 {
     o->tile_bytes = 2 * tile * c->tile_k;
     if (o->col) {
-        if (sharers > 1) /* seen on an H200: docs/hopper.md */
+        if (c->cluster_m * c->cluster_n > 1) /* seen on an H200: docs/tuning.md */
             return gen_fail(error,
-                            "the blocks of a cluster share no column-major %s, which arrives shifted where "
-                            "it was sent from: leave out %s",
-                            name, name[0] == 'x' ? "cluster_n" : "cluster_m");
+                            "in a cluster that shares loads (%dx%d) a column-major %s arrives wrong in all blocks "
+                            "but the first: leave out cluster_m and cluster_n",
+                            c->cluster_m, c->cluster_n, name);
         if (tile % ATOM || wg_tile % ATOM)
             return gen_fail(error, "a column-major %s is loaded by 64 along its columns; its tile has %d",
                             name, tile);

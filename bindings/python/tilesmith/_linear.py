@@ -173,12 +173,11 @@ _table = _Table()
 
 
 def _signature(x, weight, bias, out, epilogue):
-    key = (x.shape, x.stride(), x.dtype, x.get_device(), weight.shape, weight.stride(), weight.dtype, weight.get_device(), epilogue)
-    if bias is not None:
-        key += (bias.shape, bias.stride(), bias.dtype, bias.get_device())
-    if out is not None:
-        key += ("out", out.shape, out.stride(), out.dtype, out.get_device())
-    return key
+    of_x = (x.shape, x.stride(), x.dtype, x.get_device())
+    of_weight = (weight.shape, weight.stride(), weight.dtype, weight.get_device())
+    of_bias = None if bias is None else (bias.shape, bias.stride(), bias.dtype, bias.get_device())
+    of_out = None if out is None else (out.shape, out.stride(), out.dtype, out.get_device())
+    return of_x, of_weight, of_bias, of_out, epilogue
 
 
 def _find(x, weight, bias, out, epilogue):
@@ -229,7 +228,7 @@ _stream = getattr(torch._C, "_cuda_getCurrentRawStream", _current_stream)
 
 def _run(x, weight, bias, scale, epilogue, out):
     call = _find(x, weight, bias, out, epilogue)
-    y = torch.empty(call.shape, dtype=x.dtype, device=x.device) if out is None else out
+    y = x.new_empty(call.shape) if out is None else out
     if call.nothing:
         return y
     if call.copy_x:
@@ -412,8 +411,15 @@ class FusedLinear(nn.Module):
         self.scaling_factor = scaling_factor
 
     def forward(self, x):
-        gemm = self.gemm
-        return linear(x, gemm.weight, gemm.bias, self.scaling_factor)
+        weight, bias = self._parameters_of_gemm()
+        return linear(x, weight, bias, self.scaling_factor)
+
+    def _parameters_of_gemm(self):
+        """gemm.weight, gemm.bias. As attributes of modules they would be looked up by functions of Python, which take longer
+        than all of linear()'s own checks; under a parametrization they are attributes alone."""
+        gemm = self._modules["gemm"]
+        own = gemm._parameters
+        return own["weight"] if "weight" in own else gemm.weight, own["bias"] if "bias" in own else gemm.bias
 
     def prepare(self, x):
         """prepare() for inputs like x."""
