@@ -49,8 +49,8 @@ static ts_status set_arch(const ts_context *context, RtSettings *s)
                        info->name, info->compute_major, info->compute_minor);
     if (!named || named->sm > newest->sm || (named->suffix && named != newest))
         return rt_fail(TS_ERROR_INVALID_ARGUMENT,
-                       "TILESMITH_ARCH is '%s': name an arch whose kernels run on %s, up to %s", name, info->name,
-                       newest->name);
+                       "TILESMITH_ARCH is '%s': name an arch whose kernels run on %s, up to %s", name,
+                       info->name, newest->name);
     s->arch = named;
     return TS_OK;
 }

@@ -15,8 +15,8 @@
  * before for the last time, so that the last k-step may already start to overwrite its slot. The copy goes on
  * in the k-steps of the next k-block, in equal shares: many copies at once would hold up the fragments.
  *
- * How operands get into the slots, and what happens at their edges, is told in copy.h. Where slots hold lines of
- * memory, a k-block reaches into the next slot, for which it waits too.
+ * How operands get into the slots, and what happens at their edges, is told in copy.h. Where slots hold lines
+ * of memory, a k-block reaches into the next slot, for which it waits too.
  */
 #include "gen/copy.h"
 
@@ -26,8 +26,9 @@ typedef struct Operand {
     GenCopy copy;
     PtxArg slot_at; /* b32: shared address of this lane's ldmatrix row in the slot being read */
     PtxArg step_at; /* b32: the same at the k-step or tile being read */
-    PtxArg next_at, turn_step; /* b32: with lines: the same in the next slot; the k-step from which on it is there */
-    PtxArg frag;    /* b32: fragments; W has two sets, one in use and one being loaded, or a ring of pairs */
+    PtxArg next_at,
+        turn_step; /* b32: with lines: the same in the next slot; the k-step from which on it is there */
+    PtxArg frag;   /* b32: fragments; W has two sets, one in use and one being loaded, or a ring of pairs */
 } Operand;
 
 typedef struct Mma {
@@ -101,8 +102,8 @@ static void lane_place(Mma *g, bool pairs_of_rows, PtxArg row, PtxArg chunk)
     emit(k, AND_B32, chunk, chunk, imm(1));
 }
 
-/* With lines a k-block's chunks from 8 - b on are in the next slot (copy.h). At k-step s this lane reads chunk
- * 2s + `chunk`; that is there from turn_step on. */
+/* With lines a k-block's chunks from 8 - b on are in the next slot (copy.h). At k-step s this lane reads
+ * chunk 2s + `chunk`; that is there from turn_step on. */
 static void line_turn(Mma *g, Operand *o, PtxArg row, PtxArg chunk)
 {
     PtxKernel *k = g->k;

@@ -120,7 +120,8 @@ static void init_barriers(Wgmma *g)
     if (g->h->tma_store) emit(k, PREFETCH_MAP, mem(g->y_map, 0));
     emit(k, LABEL, ready);
     if (!shares_loads(g)) emit(k, BAR_SYNC, imm(BAR_ALL));
-    if (clusters(g)) emit(k, CLUSTER_ARRIVE); /* this block runs, and has barriers: waited for before their use */
+    if (clusters(g))
+        emit(k, CLUSTER_ARRIVE); /* this block runs, and has barriers: waited for before their use */
 }
 
 /* Where loads are shared, the barriers of all blocks are there. */
@@ -415,7 +416,7 @@ static void leave_without_tile(Wgmma *g, PtxArg to)
     emit_if(g->k, g->p, BRA, to);
 }
 
-/* All k-blocks of all tiles. The first tile's place is found while the kernel before this one may still run. */
+/* All k-blocks of all tiles. The first tile's place is found while the kernel before may still run. */
 static void produce_tiles(Producer *p)
 {
     Wgmma *g = p->g;
@@ -549,8 +550,7 @@ static void multiply_step(Wgmma *g, int n, PtxArg acc, PtxArg x, PtxArg w, PtxAr
     PtxArg x_col = imm(g->h->x.col), w_col = imm(g->h->w.col);
     PtxArg of_x[] = {PTX_NONE, acc, x, w, add, x_col, w_col},
            of_w[] = {PTX_NONE, acc, w, x, add, w_col, x_col};
-    ptx_emit(g->k, __FILE__, __LINE__, wgmma_op(c->w, n), PTX_NONE, false, 6,
-             c->swap ? of_w : of_x);
+    ptx_emit(g->k, __FILE__, __LINE__, wgmma_op(c->w, n), PTX_NONE, false, 6, c->swap ? of_w : of_x);
 }
 
 /* All k-steps of the k-block in slot r.slot, for the wgmmas first .. last - 1 of this consumer's rows. */
@@ -573,8 +573,8 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
 }
 
 /* This consumer has read a slot: each block whose producer filled it is told so, by a thread of its own. Of
- * those that x came from, thread i tells the i-th, and then of those that W came from; where blocks share both,
- * a block is told twice what it loaded for itself. */
+ * those that x came from, thread i tells the i-th, and then of those that W came from; where blocks share
+ * both, a block is told twice what it loaded for itself. */
 typedef struct Release {
     PtxArg barrier; /* b32: empty[0], in this thread's block of the cluster */
     PtxArg p;       /* predicate: this thread tells one */
@@ -715,7 +715,7 @@ static void multiply_half(Consumer *c, int half, bool first, bool group_each)
     }
 }
 
-/* The first skew_blocks k-blocks of a tile, a group each, are done one after the other: their slots are free. */
+/* The first skew_blocks k-blocks of a tile, a group each, are done in turn: their slots are free. */
 static void finish_blocks(Consumer *c)
 {
     Wgmma *g = c->g;

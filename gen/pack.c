@@ -2,8 +2,8 @@
  *
  * Where rows of x or W start at odd places, each k-block of each tile that reads them pays for it; a large
  * problem reads each row many times, and does better to move it once. A block copies a segment of 8 rows, a
- * warp one row, each lane up to four chunks of 16 bytes, so that eight loads a lane are on their way together.
- * Rows are cut into as few segments as that allows, all of about the same length.
+ * warp one row, each lane up to four chunks of 16 bytes, so that eight loads a lane are on their way
+ * together. Rows are cut into as few segments as that allows, all of about the same length.
  *
  * A chunk lies in two aligned vectors, which are loaded and shifted into place; a chunk near the end of its
  * row is loaded by elements, because its second vector may lie behind the matrix. What is behind the end is

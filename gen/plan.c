@@ -138,16 +138,22 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
 static bool check_lines(const GenConfig *c, const GenOperandPlan *o, const char *name, GenError *error)
 {
     if (!c->lines) return true;
-    if (o->staged || o->layout != GEN_LAYOUT_ROW || o->copy_bytes != GEN_CHUNK_BYTES || o->row_bytes != GEN_LINE_BYTES)
+    if (o->staged || o->layout != GEN_LAYOUT_ROW || o->copy_bytes != GEN_CHUNK_BYTES ||
+        o->row_bytes != GEN_LINE_BYTES)
         return gen_fail(error,
-                        "lines: a slot holds lines of %d bytes of %s if it is row-major, of W's type, aligned to %d bytes "
+                        "lines: a slot holds lines of %d bytes of %s if it is row-major, of W's type, "
+                        "aligned to %d bytes "
                         "and tile_k is %d",
                         GEN_LINE_BYTES, name, GEN_CHUNK_BYTES, GEN_LINE_BYTES / 2);
     if (o->rows_per_pass % 8)
-        return gen_fail(error, "lines: the rows of a thread must be multiples of 8 apart; %d threads copy %d at once: use more warps",
+        return gen_fail(error,
+                        "lines: the rows of a thread must be multiples of 8 apart; %d threads copy %d at "
+                        "once: use more warps",
                         o->rows_per_pass * o->row_parts, o->rows_per_pass);
     return c->stages >= 3 ||
-           gen_fail(error, "lines: k-blocks reach into the next slot, so that 3 are needed; there are %d stages", c->stages);
+           gen_fail(error,
+                    "lines: k-blocks reach into the next slot, so that 3 are needed; there are %d stages",
+                    c->stages);
 }
 
 static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)

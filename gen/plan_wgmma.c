@@ -8,7 +8,7 @@ enum {
     ROW_BYTES = 128,
     WG_THREADS = 128, /* a warpgroup */
     MAX_BOX_ROWS = 256,
-    REGS_REST = 28, /* of a consumer, beside its accumulators */
+    REGS_REST = 28,          /* of a consumer, beside its accumulators */
     SWAPPED_CHUNK_ROWS = 32, /* fewer rows of y are stored by elements */
 };
 
@@ -24,7 +24,8 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (c->stages < 2 || c->stages > 16) return gen_fail(error, "stages=%d is not from 2 to 16", c->stages);
     if (c->split || c->lines)
         return gen_fail(error, "%s is of the mma back end, not of wgmma",
-                        c->lines ? "lines, slots that hold lines of memory," : "split, blocks that share tiles along k,");
+                        c->lines ? "lines, slots that hold lines of memory,"
+                                 : "split, blocks that share tiles along k,");
     if (c->x != c->w)
         return gen_fail(error,
                         "TMA copies without converting: x must have W's type (%s), or take the mma back end",
@@ -64,7 +65,8 @@ static bool check_swap(const GenConfig *c, GenError *error)
                         c->warps_m, c->warps_n);
     return c->y_store_bytes == 16 || c->y_store_bytes == gen_type_bytes(c->y) ||
            gen_fail(error,
-                    "with swapped operands y is stored by TMA or by elements: y_store_bytes=%d is not 16 or %d",
+                    "with swapped operands y is stored by TMA or by single elements: y_store_bytes=%d is not "
+                    "16 or %d",
                     c->y_store_bytes, gen_type_bytes(c->y));
 }
 
@@ -106,10 +108,11 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
     o->tile_bytes = 2 * tile * c->tile_k;
     if (o->col) {
         if (c->cluster_m * c->cluster_n > 1) /* seen on an H200: docs/tuning.md */
-            return gen_fail(error,
-                            "in a cluster that shares loads (%dx%d) a column-major %s arrives wrong in all blocks "
-                            "but the first: leave out cluster_m and cluster_n",
-                            c->cluster_m, c->cluster_n, name);
+            return gen_fail(
+                error,
+                "in a cluster that shares loads (%dx%d) a column-major %s arrives wrong in all blocks "
+                "but the first: leave out cluster_m and cluster_n",
+                c->cluster_m, c->cluster_n, name);
         if (tile % ATOM || wg_tile % ATOM)
             return gen_fail(error, "a column-major %s is loaded by 64 along its columns; its tile has %d",
                             name, tile);
@@ -215,9 +218,10 @@ static bool check_skew(const GenConfig *c, const GenWgmmaPlan *g, GenError *erro
 {
     if (!c->skew_blocks) return true;
     if (c->pingpong || g->wgmmas != 2)
-        return gen_fail(error,
-                        "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64; these have %dx%d",
-                        c->skew_blocks, g->wg_m, g->wg_n);
+        return gen_fail(
+            error,
+            "skew_blocks=%d needs cooperating warpgroups of 128 rows, two halves of 64; these have %dx%d",
+            c->skew_blocks, g->wg_m, g->wg_n);
     return 2 * c->skew_blocks <= c->stages || gen_fail(error,
                                                        "skew_blocks=%d hold that many slots at a tile's end "
                                                        "and at the next one's beginning; there are %d stages",
@@ -255,7 +259,8 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
     enum { MAX_CONSUMER = 240, MOST = 255, SWAPPED_REST = 64 /* beside the accumulators */ };
     GenWgmmaPlan *g = &p->g;
     p->blocks_per_sm = c->min_blocks ? c->min_blocks : 1;
-    int warpgroups = g->consumers + 1, entry = c->arch->sm_regs / WG_THREADS / p->blocks_per_sm / warpgroups / 8 * 8;
+    int warpgroups = g->consumers + 1,
+        entry = c->arch->sm_regs / WG_THREADS / p->blocks_per_sm / warpgroups / 8 * 8;
     int all = entry * warpgroups; /* what a block is given; setmaxnreg would wait for more for ever */
     g->regs_producer = g->consumers == 3 ? 32 : 40;
     g->regs_consumer = (all - g->regs_producer) / g->consumers / 8 * 8;

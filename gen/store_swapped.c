@@ -7,11 +7,11 @@
  *     row of W l/4           acc[4j]    acc[4j+1]
  *     row of W l/4 + 8       acc[4j+2]  acc[4j+3]
  *
- * and rows of W are columns of y. The four of a j, a group of 8 rows of y, are finished together. Few rows are
- * stored element by element, eight lanes side by side: nobody waits for a buffer, and y may lie as it likes.
- * Of many rows each wgmma's 64 columns are a chunk, which stmatrix writes transposed to a buffer with rows of
- * 128 bytes, swizzled. From there a thread of the copying warpgroup stores it by TMA, or, where TMA cannot, warps copy its
- * rows (store_wgmma.c).
+ * and rows of W are columns of y. The four of a j, a group of 8 rows of y, are finished together. Few rows
+ * are stored element by element, eight lanes side by side: nobody waits for a buffer, and y may lie as it
+ * likes. Of many rows each wgmma's 64 columns are a chunk, which stmatrix writes transposed to a buffer with
+ * rows of 128 bytes, swizzled. From there a thread of the copying warpgroup stores it by TMA, or, where TMA
+ * cannot, warps copy its rows (store_wgmma.c).
  *
  * Blocks that share k exchange their sums. The first `finishers` blocks of the cluster finish y: the groups
  * are dealt out to them in turns, group j to block j % finishers. Each block writes its part of a group to

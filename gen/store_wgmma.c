@@ -450,11 +450,13 @@ static void store_piece(Wgmma *g, PtxArg to, PtxArg from, PtxArg left)
     emit(k, LABEL, whole);
 }
 
-/* This lane's first piece of the chunk: its place in y, and how many rows and columns there are from there on. */
+/* This lane's first piece of the chunk: its place in y, and how many rows and columns there are from there
+ * on. */
 static void first_piece(Wgmma *g, Chunk c)
 {
     PtxKernel *k = g->k;
-    PtxArg row = at(g->gemm->word_scratch, 0), col = at(g->gemm->word_scratch, 1), factor = g->gemm->wide_scratch;
+    PtxArg row = at(g->gemm->word_scratch, 0), col = at(g->gemm->word_scratch, 1),
+           factor = g->gemm->wide_scratch;
     emit(k, ADD_S32, row, g->piece_row, g->row);
     emit(k, ADD_S32, row, row, imm(64 * c.block));
     emit(k, ADD_S32, col, g->piece_col, g->col);
@@ -463,7 +465,8 @@ static void first_piece(Wgmma *g, Chunk c)
     emit(k, CVT_U64_U32, factor, row);
     emit(k, MAD_LO_S64, g->y_at, factor, g->y_pitch, g->y_at);
     emit(k, CVT_U64_U32, factor, col);
-    if (g->y_col_step.kind == PTX_ARG_NONE) emit(k, MAD_LO_S64, g->y_at, factor, imm(g->plan->y_bytes), g->y_at);
+    if (g->y_col_step.kind == PTX_ARG_NONE)
+        emit(k, MAD_LO_S64, g->y_at, factor, imm(g->plan->y_bytes), g->y_at);
     else emit(k, MAD_LO_S64, g->y_at, factor, g->y_col_step, g->y_at);
     emit(k, SUB_S32, g->rows_left, g->gemm->m, row);
     emit(k, SUB_S32, g->cols_left, g->gemm->n, col);
@@ -487,7 +490,8 @@ static void piece_source(Wgmma *g)
     emit(k, ADD_S32, g->piece_at, g->piece_at, byte);
 }
 
-/* Of the row of this turn, the part that 32 lanes cover, or the one behind it: half a row further, in the buffer an XOR. */
+/* Of the row of this turn, the part that 32 lanes cover, or the one behind it: half a row further, in the
+ * buffer an XOR. */
 static void store_part(Wgmma *g, int part)
 {
     PtxKernel *k = g->k;

@@ -30,8 +30,10 @@ static const Mutation split_mutations[] = {
     {"no flag is set", "@%p_scratch st.release.gpu.global.b64 [%flag_at], %flag_key;", "", 0},
     {"a flag is set without a release", "st.release.gpu.global.b64", "st.global.b64", 0},
     {"a flag is set before all threads have stored",
-     "bar.sync 0;\n    setp.eq.u32 %p_scratch, %thread, 0;\n    @%p_scratch st.release.gpu.global.b64 [%flag_at], %flag_key;",
-     "setp.eq.u32 %p_scratch, %thread, 0;\n    @%p_scratch st.release.gpu.global.b64 [%flag_at], %flag_key;\n    bar.sync 0;",
+     "bar.sync 0;\n    setp.eq.u32 %p_scratch, %thread, 0;\n    @%p_scratch st.release.gpu.global.b64 "
+     "[%flag_at], %flag_key;",
+     "setp.eq.u32 %p_scratch, %thread, 0;\n    @%p_scratch st.release.gpu.global.b64 [%flag_at], "
+     "%flag_key;\n    bar.sync 0;",
      0},
     {"a part is stored once more when its flag is set", "[%flag_at], %flag_key;",
      "[%flag_at], %flag_key;\n    st.global.v4.f32 [%slot_at], {%acc0, %acc1, %acc2, %acc3};", 0},
@@ -50,7 +52,8 @@ static const Mutation lines_mutations[] = {
      "mov.b32 %x_step_at, %x_slot_at;", 3},
     {"the next slot does not turn round the ring", "add.s32 %w_next_at, %w_slot_at, %slot;",
      "add.s32 %w_next_at, %w_slot_at, 12288;", 0},
-    {"fragments turn to the next slot a k-step late", "sub.s32 %w_frag_begin, 9,", "sub.s32 %w_frag_begin, 11,", 0},
+    {"fragments turn to the next slot a k-step late", "sub.s32 %w_frag_begin, 9,",
+     "sub.s32 %w_frag_begin, 11,", 0},
     {"chunks stand as they do in the line", "and.b32 %x_chunk, %x_line, 7;", "mov.b32 %x_chunk, %x_part;", 0},
     {"lines begin where the rows do", "sub.s64 %w_base, %w_base, %w_row64;", "", 0},
     {"the end of k is taken for the line's", "mad.lo.s32 %x_left, %x_line, -8, %k_rest;",
