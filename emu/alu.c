@@ -266,7 +266,7 @@ void exec_MOV_SPECIAL(Warp *w, const Inst *in, uint32_t lanes)
 void exec_MOV_SHARED(Warp *w, const Inst *in, uint32_t lanes)
 {
     uint32_t out[LANES];
-    for (int l = 0; l < LANES; l++) out[l] = SHARED_BASE;
+    for (int l = 0; l < LANES; l++) out[l] = shared_window(w->block) | SHARED_BASE;
     put(w, in, lanes, out, sizeof out[0]);
 }
 

@@ -42,8 +42,8 @@ enum {
     /* Where the dynamic shared array starts. Not 0, so that a kernel that takes offsets for addresses is
      * found out; devices from sm_90 on start there too, behind what the system reserves. */
     SHARED_BASE = 1024,
-    /* In the window of the cluster, block r of it stands at (r + 1) << CLUSTER_SHIFT. The first stretch is the
-     * own block, so that an address that came from no mapa never reaches another one. */
+    /* In the window of the cluster, block r of it stands at (r + 1) << CLUSTER_SHIFT; its own addresses, which
+     * have that too, are taken for what they are by everything but a descriptor. A chip counts from r. */
     CLUSTER_SHIFT = 24,
     PARAM_BASE = 0x240, /* of the first parameter in its state space */
     MAX_TRAP = 512,
@@ -287,6 +287,8 @@ void shared_for_copy(Warp *w, int lane, uint32_t address, uint32_t bytes); /* ma
 uint32_t shared_offset(Warp *w, int lane, uint32_t address, uint32_t bytes, uint32_t align, const char *verb);
 /* The block whose memory an address in the cluster's window names; *address becomes that block's own. */
 Block *cluster_block(Warp *w, int lane, uint32_t *address);
+/* What the addresses of a block's own shared memory begin with: in a cluster, its place in the cluster's window. */
+uint32_t shared_window(const Block *b);
 _Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const Block *b, const char *verb);
 /* The lanes' addresses: the base registers plus the offset. */
 void shared_addresses(const Warp *w, const Inst *in, int arg, uint32_t address[LANES]);

@@ -41,6 +41,18 @@ uint32_t shared_offset(Warp *w, int lane, uint32_t address, uint32_t bytes, uint
     return offset;
 }
 
+/* In a cluster, of a block's own shared memory too: as the block itself knows it. */
+uint32_t shared_window(const Block *b)
+{
+    return b->cluster->n_blocks > 1 ? (uint32_t)(b->rank + 1) << CLUSTER_SHIFT : 0;
+}
+
+static uint32_t own_address(const Warp *w, uint32_t address)
+{
+    const uint32_t inside = (1u << CLUSTER_SHIFT) - 1;
+    return (address & ~inside) == shared_window(w->block) ? address & inside : address;
+}
+
 Block *cluster_block(Warp *w, int lane, uint32_t *address)
 {
     Cluster *c = w->block->cluster;
@@ -154,10 +166,11 @@ void exec_MAPA(Warp *w, const Inst *in, uint32_t lanes)
         if (rank[l] >= (uint32_t)w->block->cluster->n_blocks)
             trap(w, (int)l, TRAP_OUT_OF_BOUNDS, "there is no block %u in a cluster of %d", rank[l],
                  w->block->cluster->n_blocks);
-        if (address[l] >> CLUSTER_SHIFT)
+        uint32_t own = own_address(w, address[l]);
+        if (own >> CLUSTER_SHIFT)
             trap(w, (int)l, TRAP_OUT_OF_BOUNDS, "0x%x is not an address of the own block's shared memory",
                  address[l]);
-        to[l] = (rank[l] + 1) << CLUSTER_SHIFT | address[l];
+        to[l] = (rank[l] + 1) << CLUSTER_SHIFT | own;
     }
 }
 
@@ -366,7 +379,7 @@ void exec_ST_RELEASE_GPU_B64(Warp *w, const Inst *in, uint32_t lanes)
 void shared_addresses(const Warp *w, const Inst *in, int arg, uint32_t address[LANES])
 {
     const uint32_t *base = (const uint32_t *)(w->registers + in->arg[arg].row);
-    for (int l = 0; l < LANES; l++) address[l] = base[l] + (uint32_t)in->arg[arg].imm;
+    for (int l = 0; l < LANES; l++) address[l] = own_address(w, base[l] + (uint32_t)in->arg[arg].imm);
 }
 
 void count_shared(Warp *w, const uint32_t address[LANES], uint32_t bytes, uint32_t lanes, int conflicts)

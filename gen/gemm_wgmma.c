@@ -39,7 +39,8 @@
 
 enum {
     WG_THREADS = 128,
-    BAR_ALL = 0, /* named barriers: all threads; one a consumer; one a turn in pingpong */
+    ADDRESS_MASK = (1 << 18) - 1, /* what a descriptor holds of a shared address */
+    BAR_ALL = 0,                  /* named barriers: all threads; one a consumer; one a turn in pingpong */
     BAR_CONSUMER = 1,
     BAR_TURN = 4,
 };
@@ -475,11 +476,13 @@ static void copying_warpgroup(Wgmma *g, PtxArg end)
 /* ---- the consumers: operands ---- */
 
 /* Descriptor of a tile at shared address `at` (PTX ISA 9.7.15.5.1.2): bits 0-13 address, 16-29 leading and
- * 32-45 stride byte offset, all in 16 bytes; 62-63 = 1: swizzled by 128 bytes. Eight rows are 1024 bytes. */
+ * 32-45 stride byte offset, all in 16 bytes; 62-63 = 1: swizzled by 128 bytes. Eight rows are 1024 bytes. In
+ * a cluster a block's own addresses have its rank in bits 24 and up, which would get into the offset. */
 static PtxArg descriptor(Wgmma *g, const char *name, const GenBoxPlan *o, PtxArg address)
 {
     PtxArg desc = wide(g, name);
     int64_t fixed = 1LL << 62 | (int64_t)(1024 / 16) << 32 | (int64_t)(o->lbo_bytes / 16) << 16;
+    emit(g->k, AND_B32, address, address, imm(ADDRESS_MASK));
     emit(g->k, SHR_U32, address, address, imm(4));
     emit(g->k, CVT_U64_U32, desc, address);
     emit(g->k, ADD_S64, desc, desc, imm(fixed));

@@ -107,18 +107,15 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
 {
     o->tile_bytes = 2 * tile * c->tile_k;
     if (o->col) {
-        if (c->cluster_m * c->cluster_n > 1) /* seen on an H200: docs/tuning.md */
+        if (tile % (ATOM * sharers) || wg_tile % ATOM)
             return gen_fail(
-                error,
-                "in a cluster that shares loads (%dx%d) a column-major %s arrives wrong in all blocks "
-                "but the first: leave out cluster_m and cluster_n",
-                c->cluster_m, c->cluster_n, name);
-        if (tile % ATOM || wg_tile % ATOM)
-            return gen_fail(error, "a column-major %s is loaded by 64 along its columns; its tile has %d",
-                            name, tile);
+                error, "a column-major %s is loaded by 64 along its columns; its tile has %d for %d blocks",
+                name, tile, sharers);
         o->box_rows = c->tile_k;
-        o->boxes = tile / ATOM;
+        o->boxes = tile / ATOM / sharers;
         o->box_step = ATOM;
+        o->share_step = tile / sharers;
+        o->share_bytes = o->boxes * c->tile_k * ROW_BYTES;
         o->lbo_bytes = o->atom_bytes = c->tile_k * ROW_BYTES;
         o->step_bytes = 16 * ROW_BYTES;
     } else {

@@ -136,9 +136,9 @@ static const Fault faults[] = {
      "without having arrived"},
     {"a block that there is not", "! mapa.shared::cluster.u32 %far, %bar, 2;\n", 32, 2, ILLEGAL_ADDRESS,
      "no block 2 in a cluster of 2"},
-    {"an own address taken for a cluster's",
-     "mapa.shared::cluster.u32 %far, %smem, %rank;\n! st.shared.b32 [%far], %r;\n", 32, 2, ILLEGAL_ADDRESS,
-     "of the cluster's window"},
+    {"another block's address taken for an own one",
+     "xor.b32 %q, %rank, 1;\nmapa.shared::cluster.u32 %far, %smem, %q;\n! st.shared.b32 [%far], %r;\n", 32, 2,
+     ILLEGAL_ADDRESS, "of the cluster's window"},
     {"an arrival at a barrier that is not known to be made",
      "@%one mbarrier.init.shared::cta.b64 [%bar], 2;\nxor.b32 %q, %rank, 1;\nmapa.shared::cluster.u32 %far, "
      "%bar, %q;\n"

@@ -117,6 +117,15 @@ static const Mutation copied_mutations[] = {
     {"y does not move on", "mad.lo.s64 %y_at, %y_pitch, 1, %y_at;", "", 0},
 };
 
+/* A column-major W that blocks share. */
+static const Mutation column_mutations[] = {
+    {"the rank in W's address gets into its descriptor", "and.b32 %part_n, %part_n, 262143;", "", 0},
+    {"a block loads the other one's columns", "mad.lo.s32 %w_origin, %cluster_rank, 64, %col0;",
+     "mov.b32 %w_origin, %col0;", 0},
+    {"its columns go where the other one's belong", "mul.lo.s32 %w_share, %cluster_rank, 8192;",
+     "mov.b32 %w_share, 0;", 0},
+};
+
 static const Subject subjects[] = {
     {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
      .sm = "90",
@@ -133,6 +142,12 @@ static const Subject subjects[] = {
      .shapes = {{37, 72, 260}, {100, 136, 650}, {300, 200, 64}},
      .mutations = square_mutations,
      .n_mutations = sizeof square_mutations / sizeof *square_mutations},
+    {.config = "wgmma_sm90a_f16_64x128x64_w1x1_s3_wcol_cm2",
+     .sm = "90",
+     .budget = "4000000",
+     .shapes = {{100, 136, 260}, {129, 264, 130}, {300, 200, 64}},
+     .mutations = column_mutations,
+     .n_mutations = sizeof column_mutations / sizeof *column_mutations},
     {.config = "wgmma_sm90a_f16_40x128x64_w1x1_s3_vy2_swap",
      .sm = "90",
      .shapes = {{37, 75, 260}, {100, 133, 650}, {300, 201, 64}},

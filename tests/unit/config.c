@@ -107,10 +107,7 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_256x128x64_w2x2_s3", "1 to 3 have enough registers");
     refusal("wgmma_sm90a_f16_192x128x64_w3x1_s3_pingpong", "a game of 2 warpgroups");
     refusal("wgmma_sm90a_f16_64x96x64_w1x1_s3_wcol", "loaded by 64 along its columns");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xcol_cn2", "a column-major x arrives wrong");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xcol_cm2", "a column-major x arrives wrong");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_wcol_cn2", "a cluster that shares loads (1x2)");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_wcol_cm2", "leave out cluster_m and cluster_n");
+    refusal("wgmma_sm90a_f16_128x64x64_w2x1_s3_wcol_cm2", "its tile has 64 for 2 blocks");
     refusal("wgmma_sm90a_f16_128x256x64_w2x1_s5", "and the way of y need");
     refusal("wgmma_sm90a_f16_192x256x64_w3x1_s3", "registers");
     refusal("wgmma_sm90a_f16_256x256x64_w2x1_s3", "registers a thread");
