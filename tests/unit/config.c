@@ -163,6 +163,28 @@ static void wgmma_tiles(void)
     ok(!gen_wgmma_tile(n, &config) && !gen_wgmma_tile(-1, &config), "and there are no others");
 }
 
+/* A block's threads get equal shares when it starts; setmaxnreg deals out no more than those, or it would wait for
+ * ever. All tiles are tried with up to three blocks on an SM. */
+static void registers_of_a_block(void)
+{
+    GenConfig config;
+    GenError error;
+    GenPlan plan;
+    int tried = 0, good = 0;
+    gen_config_default(gen_arch_find("sm_90a"), GEN_F16, &config);
+    for (int i = 0; i < 4 * gen_wgmma_tile_count(); i++) {
+        gen_wgmma_tile(i / 4, &config);
+        config.min_blocks = i % 4;
+        for (config.stages = 2; config.stages < 8; config.stages++) {
+            if (!gen_plan(&config, &plan, &error) || !plan.g.regs_producer) continue;
+            int warpgroups = plan.threads / 128, started = 65536 / 128 / plan.blocks_per_sm / warpgroups / 8 * 8;
+            tried++;
+            good += plan.g.regs_producer + plan.g.consumers * plan.g.regs_consumer <= warpgroups * started;
+        }
+    }
+    ok(tried > 100 && good == tried, "of %d blocks, %d have the registers that their warpgroups ask for", tried, good);
+}
+
 /* Each listed config: its name parses back to it, and its kernel's text to the same text, twice. */
 static void listed(const GenArch *arch, GenType type)
 {
@@ -320,6 +342,7 @@ int main(void)
 {
     names();
     wgmma_tiles();
+    registers_of_a_block();
     sharing();
     choices_for_few_rows();
     choices_on_hopper();
