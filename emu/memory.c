@@ -299,16 +299,25 @@ static void store_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes
     }
 }
 
-void exec_LD_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 2, 1); }
-void exec_LD_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
-void exec_LD_GLOBAL_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 4); }
-void exec_LD_GLOBAL_V4_HINT(Warp *w, const Inst *in, uint32_t lanes)
-{
-    check_policies(w, in, 2, lanes);
-    load_global(w, in, lanes, 4, 4);
-}
-void exec_LD_GLOBAL_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 4); }
-void exec_LD_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 1); }
+#define LOAD_GLOBAL(form, bytes, n)                                                                           \
+    void exec_LD_GLOBAL_##form(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, bytes, n); }
+#define LOAD_GLOBAL_HINT(form, bytes, n)                                                                      \
+    void exec_LD_GLOBAL_##form(Warp *w, const Inst *in, uint32_t lanes)                                       \
+    {                                                                                                         \
+        check_policies(w, in, 2, lanes);                                                                      \
+        load_global(w, in, lanes, bytes, n);                                                                  \
+    }
+LOAD_GLOBAL(B16, 2, 1)
+LOAD_GLOBAL(V4_B32, 4, 4)
+LOAD_GLOBAL(V4_F32, 4, 4)
+LOAD_GLOBAL(F32, 4, 1)
+LOAD_GLOBAL_HINT(V4_HINT, 4, 4)
+LOAD_GLOBAL(NC_B16, 2, 1)
+LOAD_GLOBAL(NC_B32, 4, 1)
+LOAD_GLOBAL(NC_V4_B32, 4, 4)
+LOAD_GLOBAL(NC_V4_F32, 4, 4)
+LOAD_GLOBAL(NC_F32, 4, 1)
+LOAD_GLOBAL_HINT(NC_V4_HINT, 4, 4)
 void exec_ST_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 2, 1); }
 void exec_ST_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_B64(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 8, 1); }

@@ -293,13 +293,13 @@ static void load_vectors(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool size
     PtxKernel *k = g->k;
     if (!sized) {
         emit(k, AND_B64, g->wide_scratch, from, imm(-GEN_CHUNK_BYTES));
-        emit(k, LD_GLOBAL_V4_B32, span(raw, 0, 4), mem(g->wide_scratch, 0));
-        emit(k, LD_GLOBAL_V4_B32, span(raw, 4, 4), mem(g->wide_scratch, GEN_CHUNK_BYTES));
+        emit_load(g, PTX_NONE, V4_B32, span(raw, 0, 4), mem(g->wide_scratch, 0));
+        emit_load(g, PTX_NONE, V4_B32, span(raw, 4, 4), mem(g->wide_scratch, GEN_CHUNK_BYTES));
         return;
     }
     for (int i = 0; i < VECTOR_ELEMS; i++) {
         emit(k, MOV_B16, at(c->elem, i), imm(0));
-        emit_if(k, at(c->have, i), LD_GLOBAL_B16, at(c->elem, i), mem(from, 2 * i));
+        emit_load(g, at(c->have, i), B16, at(c->elem, i), mem(from, 2 * i));
     }
     for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(raw, i), span(c->elem, 2 * i, 2));
     for (int i = 4; i < c->plan->raw_regs; i++) emit(k, MOV_B32, at(raw, i), imm(0));
@@ -315,8 +315,8 @@ static void shift_into_place(Gemm *g, GenCopy *c, int pass, PtxArg raw)
 
 static void load_raw(Gemm *g, const GenCopy *c, PtxArg to, PtxArg from, PtxArg guard)
 {
-    if (c->plan->type == GEN_F32) emit_if(g->k, guard, LD_GLOBAL_F32, to, from);
-    else emit_if(g->k, guard, LD_GLOBAL_B16, to, from);
+    if (c->plan->type == GEN_F32) emit_load(g, guard, F32, to, from);
+    else emit_load(g, guard, B16, to, from);
 }
 
 static void load_elements(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool sized)
@@ -326,7 +326,7 @@ static void load_elements(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool siz
     bool strided = p->layout == GEN_LAYOUT_ANY,
          vectors = p->type == GEN_F32 && p->copy_bytes == 16 && !strided;
     for (int i = 0; vectors && !sized && i < p->part_elems; i += 4)
-        emit(k, LD_GLOBAL_V4_F32, span(raw, i, 4), mem(from, i * p->elem_bytes));
+        emit_load(g, PTX_NONE, V4_F32, span(raw, i, 4), mem(from, i * p->elem_bytes));
     if (vectors && !sized) return;
     if (strided) emit(k, ADD_S64, g->wide_scratch, from, imm(0));
     for (int i = 0; i < p->part_elems; i++) {

@@ -201,9 +201,11 @@ void gen_begin_kernel(Gemm *g, const char *grid)
     scratch(g);
 }
 
+bool gen_starts_early(const Gemm *g) { return g->p->config.arch->sm >= 90; }
+
 void gen_early_start(Gemm *g)
 {
-    if (g->p->config.arch->sm < 90) return;
+    if (!gen_starts_early(g)) return;
     ptx_section(g->k, "the next kernel may start; the one before may still run, until griddepcontrol.wait");
     emit(g->k, GRID_LAUNCH);
     emit(g->k, GRID_WAIT);

@@ -55,7 +55,15 @@ typedef struct Gemm {
 void gen_begin_kernel(Gemm *g, const char *grid);
 /* From sm_90 on: what a kernel does before it touches memory, so that it may be launched while the one before it runs
  * (programmatic dependent launch). */
+bool gen_starts_early(const Gemm *g);
 void gen_early_start(Gemm *g);
+/* Loads of what the kernel before may have written. By nc it would have to be left alone for as long as this kernel runs
+ * (PTX ISA 9.7.9.9), which may be from before its end on. */
+#define emit_load(g, guard, form, ...)                                                                       \
+    do {                                                                                                     \
+        if (gen_starts_early(g)) emit_if((g)->k, guard, LD_GLOBAL_##form, ##__VA_ARGS__);                    \
+        else emit_if((g)->k, guard, LD_GLOBAL_NC_##form, ##__VA_ARGS__);                                     \
+    } while (0)
 bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error);
 
 /* gemm.c: loads m, n and depth. */

@@ -132,8 +132,8 @@ static void load(Pack *p, int chunk)
     emit(p->k, SETP_GT_S32, whole, p->mine, imm(chunk * LANE_STEP));
     emit(p->k, SETP_GT_AND_S32, whole, p->left, imm(chunk * LANE_STEP + 2 * CHUNK_ELEMS - 1), whole);
     for (int i = 0; i < 2; i++)
-        emit_if(p->k, whole, LD_GLOBAL_V4_HINT, span(p->raw, 8 * chunk + 4 * i, 4),
-                mem(p->aligned, chunk * LANE_STEP * 2 + i * GEN_CHUNK_BYTES), p->once);
+        emit_load(&p->g, whole, V4_HINT, span(p->raw, 8 * chunk + 4 * i, 4),
+                  mem(p->aligned, chunk * LANE_STEP * 2 + i * GEN_CHUNK_BYTES), p->once);
 }
 
 static void load_elements(Pack *p, int chunk)
@@ -142,7 +142,7 @@ static void load_elements(Pack *p, int chunk)
     for (int i = 0; i < CHUNK_ELEMS; i++) {
         emit(k, SETP_GT_S32, p->g.p_scratch, p->left, imm(chunk * LANE_STEP + i));
         emit(k, MOV_B16, at(p->elem, i), imm(0));
-        emit_if(k, p->g.p_scratch, LD_GLOBAL_B16, at(p->elem, i), mem(p->from, 2 * (chunk * LANE_STEP + i)));
+        emit_load(&p->g, p->g.p_scratch, B16, at(p->elem, i), mem(p->from, 2 * (chunk * LANE_STEP + i)));
     }
     for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(p->g.word_scratch, i), span(p->elem, 2 * i, 2));
 }

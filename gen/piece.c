@@ -7,11 +7,11 @@ void gen_load_element(Gemm *g, GenType type, PtxArg value, PtxArg address, PtxAr
     PtxKernel *k = g->k;
     if (type == GEN_F32) {
         emit(k, MOV_F32, value, immf(0));
-        emit_if(k, p, LD_GLOBAL_F32, value, address);
+        emit_load(g, p, F32, value, address);
         return;
     }
     emit(k, MOV_B16, g->elem, imm(0));
-    emit_if(k, p, LD_GLOBAL_B16, g->elem, address);
+    emit_load(g, p, B16, g->elem, address);
     gen_widen(g, type, value, g->elem);
 }
 

@@ -301,7 +301,8 @@ static void global(const Block *b)
                                    in[31], in[4], in[3], in[6], in[5], in[6], in[5],
                                    in[8],  in[9], in[10], in[11], in[12], in[13],
                                    in[12], in[13], in[14], in[15],
-                                   in[20], in[21], in[22], in[23]};
+                                   in[20], in[21], in[22], in[23],
+                                   in[2],  in[1],  in[12], in[13], in[8],  in[9], in[20], in[21]};
         memcpy(out, wanted, sizeof wanted);
     }
 }

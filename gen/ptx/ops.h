@@ -119,12 +119,17 @@ X(SETP_LT_F32,      80, 70, 0,            "setp.lt.f32 %=p, %f, %F",            
 X(LD_PARAM_B32,     80, 70, LOAD,         "ld.param.b32 %=r, %[P]",                          "9.7.9.8")  \
 X(LD_PARAM_B64,     80, 70, LOAD,         "ld.param.b64 %=d, %[P]",                          "9.7.9.8")  \
 X(LD_PARAM_F32,     80, 70, LOAD,         "ld.param.f32 %=f, %[P]",                          "9.7.9.8")  \
-X(LD_GLOBAL_B16,    80, 70, LOAD,         "ld.global.nc.b16 %=h, %[d]",                      "9.7.9.9")  \
-X(LD_GLOBAL_B32,    80, 70, LOAD,         "ld.global.nc.b32 %=r, %[d]",                      "9.7.9.9")  \
-X(LD_GLOBAL_V4_B32, 80, 70, LOAD,         "ld.global.nc.v4.b32 %={4r}, %[d]",                "9.7.9.9")  \
-X(LD_GLOBAL_V4_HINT,80, 74, LOAD,         "ld.global.nc.L2::cache_hint.v4.b32 %={4r}, %[d], %d", "9.7.9.9") \
-X(LD_GLOBAL_V4_F32, 80, 74, LOAD,         "ld.global.nc.L2::256B.v4.f32 %={4f}, %[d]",       "9.7.9.9")  \
-X(LD_GLOBAL_F32,    80, 70, LOAD,         "ld.global.nc.f32 %=f, %[d]",                      "9.7.9.9")  \
+X(LD_GLOBAL_B16,    80, 70, LOAD,         "ld.global.b16 %=h, %[d]",                         "9.7.9.8")  \
+X(LD_GLOBAL_V4_B32, 80, 70, LOAD,         "ld.global.v4.b32 %={4r}, %[d]",                   "9.7.9.8")  \
+X(LD_GLOBAL_V4_HINT, 80, 74, LOAD,        "ld.global.L2::cache_hint.v4.b32 %={4r}, %[d], %d", "9.7.9.8") \
+X(LD_GLOBAL_V4_F32, 80, 74, LOAD,         "ld.global.L2::256B.v4.f32 %={4f}, %[d]",          "9.7.9.8")  \
+X(LD_GLOBAL_F32,    80, 70, LOAD,         "ld.global.f32 %=f, %[d]",                         "9.7.9.8")  \
+X(LD_GLOBAL_NC_B16, 80, 70, LOAD,         "ld.global.nc.b16 %=h, %[d]",                      "9.7.9.9")  \
+X(LD_GLOBAL_NC_B32, 80, 70, LOAD,         "ld.global.nc.b32 %=r, %[d]",                      "9.7.9.9")  \
+X(LD_GLOBAL_NC_V4_B32, 80, 70, LOAD,      "ld.global.nc.v4.b32 %={4r}, %[d]",                "9.7.9.9")  \
+X(LD_GLOBAL_NC_V4_HINT, 80, 74, LOAD,     "ld.global.nc.L2::cache_hint.v4.b32 %={4r}, %[d], %d", "9.7.9.9") \
+X(LD_GLOBAL_NC_V4_F32, 80, 74, LOAD,      "ld.global.nc.L2::256B.v4.f32 %={4f}, %[d]",       "9.7.9.9")  \
+X(LD_GLOBAL_NC_F32, 80, 70, LOAD,         "ld.global.nc.f32 %=f, %[d]",                      "9.7.9.9")  \
 X(ST_GLOBAL_B16,    80, 70, STORE,        "st.global.b16 %[d], %h",                          "9.7.9.11") \
 X(ST_GLOBAL_B32,    80, 70, STORE,        "st.global.b32 %[d], %r",                          "9.7.9.11") \
 X(ST_GLOBAL_B64,    80, 70, STORE,        "st.global.b64 %[d], %d",                          "9.7.9.11") \
