@@ -88,7 +88,7 @@ $(B)/tests/plain_driver: tests/plain_driver.c $(B)/emu/libcuda.so.1
 	$(compile) -MF $@.d $< -o $@ -L$(B)/emu -l:libcuda.so.1 -Wl,-rpath,'$$ORIGIN/../emu' -lm
 
 # Nobody's measurements, pins or logs come into tests.
-test_env = env -u TILESMITH_CONFIG -u TILESMITH_LOG -u TILESMITH_DISABLE_TUNING TILESMITH_CACHE_DIR=$(B)/cache TILESMITH=$(B)/tilesmith TILESMITH_EMU_LIB=$(B)/emu/libcuda.so.1 TILESMITH_FAKE_LIB=$(B)/tests/fake_cuda.so TILESMITH_BUILD=$(B)
+test_env = env -u TILESMITH_CONFIG -u TILESMITH_ARCH -u TILESMITH_LOG -u TILESMITH_DISABLE_TUNING TILESMITH_CACHE_DIR=$(B)/cache TILESMITH=$(B)/tilesmith TILESMITH_EMU_LIB=$(B)/emu/libcuda.so.1 TILESMITH_FAKE_LIB=$(B)/tests/fake_cuda.so TILESMITH_BUILD=$(B)
 
 check: all $(programs) $(B)/tests/plain_driver $(B)/tests/fake_cuda.so $(B)/bench/bench_gen $(B)/bench/bench_call
 	$(test_env) prove -j$(JOBS) --exec '' $(tests)

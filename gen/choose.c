@@ -175,11 +175,14 @@ double gen_total_ns(const GenEstimate *e, double work_ns, double not_hidden)
 
 static double mma_total_ns(const GenEstimate *e, double work_ns) { return gen_total_ns(e, work_ns, 0.18); }
 
-/* Whether rows begin inside lines of 128 bytes. */
+bool gen_cuts_lines(GenLayout layout, int align_bytes)
+{
+    return layout == GEN_LAYOUT_ROW && align_bytes < GEN_LINE_BYTES;
+}
+
 static bool cuts_lines(const GenProblem *p)
 {
-    return (p->x_layout == GEN_LAYOUT_ROW && p->x_align_bytes < GEN_LINE_BYTES) ||
-           (p->w_layout == GEN_LAYOUT_ROW && p->w_align_bytes < GEN_LINE_BYTES);
+    return gen_cuts_lines(p->x_layout, p->x_align_bytes) || gen_cuts_lines(p->w_layout, p->w_align_bytes);
 }
 
 /* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM

@@ -118,8 +118,7 @@ static Spread spread(const GenProblem *p, const GenConfig *c, int cluster)
 static double asked_bytes(const GenBoxPlan *o, int sharers, GenLayout layout, int align_bytes)
 {
     const double cut_rows = 1.8;
-    bool cut = layout == GEN_LAYOUT_ROW && align_bytes < 128;
-    return (double)o->tile_bytes / sharers * (cut ? cut_rows : 1);
+    return (double)o->tile_bytes / sharers * (gen_cuts_lines(layout, align_bytes) ? cut_rows : 1);
 }
 
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory

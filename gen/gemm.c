@@ -91,6 +91,8 @@ static void box_header(Gemm *g)
                y);
 }
 
+bool gen_starts_early(const Gemm *g) { return g->p->config.arch->sm >= 90; }
+
 static void header(Gemm *g, const char *params, const char *grid)
 {
     const GenPlan *p = g->p;
@@ -115,7 +117,7 @@ static void header(Gemm *g, const char *params, const char *grid)
                c->swap && !p->g.tma_store ? p->y_bytes : c->y_store_bytes);
     ptx_header(k, "workspace_bytes: %d", c->split ? p->slot_bytes + GEN_FLAG_BYTES : 0);
     if (c->backend == GEN_BACKEND_WGMMA) box_header(g);
-    if (c->arch->sm >= 90) ptx_header(k, "early_start: yes");
+    if (gen_starts_early(g)) ptx_header(k, "early_start: yes");
 }
 
 /* ---- where this thread and this block stand ---- */
@@ -200,8 +202,6 @@ void gen_begin_kernel(Gemm *g, const char *grid)
     header(g, params, grid);
     scratch(g);
 }
-
-bool gen_starts_early(const Gemm *g) { return g->p->config.arch->sm >= 90; }
 
 void gen_early_start(Gemm *g)
 {

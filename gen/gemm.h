@@ -53,8 +53,10 @@ typedef struct Gemm {
 /* gemm.c: what every kernel begins with, from its plan: name, target, parameters, header lines (grid: the rule for
  * its blocks), scratch; and what it ends with: it is checked, printed and freed. The caller frees *text. */
 void gen_begin_kernel(Gemm *g, const char *grid);
-/* From sm_90 on: what a kernel does before it touches memory, so that it may be launched while the one before it runs
- * (programmatic dependent launch). */
+bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error);
+
+/* gemm.c: whether the kernel may be launched while the one before it runs (programmatic dependent launch, from sm_90
+ * on); and what it then does before it touches memory. */
 bool gen_starts_early(const Gemm *g);
 void gen_early_start(Gemm *g);
 /* Loads of what the kernel before may have written. By nc it would have to be left alone for as long as this kernel runs
@@ -64,7 +66,6 @@ void gen_early_start(Gemm *g);
         if (gen_starts_early(g)) emit_if((g)->k, guard, LD_GLOBAL_##form, ##__VA_ARGS__);                    \
         else emit_if((g)->k, guard, LD_GLOBAL_NC_##form, ##__VA_ARGS__);                                     \
     } while (0)
-bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error);
 
 /* gemm.c: loads m, n and depth. */
 void gen_problem_size(Gemm *g);

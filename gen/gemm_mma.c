@@ -24,11 +24,11 @@
 
 typedef struct Operand {
     GenCopy copy;
-    PtxArg slot_at; /* b32: shared address of this lane's ldmatrix row in the slot being read */
-    PtxArg step_at; /* b32: the same at the k-step or tile being read */
-    PtxArg next_at,
-        turn_step; /* b32: with lines: the same in the next slot; the k-step from which on it is there */
-    PtxArg frag;   /* b32: fragments; W has two sets, one in use and one being loaded, or a ring of pairs */
+    PtxArg slot_at;   /* b32: shared address of this lane's ldmatrix row in the slot being read */
+    PtxArg step_at;   /* b32: the same at the k-step or tile being read */
+    PtxArg next_at;   /* b32: with lines, the same as slot_at in the next slot */
+    PtxArg turn_step; /* b32: with lines, the k-step from which on this lane's chunk is there */
+    PtxArg frag; /* b32: fragments; W has two sets, one in use and one being loaded, or a ring of pairs */
 } Operand;
 
 typedef struct Mma {
@@ -270,19 +270,24 @@ static void begin_copy(Mma *g, bool sized)
     if (sized) copy_sizes(g, true);
 }
 
-/* Moves the slot being read on, round the ring. */
+/* slot = bytes from the slot being read to the next one, round the ring. */
+static void step_to_next_slot(Mma *g)
+{
+    int stage_bytes = g->plan->stage_bytes, last = g->plan->ring_bytes - stage_bytes;
+    emit(g->k, SETP_EQ_U32, g->p, g->read_slot, imm(last));
+    emit(g->k, SELP_B32, g->slot, imm(-last), imm(stage_bytes), g->p);
+}
+
+/* Moves the slot being read on. */
 static void next_slot(Mma *g)
 {
     PtxKernel *k = g->k;
-    int stage_bytes = g->plan->stage_bytes, last = g->plan->ring_bytes - stage_bytes;
-    emit(k, SETP_EQ_U32, g->p, g->read_slot, imm(last));
-    emit(k, SELP_B32, g->slot, imm(-last), imm(stage_bytes), g->p);
+    step_to_next_slot(g);
     emit(k, ADD_S32, g->read_slot, g->read_slot, g->slot);
     emit(k, ADD_S32, g->x.slot_at, g->x.slot_at, g->slot);
     emit(k, ADD_S32, g->w.slot_at, g->w.slot_at, g->slot);
     if (!lines(g)) return;
-    emit(k, SETP_EQ_U32, g->p, g->read_slot, imm(last));
-    emit(k, SELP_B32, g->slot, imm(-last), imm(stage_bytes), g->p);
+    step_to_next_slot(g);
     emit(k, ADD_S32, g->x.next_at, g->x.slot_at, g->slot);
     emit(k, ADD_S32, g->w.next_at, g->w.slot_at, g->slot);
 }

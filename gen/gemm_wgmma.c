@@ -38,7 +38,6 @@
 #include <stdio.h>
 
 enum {
-    WG_THREADS = 128,
     ADDRESS_MASK = (1 << 18) - 1, /* what a descriptor holds of a shared address */
     BAR_ALL = 0,                  /* named barriers: all threads; one a consumer; one a turn in pingpong */
     BAR_CONSUMER = 1,
@@ -93,7 +92,7 @@ static void named_barrier(Wgmma *g, PtxArg which, int base, int count, int threa
 
 void gen_wgmma_meet(Wgmma *g)
 {
-    named_barrier(g, g->consumer, BAR_CONSUMER, g->h->consumers, WG_THREADS, false);
+    named_barrier(g, g->consumer, BAR_CONSUMER, g->h->consumers, GEN_WG_THREADS, false);
 }
 
 void gen_wgmma_cluster_sync(Wgmma *g)
@@ -546,14 +545,15 @@ static int w_bytes(const Wgmma *g, int step, int i)
     return step_bytes(o, step) + (g->plan->config.swap ? row_bytes(o, 64 * i) : 0);
 }
 
-/* acc += A B^T of 64 rows of A, which x is, or W if they are swapped, and n of B. */
-static void multiply_step(Wgmma *g, int n, PtxArg acc, PtxArg x, PtxArg w, PtxArg add)
+/* acc += A B^T of 64 rows of A, which x is, or W if they are swapped, and wgmma_n of B. */
+static void multiply_step(Wgmma *g, PtxArg acc, PtxArg x, PtxArg w, PtxArg add)
 {
     const GenConfig *c = &g->plan->config;
     PtxArg x_col = imm(g->h->x.col), w_col = imm(g->h->w.col);
     PtxArg of_x[] = {PTX_NONE, acc, x, w, add, x_col, w_col},
            of_w[] = {PTX_NONE, acc, w, x, add, w_col, x_col};
-    ptx_emit(g->k, __FILE__, __LINE__, wgmma_op(c->w, n), PTX_NONE, false, 6, c->swap ? of_w : of_x);
+    ptx_emit(g->k, __FILE__, __LINE__, wgmma_op(c->w, g->h->wgmma_n), PTX_NONE, false, 6,
+             c->swap ? of_w : of_x);
 }
 
 /* All k-steps of the k-block in slot r.slot, for the wgmmas first .. last - 1 of this consumer's rows. */
@@ -570,7 +570,7 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
             PtxArg x_desc = m->x_at, w_desc = m->w_at;
             if (x) emit(k, ADD_S64, x_desc = m->x, m->x_at, imm(x / 16));
             if (w) emit(k, ADD_S64, w_desc = m->w, m->w_at, imm(w / 16));
-            multiply_step(g, h->wgmma_n, span(g->acc, i * h->acc_regs, h->acc_regs), x_desc, w_desc,
+            multiply_step(g, span(g->acc, i * h->acc_regs, h->acc_regs), x_desc, w_desc,
                           step ? m->yes : m->add);
         }
 }
@@ -660,7 +660,7 @@ static void main_loop(Consumer *c)
     PtxKernel *k = g->k;
     bool skewed = skew(g) > 0; /* there may be no more k-blocks */
     PtxArg loop = ptx_label(k, "main_loop"), done = ptx_label(k, "main_loop_done");
-    PtxArg last = skew(g) ? c->in_step : g->k_blocks;
+    PtxArg last = skewed ? c->in_step : g->k_blocks;
     if (g->h->loop_waits) emit(k, MOV_B32, c->before, imm(0));
     if (skewed) emit(k, SETP_GE_U32, g->p, c->block, last);
     if (skewed) emit_if(k, g->p, BRA, done);
@@ -676,7 +676,7 @@ static void main_loop(Consumer *c)
         emit(k, SETP_GE_U32, g->p, other, g->tiles);
         emit_if(k, g->p, BRA, alone);
         emit(k, SUB_S32, other, imm(1), g->consumer);
-        named_barrier(g, other, BAR_TURN, 2, 2 * WG_THREADS, true);
+        named_barrier(g, other, BAR_TURN, 2, 2 * GEN_WG_THREADS, true);
         emit(k, LABEL, alone);
     }
     if (g->h->loop_waits) {
@@ -787,7 +787,7 @@ static void pingpong_begin(Wgmma *g)
     skip_blocks(g, skipped);
     emit(k, SETP_EQ_U32, g->p, g->consumer, imm(0));
     emit_if(k, g->p, BRA, first);
-    emit(k, BAR_ARRIVE, imm(BAR_TURN), imm(2 * WG_THREADS));
+    emit(k, BAR_ARRIVE, imm(BAR_TURN), imm(2 * GEN_WG_THREADS));
     emit(k, LABEL, first);
 }
 
@@ -799,7 +799,7 @@ static void consumer_place(Wgmma *g)
     g->consumer = word(g, "consumer");
     g->thread = word(g, "consumer_thread");
     emit(k, SUB_S32, g->consumer, g->warpgroup, imm(1));
-    emit(k, AND_B32, g->thread, g->gemm->tid, imm(WG_THREADS - 1));
+    emit(k, AND_B32, g->thread, g->gemm->tid, imm(GEN_WG_THREADS - 1));
     operand_descriptors(g);
     g->acc = ptx_regs(k, PTX_F32, "acc", g->plan->regs_acc);
 }
@@ -839,7 +839,7 @@ static void consume_tile(Consumer *c)
     }
     emit(g->k, MOV_B32, c->block, imm(skew(g)));
     ptx_section(g->k, "main loop: one k-block a turn");
-    if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * WG_THREADS, false);
+    if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * GEN_WG_THREADS, false);
     main_loop(c);
     if (skew(g)) turn_out_of_step(c);
     else store_tile(g);

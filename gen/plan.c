@@ -142,8 +142,7 @@ static bool check_lines(const GenConfig *c, const GenOperandPlan *o, const char 
         o->row_bytes != GEN_LINE_BYTES)
         return gen_fail(error,
                         "lines: a slot holds lines of %d bytes of %s if it is row-major, of W's type, "
-                        "aligned to %d bytes "
-                        "and tile_k is %d",
+                        "aligned to %d bytes and tile_k is %d",
                         GEN_LINE_BYTES, name, GEN_CHUNK_BYTES, GEN_LINE_BYTES / 2);
     if (o->rows_per_pass % 8)
         return gen_fail(error,

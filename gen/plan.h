@@ -113,7 +113,14 @@ struct GenPlan {
     int y_buffer_bytes;      /* of 16 such rows; a warp has two */
 };
 
-enum { GEN_CHUNK_BYTES = 16, GEN_LINE_BYTES = 128 /* of memory and caches */, GEN_MAX_REGS = 255, GEN_FLAG_BYTES = 8 /* of the workspace, behind the slots */ };
+enum {
+    GEN_CHUNK_BYTES = 16,    /* what a thread copies at once at most */
+    GEN_LINE_BYTES = 128,    /* of memory and caches */
+    GEN_SWIZZLE_BYTES = 128, /* rows in shared memory that TMA swizzles and wgmma reads */
+    GEN_WG_THREADS = 128,    /* of a warpgroup */
+    GEN_MAX_REGS = 255,
+    GEN_FLAG_BYTES = 8,      /* of the workspace, behind the slots */
+};
 
 /* plan_wgmma.c: the rest of a plan whose epilogue and name are there. */
 bool gen_plan_wgmma(const GenConfig *config, GenPlan *plan, GenError *error);

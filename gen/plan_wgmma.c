@@ -4,9 +4,7 @@
 #include "gen/plan.h"
 
 enum {
-    ATOM = 64, /* elements of 16 bits in a row of shared memory: 128 bytes, the swizzle's span */
-    ROW_BYTES = 128,
-    WG_THREADS = 128, /* a warpgroup */
+    ATOM = GEN_SWIZZLE_BYTES / 2, /* elements of 16 bits in a row of shared memory */
     MAX_BOX_ROWS = 256,
     REGS_REST = 28,          /* of a consumer, beside its accumulators */
     SWAPPED_CHUNK_ROWS = 32, /* fewer rows of y are stored by elements */
@@ -115,9 +113,9 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
         o->boxes = tile / ATOM / sharers;
         o->box_step = ATOM;
         o->share_step = tile / sharers;
-        o->share_bytes = o->boxes * c->tile_k * ROW_BYTES;
-        o->lbo_bytes = o->atom_bytes = c->tile_k * ROW_BYTES;
-        o->step_bytes = 16 * ROW_BYTES;
+        o->share_bytes = o->boxes * c->tile_k * GEN_SWIZZLE_BYTES;
+        o->lbo_bytes = o->atom_bytes = c->tile_k * GEN_SWIZZLE_BYTES;
+        o->step_bytes = 16 * GEN_SWIZZLE_BYTES;
     } else {
         if (tile % sharers)
             return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share evenly", name, tile,
@@ -127,9 +125,9 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, in
         o->box_step = ATOM;
         o->share_step = o->box_rows;
         o->lbo_bytes = 16; /* not used */
-        o->atom_bytes = tile * ROW_BYTES;
+        o->atom_bytes = tile * GEN_SWIZZLE_BYTES;
         o->step_bytes = 32;
-        o->share_bytes = o->box_rows * ROW_BYTES;
+        o->share_bytes = o->box_rows * GEN_SWIZZLE_BYTES;
     }
     o->box_stride = o->atom_bytes;
     return o->box_rows <= MAX_BOX_ROWS ||
@@ -154,8 +152,8 @@ static int plain_pieces(int tile_pieces)
 static void plan_chunks(GenWgmmaPlan *g, int y_bytes, bool tma)
 {
     int tile_pieces = g->wg_n * y_bytes / 16;
-    g->chunk_swizzled = !tma || y_bytes == 4 || g->wg_n * y_bytes % ROW_BYTES == 0;
-    g->chunk_row_bytes = g->chunk_swizzled ? ROW_BYTES : 16 * plain_pieces(tile_pieces);
+    g->chunk_swizzled = !tma || y_bytes == 4 || g->wg_n * y_bytes % GEN_SWIZZLE_BYTES == 0;
+    g->chunk_row_bytes = g->chunk_swizzled ? GEN_SWIZZLE_BYTES : 16 * plain_pieces(tile_pieces);
     g->chunk_cols = g->chunk_row_bytes / y_bytes;
     g->row_chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
     g->chunks = g->wgmmas * g->row_chunks;
@@ -168,7 +166,7 @@ static void plan_chunks(GenWgmmaPlan *g, int y_bytes, bool tma)
 static void plan_swapped_chunks(const GenConfig *c, GenWgmmaPlan *g)
 {
     g->chunk_swizzled = true;
-    g->chunk_row_bytes = ROW_BYTES;
+    g->chunk_row_bytes = GEN_SWIZZLE_BYTES;
     g->chunk_cols = ATOM;
     g->chunk_rows = c->tile_m;
     g->row_chunks = g->chunks = g->wgmmas;
@@ -187,7 +185,7 @@ static void plan_exchange(const GenConfig *c, GenWgmmaPlan *g)
     g->finisher_groups = groups / g->finishers;
     if (c->cluster_k > 1)
         g->exchange_bytes =
-            g->wgmmas * g->finisher_groups * c->cluster_k * g->consumers * WG_THREADS * GEN_CHUNK_BYTES;
+            g->wgmmas * g->finisher_groups * c->cluster_k * g->consumers * GEN_WG_THREADS * GEN_CHUNK_BYTES;
 }
 
 static void plan_store(const GenConfig *c, GenPlan *p)
@@ -257,7 +255,7 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
     GenWgmmaPlan *g = &p->g;
     p->blocks_per_sm = c->min_blocks ? c->min_blocks : 1;
     int warpgroups = g->consumers + 1,
-        entry = c->arch->sm_regs / WG_THREADS / p->blocks_per_sm / warpgroups / 8 * 8;
+        entry = c->arch->sm_regs / GEN_WG_THREADS / p->blocks_per_sm / warpgroups / 8 * 8;
     int all = entry * warpgroups; /* what a block is given; setmaxnreg would wait for more for ever */
     g->regs_producer = g->consumers == 3 ? 32 : 40;
     g->regs_consumer = (all - g->regs_producer) / g->consumers / 8 * 8;
@@ -282,7 +280,7 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
 bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
 {
     if (!check_fields(c, error) || !check_swap(c, error) || !plan_warpgroups(c, &p->g, error)) return false;
-    p->threads = WG_THREADS * (p->g.consumers + 1);
+    p->threads = GEN_WG_THREADS * (p->g.consumers + 1);
     p->warps = p->threads / 32;
     p->warp_m = p->g.wg_m;
     p->warp_n = p->g.wg_n;

@@ -24,7 +24,7 @@
  */
 #include "gen/wgmma.h"
 
-enum { WG_THREADS = 128, GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64, ROW_BYTES = 128 };
+enum { GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64 };
 
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
@@ -88,7 +88,7 @@ static void chunk_setup(Wgmma *g)
     emit(k, AND_B32, column, column, imm(1));
     emit(k, SHR_U32, group, g->thread, imm(5));
     emit(k, MAD_LO_S32, column, group, imm(2), column);
-    gen_swizzled_offset(g->gemm, ROW_BYTES, g->stage_at, row, column);
+    gen_swizzled_offset(g->gemm, GEN_SWIZZLE_BYTES, g->stage_at, row, column);
     emit(k, ADD_S32, g->stage_at, g->stage_at, g->store_at);
 }
 
@@ -145,7 +145,7 @@ void gen_swapped_begin(Wgmma *g)
 /* Of the inbox: bytes to the part that a block wrote of a group. */
 static int part_offset(const Wgmma *g, int i, int turn, int block)
 {
-    int part_bytes = g->h->consumers * WG_THREADS * GROUP_ACC * 4;
+    int part_bytes = g->h->consumers * GEN_WG_THREADS * GROUP_ACC * 4;
     return ((i * turns(g) + turn) * k_sharers(g) + block) * part_bytes;
 }
 
@@ -153,7 +153,7 @@ static void send_parts(Wgmma *g)
 {
     PtxKernel *k = g->k;
     PtxArg outbox = at(g->gemm->word_scratch, 0), to = at(g->gemm->word_scratch, 1);
-    emit(k, SUB_S32, g->inbox, g->gemm->tid, imm(WG_THREADS));
+    emit(k, SUB_S32, g->inbox, g->gemm->tid, imm(GEN_WG_THREADS));
     emit(k, MAD_LO_S32, g->inbox, g->inbox, imm(GROUP_ACC * 4), g->smem);
     emit(k, ADD_S32, g->inbox, g->inbox, imm(g->h->exchange_offset));
     emit(k, MAD_LO_S32, outbox, g->rank, imm(part_offset(g, 0, 0, 1)), g->inbox);
@@ -318,7 +318,7 @@ static void store_chunk(Wgmma *g, int i)
                            at(g->y, 2 * half + 1));
         if (!odd && !last) continue;
         emit(k, ADD_S32, to, g->out_at, g->stage_at);
-        PtxArg place = mem(to, (turn - odd) * GROUP_ROWS * ROW_BYTES);
+        PtxArg place = mem(to, (turn - odd) * GROUP_ROWS * GEN_SWIZZLE_BYTES);
         if (odd) emit(k, STMATRIX_X4_TRANS, place, g->packed);
         else emit(k, STMATRIX_X2_TRANS, place, span(g->packed, 0, 2));
     }

@@ -22,14 +22,12 @@
  */
 #include "gen/wgmma.h"
 
-enum { WG_THREADS = 128, ROW_BYTES = 128 };
-
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
 static bool pairs_of_tiles(const Wgmma *g) { return g->plan->y_bytes == 2; }
 /* Addresses for the 32 bytes from 0, 32, ... on of a row: one will do where they are not swizzled. */
-static int stage_places(const Wgmma *g) { return g->h->chunk_swizzled ? ROW_BYTES / 32 : 1; }
+static int stage_places(const Wgmma *g) { return g->h->chunk_swizzled ? GEN_SWIZZLE_BYTES / 32 : 1; }
 
 /* Words of packed y of a chunk that a lane holds. */
 static int chunk_words(const Wgmma *g) { return (g->h->chunk_cols + 15) / 16 * 4; }
@@ -128,7 +126,7 @@ void gen_wgmma_out_setup(Wgmma *g)
     emit(g->k, SETP_EQ_U32, g->first_lane, g->gemm->lane, imm(0));
 }
 
-static int bias_loads(const Wgmma *g) { return (g->h->wg_n + WG_THREADS - 1) / WG_THREADS; }
+static int bias_loads(const Wgmma *g) { return (g->h->wg_n + GEN_WG_THREADS - 1) / GEN_WG_THREADS; }
 
 static void bias_setup(Wgmma *g)
 {
@@ -164,7 +162,7 @@ static void stage_setup(Wgmma *g)
     }
     emit(k, MAD_LO_S32, row, warp, imm(16), row);
     if (g->h->chunk_swizzled) {
-        gen_swizzled_offset(g->gemm, ROW_BYTES, first, row, column);
+        gen_swizzled_offset(g->gemm, GEN_SWIZZLE_BYTES, first, row, column);
     } else {
         emit(k, SHL_B32, first, column, imm(4));
         emit(k, MAD_LO_S32, first, row, imm(g->h->chunk_row_bytes), first);
@@ -197,7 +195,7 @@ PtxArg gen_wgmma_stride_bytes(Wgmma *g, const char *name, PtxArg param)
 /* Lanes along a row of a buffer, rows that a warp copies in a turn, and in all. */
 static int row_lanes(const Wgmma *g)
 {
-    int pieces = ROW_BYTES / g->plan->y_piece_bytes;
+    int pieces = GEN_SWIZZLE_BYTES / g->plan->y_piece_bytes;
     return pieces < 32 ? pieces : 32;
 }
 static int turn_rows(const Wgmma *g) { return 32 / row_lanes(g); }
@@ -262,9 +260,9 @@ static void load_bias(Wgmma *g)
     emit(k, MAD_WIDE_U32, from, col, imm(g->plan->bias_bytes), g->bias_base);
     emit(k, SUB_S32, left, g->gemm->n, col);
     for (int i = 0; i < bias_loads(g); i++) {
-        emit(k, SETP_GT_AND_S32, g->p_col, left, imm(WG_THREADS * i), g->p_bias);
+        emit(k, SETP_GT_AND_S32, g->p_col, left, imm(GEN_WG_THREADS * i), g->p_bias);
         gen_load_element(g->gemm, g->plan->config.bias, at(g->bias_raw, i),
-                         mem(from, WG_THREADS * i * g->plan->bias_bytes), g->p_col);
+                         mem(from, GEN_WG_THREADS * i * g->plan->bias_bytes), g->p_col);
     }
 }
 
@@ -280,9 +278,9 @@ void gen_wgmma_store_bias(Wgmma *g)
     PtxKernel *k = g->k;
     gen_wgmma_meet(g);
     for (int i = 0; i < bias_loads(g); i++) {
-        bool all = WG_THREADS * (i + 1) <= g->h->wg_n;
-        PtxArg to = mem(g->bias_at, 4 * WG_THREADS * i);
-        if (!all) emit(k, SETP_LT_U32, g->p, g->thread, imm(g->h->wg_n - WG_THREADS * i));
+        bool all = GEN_WG_THREADS * (i + 1) <= g->h->wg_n;
+        PtxArg to = mem(g->bias_at, 4 * GEN_WG_THREADS * i);
+        if (!all) emit(k, SETP_LT_U32, g->p, g->thread, imm(g->h->wg_n - GEN_WG_THREADS * i));
         if (all) emit(k, ST_SHARED_F32, to, at(g->bias_raw, i));
         else emit_if(k, g->p, ST_SHARED_F32, to, at(g->bias_raw, i));
     }
@@ -483,7 +481,7 @@ static void piece_source(Wgmma *g)
     emit(k, ADD_S32, row, g->piece_row, g->turn_row);
     emit(k, MUL_LO_S32, byte, g->piece_col, imm(g->plan->y_bytes));
     emit(k, SHR_U32, chunk, byte, imm(4));
-    gen_swizzled_offset(g->gemm, ROW_BYTES, g->piece_at, row, chunk);
+    gen_swizzled_offset(g->gemm, GEN_SWIZZLE_BYTES, g->piece_at, row, chunk);
     emit(k, AND_B32, byte, byte, imm(15));
     emit(k, ADD_S32, byte, byte, g->store_at);
     emit(k, ADD_S32, byte, byte, g->out_at);
@@ -499,7 +497,7 @@ static void store_part(Wgmma *g, int part)
     PtxArg left = part ? at(g->gemm->word_scratch, 0) : g->cols_left, from = g->piece_at,
            to = mem(g->y_at, cols * g->plan->y_bytes);
     if (part) emit(k, ADD_S32, left, g->cols_left, imm(-cols));
-    if (part) emit(k, XOR_B32, from, from, imm(ROW_BYTES / 2));
+    if (part) emit(k, XOR_B32, from, from, imm(GEN_SWIZZLE_BYTES / 2));
     if (part && g->y_col_step.kind != PTX_ARG_NONE) {
         emit(k, MAD_LO_S64, g->gemm->wide_scratch, g->y_col_step, imm(cols), g->y_at);
         to = mem(g->gemm->wide_scratch, 0);
@@ -510,7 +508,7 @@ static void store_part(Wgmma *g, int part)
 static void store_turn(Wgmma *g)
 {
     PtxKernel *k = g->k;
-    int parts = ROW_BYTES / g->plan->y_piece_bytes / row_lanes(g);
+    int parts = GEN_SWIZZLE_BYTES / g->plan->y_piece_bytes / row_lanes(g);
     emit(k, SETP_GT_S32, g->p_row, g->rows_left, imm(0));
     piece_source(g);
     for (int part = 0; part < parts; part++) store_part(g, part);
