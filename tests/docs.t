@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # The pages of docs/ and the README: the table of PTX forms is that of ops.h, links lead somewhere, each C program
-# compiles without a warning and runs on the emulator, and nothing that a page must name is missing.
+# compiles without a warning and runs on the emulator, the PTX that the README shows is what is written, and nothing
+# that a page must name is missing.
 use strict;
 use warnings;
 use Cwd 'abs_path';
@@ -62,6 +63,15 @@ for my $page (@pages) {
     is("@unknown", '', "$page: its make targets exist");
 }
 
+# The excerpt of a kernel in the README is that of the command which the README shows.
+my ($shown) = $text{'README.md'} =~ m{^(    // ---- .*?)\n\n}ms;
+my ($command) = $text{'README.md'} =~ m{^    build/tilesmith (gen --tile \S+ --warps \S+) -o kernels/k\.ptx$}m;
+my $program = $ENV{TILESMITH} || 'build/tilesmith';
+my $written = qx{$program $command -o -} =~ s/^ +//gmr;
+$shown =~ s/^ +//gm;
+cmp_ok($shown =~ tr/\n//, '>', 10, 'README.md shows some of a kernel');
+cmp_ok(index($written, "$shown\n"), '>=', 0, 'which is as it is written');
+
 # ---- links ----
 for my $page (@pages) {
     my ($folder) = $page =~ m{^(.*/)?};
@@ -94,7 +104,6 @@ sub runs {
 
 SKIP: {
     skip 'the examples are built for the plain build', 1 if $build ne 'build' || system('gcc --version >/dev/null 2>&1');
-    my $program = $ENV{TILESMITH} || 'build/tilesmith';
     for my $page (@pages) {
         for my $config ($text{$page} =~ /^    build\/tilesmith gen --config (\S+) -o kernels\/$/mg) {
             is(system("$program gen --config $config -o $dir/kernels/"), 0, "$page: its kernel is written");
