@@ -12,7 +12,8 @@ Three ways lead to the same call of the library, ts_linear():
 
 Straight means: shapes, strides, types and devices of the arguments are looked up in a table of calls made
 before. A call that is found has passed the checks, and has its argument struct filled in but for addresses and
-scale. The table belongs to the thread, since the struct is written to.
+scale. The table belongs to the thread, since the struct is written to. Every microsecond counts on this way, so it
+takes few calls of functions, and writes to the struct through views of its memory.
 """
 
 import ctypes
@@ -127,6 +128,14 @@ def _rows(shape, stride):
     return rows, step
 
 
+def _contiguous_strides(shape):
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
+
+
 def _matrix(tensor, step):
     return _library.Matrix(0, step, tensor.stride(-1), _DTYPES[tensor.dtype])
 
@@ -134,12 +143,18 @@ def _matrix(tensor, step):
 class _Call:
     """One signature: what is the same for all calls of it."""
 
-    __slots__ = ("args", "ref", "x", "w", "y", "context", "handle", "launch", "device", "shape", "copy_x", "copy_bias", "nothing", "workspace_bytes", "pins")
+    __slots__ = (
+        "args", "ref", "words", "floats", "context", "handle", "launch", "device", "only_device", "shape", "strides", "dtype",
+        "copy_x", "copy_bias", "nothing", "workspace_bytes", "pins",
+    )  # fmt: skip
 
     def __init__(self, x, weight, bias, out, epilogue):
         _check(x, weight, bias, out, epilogue)
         self.shape = (*x.shape[:-1], weight.shape[0])
+        self.strides = _contiguous_strides(self.shape)
+        self.dtype = x.dtype
         self.device = x.get_device()
+        self.only_device = torch.cuda.device_count() == 1
         self.context = _context(self.device)
         self.handle = self.context.handle
         self.launch = _library.library().ts_linear
@@ -161,7 +176,8 @@ class _Call:
         self.args.bias_dtype = _DTYPES[bias.dtype if bias is not None else weight.dtype]
         self.args.epilogue = None if epilogue is None else epilogue.encode()
         self.ref = ctypes.byref(self.args)
-        self.x, self.w, self.y = self.args.x, self.args.w, self.args.y
+        memory = memoryview(self.args).cast("B")
+        self.words, self.floats = memory.cast("Q"), memory.cast("f")
 
 
 class _Table(threading.local):
@@ -172,30 +188,38 @@ class _Table(threading.local):
 _table = _Table()
 
 
-def _signature(x, weight, bias, out, epilogue):
-    of_x = (x.shape, x.stride(), x.dtype, x.get_device())
-    of_weight = (weight.shape, weight.stride(), weight.dtype, weight.get_device())
-    of_bias = None if bias is None else (bias.shape, bias.stride(), bias.dtype, bias.get_device())
-    of_out = None if out is None else (out.shape, out.stride(), out.dtype, out.get_device())
-    return of_x, of_weight, of_bias, of_out, epilogue
-
-
 def _find(x, weight, bias, out, epilogue):
     calls = _table.calls
+    key = None
     try:
-        return calls[_signature(x, weight, bias, out, epilogue)]
+        key = (
+            x.shape, x.is_contiguous() or x.stride(), x.dtype, x.get_device(),
+            weight.shape, weight.is_contiguous() or weight.stride(), weight.dtype, weight.get_device(),
+            None if bias is None else (bias.shape, bias.is_contiguous() or bias.stride(), bias.dtype, bias.get_device()),
+            None if out is None else (out.shape, out.is_contiguous() or out.stride(), out.dtype, out.get_device()),
+            epilogue,
+        )  # fmt: skip
+        return calls[key]
     except (KeyError, AttributeError, TypeError, RuntimeError):  # new, or no tensors, which _Call says in a sentence
         call = _Call(x, weight, bias, out, epilogue)
     if len(calls) >= _MAX_CALLS:
         calls.clear()
-    calls[_signature(x, weight, bias, out, epilogue)] = call
+    calls[key] = call
     return call
 
 
-def _set_addresses(call, x, weight, bias):
-    call.x.data = x.data_ptr()
-    call.w.data = weight.data_ptr()
-    call.args.bias = 0 if bias is None else bias.data_ptr()
+# Where the struct has what differs from call to call, in its views of words and of floats.
+_X, _W, _Y = (getattr(_library.LinearArgs, name).offset // 8 for name in ("x", "w", "y"))  # data comes first
+_BIAS = _library.LinearArgs.bias.offset // 8
+_S = _library.LinearArgs.s.offset // 4
+
+
+def _set_addresses(call, x, weight, bias, y):
+    words = call.words
+    words[_X] = x.data_ptr()
+    words[_W] = weight.data_ptr()
+    words[_Y] = 0 if y is None else y.data_ptr()
+    words[_BIAS] = 0 if bias is None else bias.data_ptr()
 
 
 def _ask_workspace(call):
@@ -225,21 +249,29 @@ def _current_stream(device):
 
 _stream = getattr(torch._C, "_cuda_getCurrentRawStream", _current_stream)
 
+# What code that torch.compile generates calls for its results, on the current device; new_empty() takes twice as long.
+_empty_strided = getattr(getattr(getattr(torch._C, "_dynamo", None), "guards", None), "_empty_strided_cuda", None)
+
+
+def _empty(call, x):
+    if _empty_strided and (call.only_device or torch.cuda.current_device() == call.device):
+        return _empty_strided(call.shape, call.strides, call.dtype)
+    return x.new_empty(call.shape)
+
 
 def _run(x, weight, bias, scale, epilogue, out):
     call = _find(x, weight, bias, out, epilogue)
-    y = x.new_empty(call.shape) if out is None else out
+    y = _empty(call, x) if out is None else out
     if call.nothing:
         return y
     if call.copy_x:
         x = x.reshape(-1, x.shape[-1])
     if call.copy_bias:
         bias = bias.contiguous()
-    _set_addresses(call, x, weight, bias)
-    call.y.data = y.data_ptr()
+    _set_addresses(call, x, weight, bias, y)
     workspace = None if call.workspace_bytes == 0 and call.pins == call.context.pins else _set_workspace(call)
     try:
-        call.args.s = scale
+        call.floats[_S] = scale
     except TypeError:
         raise ArgumentTypeError(f"scale is of type {type(scale).__name__}: give a number") from None
     status = call.launch(call.handle, call.ref, _stream(call.device))
@@ -377,8 +409,7 @@ def prepare(x, weight, bias=None, epilogue=None, out=None):
     """Loads what linear() will need for tensors of these shapes, strides, types and alignments, without launching.
     Returns the name of the configuration (None: there is nothing to compute)."""
     call = _find(x, weight, bias, out, epilogue)
-    _set_addresses(call, x.reshape(-1, x.shape[-1]) if call.copy_x else x, weight, bias)
-    call.y.data = 0 if out is None else out.data_ptr()
+    _set_addresses(call, x.reshape(-1, x.shape[-1]) if call.copy_x else x, weight, bias, out)
     workspace = _set_workspace(call)
     kernel = call.context.prepare(call.args)
     del workspace
@@ -390,8 +421,7 @@ def tune(x, weight, bias=None, epilogue=None, out=None, budget_seconds=0, top=0)
     touched, and has it use the best from now on, here and in other processes. Returns what was measured: see
     Context.tune(). budget_seconds and top: 0 is the library's own choice."""
     call = _find(x, weight, bias, out, epilogue)
-    _set_addresses(call, x.reshape(-1, x.shape[-1]) if call.copy_x else x, weight, bias)
-    call.y.data = 0 if out is None else out.data_ptr()
+    _set_addresses(call, x.reshape(-1, x.shape[-1]) if call.copy_x else x, weight, bias, out)
     workspace = _set_workspace(call)
     report = call.context.tune(call.args, budget_seconds, top)
     del workspace
