@@ -203,12 +203,16 @@ void gen_begin_kernel(Gemm *g, const char *grid)
     scratch(g);
 }
 
-void gen_early_start(Gemm *g)
+void gen_wait_for_kernel_before(Gemm *g)
 {
     if (!gen_starts_early(g)) return;
-    ptx_section(g->k, "the next kernel may start; the one before may still run, until griddepcontrol.wait");
-    emit(g->k, GRID_LAUNCH);
+    ptx_section(g->k, "the kernel before may still run, until griddepcontrol.wait");
     emit(g->k, GRID_WAIT);
+}
+
+void gen_let_next_start(Gemm *g)
+{
+    if (gen_starts_early(g)) emit(g->k, GRID_LAUNCH);
 }
 
 bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error)
@@ -226,7 +230,7 @@ static void write_mma(Gemm *g)
     bool split = p->config.split;
     ptx_comment(g->k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m,
                 p->config.tile_n, p->config.tile_k, p->warp_m, p->warp_n, p->config.stages, p->stage_bytes);
-    gen_early_start(g);
+    gen_wait_for_kernel_before(g);
     if (split) gen_split_begin(g);
     gen_problem_size(g);
     thread_place(g);

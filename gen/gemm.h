@@ -44,6 +44,7 @@ typedef struct Gemm {
     PtxArg m, n, depth;
     PtxArg tid, lane, warp_m, warp_n;
     PtxArg row0, col0;
+    PtxArg bias_raw; /* b16 or f32: this thread's elements of the bias on their way to shared memory */
     GenSegment segment;
     /* scratch for a few instructions at a time */
     PtxArg p_scratch, half_scratch, word_scratch, bits_scratch; /* pred, b16[2], b32[4], b32 */
@@ -56,9 +57,11 @@ void gen_begin_kernel(Gemm *g, const char *grid);
 bool gen_end_kernel(Gemm *g, char **text, size_t *length, GenError *error);
 
 /* gemm.c: whether the kernel may be launched while the one before it runs (programmatic dependent launch, from sm_90
- * on); and what it then does before it touches memory. */
+ * on). What it then does before it touches memory; and from where on the next one may be launched, which takes room
+ * on the SMs from blocks that have yet to begin. */
 bool gen_starts_early(const Gemm *g);
-void gen_early_start(Gemm *g);
+void gen_wait_for_kernel_before(Gemm *g);
+void gen_let_next_start(Gemm *g);
 /* Loads of what the kernel before may have written. By nc it would have to be left alone for as long as this kernel runs
  * (PTX ISA 9.7.9.9), which may be from before its end on. */
 #define emit_load(g, guard, form, ...)                                                                       \
@@ -105,16 +108,23 @@ void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high)
 /* word_scratch = the 16 bytes from byte `byte` (0 to 14, even) on of the eight words raw, which are used up. */
 void gen_shift_vector(Gemm *g, PtxArg raw, PtxArg byte);
 
-/* piece.c: value = the element at [address] as fp32 under guard p, 0 where p is false. A piece of y from shared memory,
- * loaded under p_load and stored under p. The elements of a piece that the last column cuts, under p: `left` columns
- * are left from column 0 on, the piece begins at column `col`. */
+/* piece.c: value = the element at [address] as fp32 under guard p, 0 where p is false; or raw = the same as it is, a
+ * b16 register, f32 for GEN_F32. A piece of y, from shared memory
+ * and to y, in b32 registers or, where it is 2 bytes, in a b16 one. The elements of a piece that the last column cuts,
+ * under p: `left` columns are left from column 0 on, the piece begins at column `col`. */
 void gen_load_element(Gemm *g, GenType type, PtxArg value, PtxArg address, PtxArg p);
-void gen_copy_piece(Gemm *g, PtxArg p_load, PtxArg p, PtxArg to, PtxArg from);
+void gen_load_raw(Gemm *g, GenType type, PtxArg raw, PtxArg address, PtxArg p);
+void gen_load_piece(Gemm *g, PtxArg p, PtxArg piece, PtxArg from);
+void gen_store_piece(Gemm *g, PtxArg p, PtxArg to, PtxArg piece);
 void gen_copy_cut_piece(Gemm *g, PtxArg left, int col, PtxArg p, PtxArg p_scratch, PtxArg to, PtxArg from);
 
 /* store.c: acc[(i * mma_n + j) * 4 ..] is the 16x8 mma tile (i, j) of this warp. Shared memory is free for it
  * when all warps have come here: it waits for that itself. */
 void gen_store(Gemm *g, PtxArg acc);
+/* store.c: before the main loop, loads the bias of the tile's columns; puts it into shared memory, for which plan.bias_early
+ * says when: before the main loop, or when the store begins. */
+void gen_bias_load(Gemm *g);
+void gen_bias_share(Gemm *g);
 
 /* epilogue.c */
 enum { EPILOGUE_WIDTH = 4 }; /* elements at a time */

@@ -192,16 +192,23 @@ static void load_w(Mma *g, int step, int pair)
     else emit(g->k, LDMATRIX_X2, to, from);
 }
 
-/* Row tile i of x by pairs first .. last-1 of W; serpentine, so that the next mma shares a fragment. */
-static void multiply(Mma *g, int i, int step, int first, int last)
+static void mma(Mma *g, int i, int j, int step)
 {
-    int n = g->plan->mma_n, begin = 2 * first, end = 2 * last < n ? 2 * last : n;
-    for (int turn = begin; turn < end; turn++) {
-        int j = i % 2 ? begin + end - 1 - turn : turn;
-        PtxArg d = span(g->acc, (i * n + j) * 4, 4), a = span(g->x.frag, 4 * i, 4),
-               b = span(w_fragment(g, step, j / 2), 2 * (j % 2), 2);
-        if (g->plan->config.w == GEN_F16) emit(g->k, MMA_F16, d, a, b, d);
-        else emit(g->k, MMA_BF16, d, a, b, d);
+    PtxArg d = span(g->acc, (i * g->plan->mma_n + j) * 4, 4), a = span(g->x.frag, 4 * i, 4),
+           b = span(w_fragment(g, step, j / 2), 2 * (j % 2), 2);
+    if (g->plan->config.w == GEN_F16) emit(g->k, MMA_F16, d, a, b, d);
+    else emit(g->k, MMA_BF16, d, a, b, d);
+}
+
+/* All row tiles of x by column tile j of W, up and down in turn. In the last column each fragment of x is reloaded
+ * as soon as its mma is done. */
+static void multiply_column(Mma *g, int j, int step)
+{
+    int rows = g->plan->mma_m;
+    for (int turn = 0; turn < rows; turn++) {
+        int i = j % 2 ? rows - 1 - turn : turn;
+        mma(g, i, j, step);
+        if (j == g->plan->mma_n - 1) load_x(g, i, (step + 1) % g->plan->k_steps);
     }
 }
 
@@ -329,38 +336,52 @@ static int copy_row(const Mma *g, int step)
     return ahead && step < g->plan->k_steps - 1 && g->plan->mma_m > 1;
 }
 
-/* Multiplies and loads the fragments of the next k-step: W's into the other set, each of x as soon as its own
- * row tile is done with the old one. */
-static void multiply_step(Mma *g, int step, bool sized)
+/* One row tile after the other, for few warps: each fragment of x is reloaded early. */
+static void multiply_by_rows(Mma *g, int step, bool sized)
 {
-    int rows = g->plan->mma_m, next = (step + 1) % g->plan->k_steps;
-    if (next == 0) turn_to_next_block(g, sized);
+    int next = (step + 1) % g->plan->k_steps;
     for (int pair = 0; pair < w_pairs(g); pair++) load_w(g, next, pair);
-    for (int i = 0; i < rows; i++) {
+    for (int i = 0; i < g->plan->mma_m; i++) {
         if (i == copy_row(g, step)) copy_share(g, step, 0, 1, sized);
-        multiply(g, i, step, 0, w_pairs(g));
+        for (int turn = 0; turn < g->plan->mma_n; turn++) mma(g, i, i % 2 ? g->plan->mma_n - 1 - turn : turn, step);
         load_x(g, i, next);
     }
 }
 
-/* The same with W in a ring of at least three pairs. All row tiles are multiplied by one pair while the one
- * after the next is loaded; by the last two pairs together, so that x's next fragments come early enough. */
+/* One column tile after the other; a pair of W's fragments is loaded before each of the first ones. */
+static void multiply_by_columns(Mma *g, int step, bool sized)
+{
+    copy_share(g, step, 0, 1, sized);
+    for (int j = 0; j < g->plan->mma_n; j++) {
+        if (j < w_pairs(g)) load_w(g, (step + 1) % g->plan->k_steps, j);
+        multiply_column(g, j, step);
+    }
+}
+
+/* Multiplies and loads the fragments of the next k-step: W's into the other set, each of x as soon as its own
+ * row tile is done with the old one. */
+static void multiply_step(Mma *g, int step, bool sized)
+{
+    if (step == g->plan->k_steps - 1) turn_to_next_block(g, sized);
+    if (g->plan->by_columns) multiply_by_columns(g, step, sized);
+    else multiply_by_rows(g, step, sized);
+}
+
+/* The same with W in a ring of at least three pairs: before the columns of one pair the pair after the next is
+ * loaded. The last two pairs go together, so that x's next fragments come early enough. */
 static void multiply_streaming(Mma *g, int step, bool sized)
 {
-    int rows = g->plan->mma_m, last_two = w_pairs(g) - 2, next = (step + 1) % g->plan->k_steps;
+    int last_two = w_pairs(g) - 2, next = (step + 1) % g->plan->k_steps;
     load_w(g, step, 1);
     for (int pair = 0; pair < last_two; pair++) {
         load_w(g, step, pair + 2);
         if (next) copy_share(g, step, pair, last_two, sized);
-        for (int i = 0; i < rows; i++) multiply(g, i, step, pair, pair + 1);
+        for (int j = 2 * pair; j < 2 * pair + 2; j++) multiply_column(g, j, step);
     }
     if (next == 0) turn_to_next_block(g, sized);
     load_w(g, step, last_two + 2);
     if (next == 0) copy_share(g, step, 0, 1, sized);
-    for (int i = 0; i < rows; i++) {
-        multiply(g, i, step, last_two, last_two + 2);
-        load_x(g, i, next);
-    }
+    for (int j = 2 * last_two; j < g->plan->mma_n; j++) multiply_column(g, j, step);
 }
 
 /* ---- the pipeline ---- */
@@ -422,7 +443,9 @@ static void prologue(Mma *g, PtxArg store)
     PtxKernel *k = g->k;
     ptx_section(k, "prologue: fill all slots but one");
     first_copies(g);
+    gen_bias_load(g->gemm);
     fragment_places(g);
+    if (g->plan->bias_early) gen_bias_share(g->gemm);
     ptx_section(k, "accumulators; the first fragments");
     for (int i = 0; i < g->plan->regs_acc; i++) emit(k, MOV_F32, at(g->acc, i), immf(0));
     emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
@@ -472,6 +495,7 @@ static void main_loop(Mma *g)
     PtxArg loop = ptx_label(k, "main_loop"), drain = ptx_label(k, "drain"),
            drain_loop = ptx_label(k, "drain_loop");
     ptx_section(k, "main loop: one k-block a turn");
+    gen_let_next_start(g->gemm);
     emit(k, SETP_LT_S32, g->p, g->k_rest, imm(whole_turn(g)));
     emit_if(k, g->p, BRA, drain);
     emit(k, LABEL, loop);

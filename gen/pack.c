@@ -175,7 +175,8 @@ static void write_kernel(Pack *p)
     PtxArg end = ptx_label(k, "end");
     gen_begin_kernel(&p->g, "tiles");
     declare(p);
-    gen_early_start(&p->g);
+    gen_let_next_start(&p->g);
+    gen_wait_for_kernel_before(&p->g);
     places(p, end);
     ptx_section(k, "four chunks: all loads, then shifts and stores");
     for (int i = 0; i < CHUNKS; i++) load(p, i);

@@ -2,40 +2,41 @@
  * lane stores at once, y_piece_bytes. */
 #include "gen/gemm.h"
 
-void gen_load_element(Gemm *g, GenType type, PtxArg value, PtxArg address, PtxArg p)
+void gen_load_raw(Gemm *g, GenType type, PtxArg raw, PtxArg address, PtxArg p)
 {
     PtxKernel *k = g->k;
     if (type == GEN_F32) {
-        emit(k, MOV_F32, value, immf(0));
-        emit_load(g, p, F32, value, address);
-        return;
+        emit(k, MOV_F32, raw, immf(0));
+        emit_load(g, p, F32, raw, address);
+    } else {
+        emit(k, MOV_B16, raw, imm(0));
+        emit_load(g, p, B16, raw, address);
     }
-    emit(k, MOV_B16, g->elem, imm(0));
-    emit_load(g, p, B16, g->elem, address);
-    gen_widen(g, type, value, g->elem);
 }
 
-void gen_copy_piece(Gemm *g, PtxArg p_load, PtxArg p, PtxArg to, PtxArg from)
+void gen_load_element(Gemm *g, GenType type, PtxArg value, PtxArg address, PtxArg p)
 {
-    PtxKernel *k = g->k;
-    PtxArg word = g->word_scratch;
+    gen_load_raw(g, type, type == GEN_F32 ? value : g->elem, address, p);
+    if (type != GEN_F32) gen_widen(g, type, value, g->elem);
+}
+
+void gen_load_piece(Gemm *g, PtxArg p, PtxArg piece, PtxArg from)
+{
     switch (g->p->y_piece_bytes) {
-    case 16:
-        emit_if(k, p_load, LD_SHARED_V4_B32, span(word, 0, 4), from);
-        emit_if(k, p, ST_GLOBAL_V4_B32, to, span(word, 0, 4));
-        break;
-    case 8:
-        emit_if(k, p_load, LD_SHARED_V2_B32, span(word, 0, 2), from);
-        emit_if(k, p, ST_GLOBAL_V2_B32, to, span(word, 0, 2));
-        break;
-    case 4:
-        emit_if(k, p_load, LD_SHARED_B32, at(word, 0), from);
-        emit_if(k, p, ST_GLOBAL_B32, to, at(word, 0));
-        break;
-    case 2:
-        emit_if(k, p_load, LD_SHARED_B16, g->elem, from);
-        emit_if(k, p, ST_GLOBAL_B16, to, g->elem);
-        break;
+    case 16: emit_if(g->k, p, LD_SHARED_V4_B32, piece, from); break;
+    case 8: emit_if(g->k, p, LD_SHARED_V2_B32, piece, from); break;
+    case 4: emit_if(g->k, p, LD_SHARED_B32, piece, from); break;
+    case 2: emit_if(g->k, p, LD_SHARED_B16, piece, from); break;
+    }
+}
+
+void gen_store_piece(Gemm *g, PtxArg p, PtxArg to, PtxArg piece)
+{
+    switch (g->p->y_piece_bytes) {
+    case 16: emit_if(g->k, p, ST_GLOBAL_V4_B32, to, piece); break;
+    case 8: emit_if(g->k, p, ST_GLOBAL_V2_B32, to, piece); break;
+    case 4: emit_if(g->k, p, ST_GLOBAL_B32, to, piece); break;
+    case 2: emit_if(g->k, p, ST_GLOBAL_B16, to, piece); break;
     }
 }
 

@@ -84,6 +84,7 @@ struct GenPlan {
     int warp_m, warp_n;     /* tile of a warp */
     int mma_m, mma_n;       /* its 16-row and 8-column mma tiles */
     int k_steps;            /* mma k-steps (16) of a k-block */
+    bool by_columns;        /* mma go by column tiles of W, else by row tiles of x */
     int copy_steps;         /* k-steps among which the copy of a k-block is shared out */
     int w_frag_pairs;       /* pairs of W's 8-column tiles whose fragments are in registers */
 
@@ -97,6 +98,7 @@ struct GenPlan {
     int regs_acc, regs_frag, regs_address; /* 32-bit registers a thread needs for sure */
     int regs_estimate;                     /* with what the rest takes by experience */
     int blocks_per_sm;
+    int regs_limit;                        /* that a thread may have then */
 
     int slot_bytes;     /* of the workspace, for each block that shares tiles: a tile's accumulators */
     int turn_offset;    /* in shared memory, behind all else: a word that blocks which share tiles keep there */
@@ -111,6 +113,8 @@ struct GenPlan {
     bool y_row_idle;         /* lanes are left over in the last of them */
     int y_pitch_bytes;       /* of a row on its way through shared memory */
     int y_buffer_bytes;      /* of 16 such rows; a warp has two */
+    int bias_offset;         /* in shared memory: the bias of the tile's columns, as fp32 */
+    bool bias_early;         /* that has room beside the ring, and is there before the main loop */
 };
 
 enum {

@@ -14,9 +14,10 @@
  *     waits for its lanes
  *     copies them to y in pieces of y_piece_bytes, lanes along the rows
  *
- * with two such buffers in turn, so that one wait is enough. Rows of a buffer stand at an odd multiple of 16
- * bytes: no bank conflicts. Bias is loaded once a column and kept. Rows and columns behind the edge are not
- * stored; a piece that the last column cuts is stored element by element.
+ * with two such buffers in turn, so that one wait is enough. Pieces are loaded before the next 16 rows are worked
+ * out and stored behind them, with no branch in between, which hides the latency of shared memory. Rows of a buffer
+ * stand at an odd multiple of 16 bytes: no bank conflicts. Bias is read once a column and kept. Rows and columns
+ * behind the edge are not stored; a piece that the last column cuts is stored element by element, in a loop.
  */
 #include "gen/gemm.h"
 
@@ -31,7 +32,7 @@ typedef struct Store {
     /* as fragments lie */
     PtxArg row, col;             /* b32: of this lane's first element */
     PtxArg rows_left, cols_left; /* b32, signed: from there to the end of y */
-    PtxArg bias;                 /* f32[2 * mma_n] */
+    PtxArg bias;                 /* f32[2 * mma_n]: of its columns */
     PtxArg r_at, r_step;         /* b64: this row of r at this lane's first column; 8 rows in bytes */
     PtxArg stage_at;             /* b32: where this lane's first element goes in buffer 0 */
     /* as rows are copied out */
@@ -39,10 +40,31 @@ typedef struct Store {
     PtxArg piece_rows, piece_cols; /* b32, signed: rows and columns from there to the end of y */
     PtxArg y_at, y_step;           /* b64: its place in y; the rows of one turn in bytes */
     PtxArg part_step;              /* b64: when the columns of y have a stride: from part to part of a row */
+    PtxArg piece;                  /* b32: the pieces of a batch */
     PtxArg ragged;                 /* predicate, of the block: the last column cuts a piece */
     PtxArg p_row, p_col, p_ragged;
+    /* while cut pieces are stored; b32, b32, b64, b32 */
+    PtxArg cut_at, cut_rows, cut_y, cut_turns; /* as piece_at, piece_rows and y_at; turns that are left */
     PtxArg z, r, y; /* f32[4] */
 } Store;
+
+/* ---- pieces ---- */
+
+/* 16 rows are copied in turns of 32 / y_row_lanes rows, each in y_row_parts parts. A lane has one piece of each. */
+static int rows_a_turn(const Store *s) { return 32 / s->p->y_row_lanes; }
+static int row_tile_pieces(const Store *s) { return 16 / rows_a_turn(s) * s->p->y_row_parts; }
+
+
+/* Registers of a piece; less than a word takes one too. */
+static int piece_words(const Store *s) { return (s->p->y_piece_bytes + 3) / 4; }
+
+/* Pieces that are on their way together: as many as there are registers for, up to four. */
+static int batch_pieces(const Store *s)
+{
+    int room = (s->p->regs_limit - s->p->regs_estimate) / piece_words(s), pieces = row_tile_pieces(s);
+    if (pieces > 4) pieces = 4;
+    return room < 1 ? 1 : room < pieces ? room : pieces;
+}
 
 /* ---- addresses ---- */
 
@@ -59,6 +81,7 @@ static void declare(Store *s)
     s->piece_at = word_reg(s, "piece_at");
     s->piece_rows = word_reg(s, "piece_rows");
     s->piece_cols = word_reg(s, "piece_cols");
+    s->piece = ptx_regs(k, s->p->y_piece_bytes == 2 ? PTX_B16 : PTX_B32, "piece", batch_pieces(s) * piece_words(s));
     s->ragged = ptx_reg(k, PTX_PRED, "ragged");
     s->p_row = ptx_reg(k, PTX_PRED, "p_row");
     s->p_col = ptx_reg(k, PTX_PRED, "p_col");
@@ -151,7 +174,9 @@ static void piece_places(Store *s)
     emit(k, REM_U32, col, s->g->lane, imm(lanes));
     emit(k, MUL_LO_S32, col, col, imm(p->y_piece_elems));
     emit(k, MAD_LO_S32, s->piece_at, row, imm(p->y_pitch_bytes), s->piece_at);
-    emit(k, MAD_LO_S32, s->piece_at, col, imm(p->y_bytes), s->piece_at);
+    PtxArg from_col = p->y_row_idle ? at(s->g->word_scratch, 0) : col;
+    if (p->y_row_idle) emit(k, MIN_S32, from_col, col, imm(p->warp_n - p->y_piece_elems));
+    emit(k, MAD_LO_S32, s->piece_at, from_col, imm(p->y_bytes), s->piece_at);
     PtxArg warp_cols = word_reg(s, "piece_warp_cols");
     if (p->y_row_idle) emit(k, SUB_S32, warp_cols, imm(p->warp_n), col);
     place(s, row, col, s->piece_rows, s->piece_cols);
@@ -166,31 +191,67 @@ static void find_ragged(Store *s)
     PtxKernel *k = s->k;
     PtxArg rest = word_reg(s, "ragged_elems"), cols = word_reg(s, "tile_cols");
     if (s->p->y_piece_elems == 1) return;
+    s->cut_at = word_reg(s, "cut_at");
+    s->cut_rows = word_reg(s, "cut_rows");
+    s->cut_turns = word_reg(s, "cut_turns");
+    s->cut_y = ptx_reg(k, PTX_B64, "cut_y");
     emit(k, SUB_S32, cols, s->g->n, s->g->col0);
     emit(k, SETP_LT_S32, s->ragged, cols, imm(s->p->config.tile_n));
     emit(k, AND_B32, rest, s->g->n, imm(s->p->y_piece_elems - 1));
     emit(k, SETP_GT_AND_S32, s->ragged, rest, imm(0), s->ragged);
 }
 
-/* ---- loads ---- */
+/* ---- bias: each column of the tile once, from a thread to those that want it ---- */
+
+/* Elements of the tile's bias that a thread loads, as many apart as there are threads. */
+static int bias_loads(const GenPlan *p) { return (p->config.tile_n + p->threads - 1) / p->threads; }
 
 /* A null bias is a bias of zeros. */
-static void load_bias(Store *s)
+void gen_bias_load(Gemm *g)
+{
+    PtxKernel *k = g->k;
+    const GenPlan *p = g->p;
+    PtxArg from = ptx_reg(k, PTX_B64, "bias_from"), col = ptx_reg(k, PTX_B32, "bias_col"),
+           left = ptx_reg(k, PTX_B32, "bias_left"), given = ptx_reg(k, PTX_PRED, "p_bias");
+    ptx_section(k, "bias of the tile's columns");
+    g->bias_raw = ptx_regs(k, p->config.bias == GEN_F32 ? PTX_F32 : PTX_B16, "bias_raw", bias_loads(p));
+    emit(k, ADD_S32, col, g->col0, g->tid);
+    emit(k, SUB_S32, left, g->n, col);
+    emit(k, LD_PARAM_B64, from, mem(g->bias_param, 0));
+    emit(k, SETP_NE_B64, given, from, imm(0));
+    emit(k, MAD_WIDE_U32, from, col, imm(p->bias_bytes), from);
+    for (int i = 0; i < bias_loads(p); i++) {
+        emit(k, SETP_GT_AND_S32, g->p_scratch, left, imm(i * p->threads), given);
+        gen_load_raw(g, p->config.bias, at(g->bias_raw, i), mem(from, i * p->threads * p->bias_bytes), g->p_scratch);
+    }
+}
+
+void gen_bias_share(Gemm *g)
+{
+    PtxKernel *k = g->k;
+    const GenPlan *p = g->p;
+    PtxArg to = ptx_reg(k, PTX_B32, "bias_to");
+    emit(k, MOV_SHARED, to, shared_array());
+    emit(k, MAD_LO_S32, to, g->tid, imm(4), to);
+    for (int i = 0; i < bias_loads(p); i++) {
+        PtxArg value = at(p->config.bias == GEN_F32 ? g->bias_raw : g->f32_scratch, p->config.bias == GEN_F32 ? i : 0);
+        if (p->config.bias != GEN_F32) gen_widen(g, p->config.bias, value, at(g->bias_raw, i));
+        emit(k, SETP_LT_U32, g->p_scratch, g->tid, imm(p->config.tile_n - i * p->threads));
+        emit_if(k, g->p_scratch, ST_SHARED_F32, mem(to, p->bias_offset + 4 * i * p->threads), value);
+    }
+}
+
+/* Of this lane's columns. */
+static void read_bias(Store *s)
 {
     PtxKernel *k = s->k;
-    PtxArg base = ptx_reg(k, PTX_B64, "bias_at"), given = ptx_reg(k, PTX_PRED, "p_bias");
-    int n = 2 * s->p->mma_n;
-    ptx_section(k, "bias of this lane's columns");
-    s->bias = ptx_regs(k, PTX_F32, "bias", n);
-    emit(k, LD_PARAM_B64, base, mem(s->g->bias_param, 0));
-    emit(k, SETP_NE_B64, given, base, imm(0));
-    emit(k, MAD_WIDE_U32, base, s->col, imm(s->p->bias_bytes), base);
-    for (int i = 0; i < n; i++) {
-        int col = 8 * (i / 2) + i % 2;
-        emit(k, SETP_GT_AND_S32, s->p_col, s->cols_left, imm(col), given);
-        gen_load_element(s->g, s->p->config.bias, at(s->bias, i), mem(base, col * s->p->bias_bytes),
-                         s->p_col);
-    }
+    PtxArg from = word_reg(s, "bias_at"), smem = word_reg(s, "bias_smem");
+    s->bias = ptx_regs(k, PTX_F32, "bias", 2 * s->p->mma_n);
+    emit(k, MOV_SHARED, smem, shared_array());
+    emit(k, SUB_S32, from, s->col, s->g->col0);
+    emit(k, MAD_LO_S32, from, from, imm(4), smem);
+    for (int j = 0; j < s->p->mma_n; j++)
+        emit(k, LD_SHARED_V2_F32, span(s->bias, 2 * j, 2), mem(from, s->p->bias_offset + 4 * 8 * j));
 }
 
 /* ---- fragments to shared memory ---- */
@@ -242,41 +303,95 @@ static void stage_rows(Store *s, int i)
 
 /* ---- shared memory to y ---- */
 
-/* Where this lane's piece of part `part` of a row goes. */
-static PtxArg part_of_row(Store *s, int part)
+/* The registers of piece `piece` of a row tile. */
+static PtxArg piece_regs(const Store *s, int piece)
+{
+    return span(s->piece, piece % batch_pieces(s) * piece_words(s), piece_words(s));
+}
+
+static int part_cols(const Store *s, int part) { return part * 32 * s->p->y_piece_elems; }
+
+/* Where part `part` of the row at `row_at` of y goes. */
+static PtxArg part_of_row(Store *s, PtxArg row_at, int part)
 {
     PtxArg at_ = s->g->wide_scratch;
-    if (s->part_step.kind == PTX_ARG_NONE || part == 0) return mem(s->y_at, part * 32 * s->p->y_piece_bytes);
-    emit(s->k, ADD_S64, at_, part == 1 ? s->y_at : at_, s->part_step);
+    if (s->part_step.kind == PTX_ARG_NONE || part == 0) return mem(row_at, part * 32 * s->p->y_piece_bytes);
+    emit(s->k, ADD_S64, at_, part == 1 ? row_at : at_, s->part_step);
     return mem(at_, 0);
 }
 
-/* The 16 rows of row tile i: in turns of 32 / y_row_lanes rows, each in y_row_parts parts. */
-static void copy_rows(Store *s, int i)
+/* Lanes that are left over in the last part of a row read nothing there; in the only part, another's piece. */
+static void load_pieces(Store *s, int i, int first, int last)
+{
+    const GenPlan *p = s->p;
+    for (int piece = first; piece < last; piece++) {
+        int row = piece / p->y_row_parts * rows_a_turn(s), part = piece % p->y_row_parts, col = part_cols(s, part);
+        int offset = i % 2 * p->y_buffer_bytes + row * p->y_pitch_bytes + col * p->y_bytes;
+        bool idle = p->y_row_idle && part > 0;
+        if (idle) emit(s->k, SETP_GT_S32, s->p_col, s->piece_cols, imm(col));
+        gen_load_piece(s->g, idle ? s->p_col : PTX_NONE, piece_regs(s, piece), mem(s->piece_at, offset));
+    }
+}
+
+static void store_pieces(Store *s, int i, int first, int last)
+{
+    const GenPlan *p = s->p;
+    for (int piece = first; piece < last; piece++) {
+        int row = piece / p->y_row_parts * rows_a_turn(s), part = piece % p->y_row_parts;
+        if (part == 0) emit(s->k, SETP_GT_S32, s->p_row, s->piece_rows, imm(16 * i + row));
+        PtxArg to = part_of_row(s, s->y_at, part);
+        emit(s->k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(part_cols(s, part) + p->y_piece_elems - 1), s->p_row);
+        gen_store_piece(s->g, s->p_col, to, piece_regs(s, piece));
+        if (part == p->y_row_parts - 1) emit(s->k, ADD_S64, s->y_at, s->y_at, s->y_step);
+    }
+}
+
+/* Of the 16 rows of row tile i, the piece that the last column cuts. Few tiles have one. */
+static void store_cut_pieces(Store *s, int i)
 {
     const GenPlan *p = s->p;
     PtxKernel *k = s->k;
-    int rows_a_turn = 32 / p->y_row_lanes;
-    for (int row = 0; row < 16; row += rows_a_turn) {
-        emit(k, SETP_GT_S32, s->p_row, s->piece_rows, imm(16 * i + row));
-        for (int part = 0; part < p->y_row_parts; part++) {
-            int col = part * 32 * p->y_piece_elems;
-            PtxArg from = mem(s->piece_at,
-                              i % 2 * p->y_buffer_bytes + row * p->y_pitch_bytes + col * p->y_bytes),
-                   to = part_of_row(s, part);
-            emit(k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(col + p->y_piece_elems - 1), s->p_row);
-            gen_copy_piece(s->g, p->y_row_idle ? s->p_col : PTX_NONE, s->p_col, to,
-                           from); /* idle lanes have none */
-            if (p->y_piece_elems == 1) continue;
-            char label[48];
-            snprintf(label, sizeof label, "whole_%d_%d_%d", i, row, part);
-            emit_unless(k, s->ragged, BRA, ptx_label(k, label));
-            emit(k, SETP_LT_AND_S32, s->p_ragged, s->piece_cols, imm(col + p->y_piece_elems), s->p_row);
-            gen_copy_cut_piece(s->g, s->piece_cols, col, s->p_ragged, s->p_col, to, from);
-            emit(k, LABEL, ptx_label(k, label));
-        }
-        emit(k, ADD_S64, s->y_at, s->y_at, s->y_step);
+    char text[32];
+    if (p->y_piece_elems == 1) return;
+    snprintf(text, sizeof text, "whole_%d", i);
+    PtxArg whole = ptx_label(k, text);
+    snprintf(text, sizeof text, "cut_%d", i);
+    PtxArg cut = ptx_label(k, text);
+    emit_unless(k, s->ragged, BRA, whole);
+    emit(k, ADD_S32, s->cut_at, s->piece_at, imm(i % 2 * p->y_buffer_bytes));
+    emit(k, ADD_S32, s->cut_rows, s->piece_rows, imm(-16 * i));
+    emit(k, ADD_S64, s->cut_y, s->y_at, imm(0));
+    emit(k, MOV_B32, s->cut_turns, imm(16 / rows_a_turn(s)));
+    emit(k, LABEL, cut);
+    emit(k, PRAGMA_NOUNROLL);
+    emit(k, SETP_GT_S32, s->p_row, s->cut_rows, imm(0));
+    for (int part = 0; part < p->y_row_parts; part++) {
+        int col = part_cols(s, part);
+        PtxArg to = part_of_row(s, s->cut_y, part), from = mem(s->cut_at, col * p->y_bytes);
+        emit(k, SETP_LT_AND_S32, s->p_ragged, s->piece_cols, imm(col + p->y_piece_elems), s->p_row);
+        gen_copy_cut_piece(s->g, s->piece_cols, col, s->p_ragged, s->p_col, to, from);
     }
+    emit(k, ADD_S32, s->cut_at, s->cut_at, imm(rows_a_turn(s) * p->y_pitch_bytes));
+    emit(k, ADD_S32, s->cut_rows, s->cut_rows, imm(-rows_a_turn(s)));
+    emit(k, ADD_S64, s->cut_y, s->cut_y, s->y_step);
+    emit(k, ADD_S32, s->cut_turns, s->cut_turns, imm(-1));
+    emit(k, SETP_GT_S32, s->p_row, s->cut_turns, imm(0));
+    emit_if(k, s->p_row, BRA, cut);
+    emit(k, LABEL, whole);
+}
+
+/* Copies row tile i, and works out the next one: while the first pieces are on their way, if registers allow. */
+static void copy_rows(Store *s, int i)
+{
+    int pieces = row_tile_pieces(s), batch = batch_pieces(s);
+    store_cut_pieces(s, i);
+    for (int first = 0; first < pieces; first += batch) {
+        int last = first + batch < pieces ? first + batch : pieces;
+        load_pieces(s, i, first, last);
+        if (batch > 1 && first == 0 && i + 1 < s->p->mma_m) stage_rows(s, i + 1);
+        store_pieces(s, i, first, last);
+    }
+    if (batch == 1 && i + 1 < s->p->mma_m) stage_rows(s, i + 1);
 }
 
 void gen_store(Gemm *g, PtxArg acc)
@@ -286,15 +401,19 @@ void gen_store(Gemm *g, PtxArg acc)
     ptx_section(k, "store: when all copies have landed and all warps are here, the ring is free");
     emit(k, CP_ASYNC_WAIT, imm(0));
     emit(k, BAR_SYNC, imm(0));
+    if (!g->p->bias_early) {
+        gen_bias_share(g);
+        emit(k, BAR_SYNC, imm(0));
+    }
     declare(&s);
     fragment_places(&s);
     piece_places(&s);
     find_ragged(&s);
-    load_bias(&s);
+    read_bias(&s);
     gen_epilogue_begin(&s.epilogue, g);
     ptx_section(k, "z = acc + bias; y = the epilogue of z; one store an output");
+    stage_rows(&s, 0);
     for (int i = 0; i < g->p->mma_m; i++) {
-        stage_rows(&s, i);
         emit(k, BAR_WARP_SYNC);
         copy_rows(&s, i);
     }

@@ -437,9 +437,11 @@ void gen_wgmma_store_thread(Wgmma *g, PtxArg end)
 static void store_piece(Wgmma *g, PtxArg to, PtxArg from, PtxArg left)
 {
     PtxKernel *k = g->k;
-    int elems = g->plan->y_piece_elems;
+    int elems = g->plan->y_piece_elems, bytes = g->plan->y_piece_bytes;
+    PtxArg piece = bytes == 2 ? g->gemm->elem : span(g->gemm->word_scratch, 0, bytes / 4);
     emit(k, SETP_GT_AND_S32, g->p_col, left, imm(elems - 1), g->p_row);
-    gen_copy_piece(g->gemm, g->p_col, g->p_col, to, from);
+    gen_load_piece(g->gemm, g->p_col, piece, from);
+    gen_store_piece(g->gemm, g->p_col, to, piece);
     if (elems == 1) return;
     PtxArg whole = gen_wgmma_label(g, "whole");
     emit(k, SETP_GE_S32, g->p, left, imm(elems));

@@ -66,7 +66,7 @@ static void refusal(const char *name, const char *why)
 static void refusals(void)
 {
     refusal("mma_sm89_f16_128x128x64_w2x4_s4",
-            "stages=4 of 128x128x64 needs 131072 B of shared memory; sm_89 allows 101376");
+            "stages=4 of 128x128x64 needs 131584 B of shared memory; sm_89 allows 101376");
     refusal("mma_sm89_f32_128x128x32_w2x4_s3", "w cannot be f32");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_xf32_xcol", "treat it as strided both ways (xany)");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_wcol_vw2", "treat it as strided both ways (wany)");
