@@ -227,16 +227,8 @@ static void set_layout(GenLayout layout, GenType type, bool converts, GenLayout 
     if (*field == GEN_LAYOUT_ANY) *bytes = gen_type_bytes(type);
 }
 
-/* Four 4-byte copies a chunk are slower than two aligned vectors that are shifted (docs/tuning.md). */
-static void prefer_vectors(GenLayout layout, GenType type, GenType w, int *bytes)
-{
-    if (layout == GEN_LAYOUT_ROW && type == w && *bytes == 4) *bytes = 2;
-}
-
 static void set_layouts(const GenProblem *p, GenConfig *c)
 {
-    prefer_vectors(p->x_layout, p->x, p->w, &c->x_copy_bytes);
-    prefer_vectors(p->w_layout, p->w, p->w, &c->w_copy_bytes);
     set_layout(p->x_layout, p->x, p->x != p->w, &c->x_layout, &c->x_copy_bytes);
     set_layout(p->w_layout, p->w, false, &c->w_layout, &c->w_copy_bytes);
     set_layout(p->y_layout, p->y, true, &c->y_layout, &c->y_store_bytes);

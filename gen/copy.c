@@ -35,6 +35,8 @@ static void declare(Gemm *g, GenCopy *c)
         c->line_begins = copy_reg(g, c, PTX_PRED, "line_begins", 0);
     }
     if (p->last_pass_rows < p->rows_per_pass) c->last_pass = copy_reg(g, c, PTX_PRED, "last_pass", 0);
+    if (g->p->threads % p->row_parts && g->p->threads > p->row_parts)
+        c->takes_part = copy_reg(g, c, PTX_PRED, "takes_part", 0);
     if (p->staged) {
         c->have = copy_reg(g, c, PTX_PRED, "have", p->part_elems);
         c->raw = copy_reg(g, c,
@@ -57,20 +59,34 @@ static void load_pitch(Gemm *g, const GenCopy *c, PtxArg base, PtxArg pitch)
     emit(g->k, MUL_LO_S64, pitch, pitch, imm(c->plan->elem_bytes));
 }
 
-PtxArg gen_copy_line_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row)
+/* In a register called name: the low half of the address of row `row` of the tile. */
+static PtxArg row_address(Gemm *g, const GenCopy *c, const char *name, PtxArg row)
 {
     char address[24], pitch_name[24];
     snprintf(address, sizeof address, "%.16s_at", name);
     snprintf(pitch_name, sizeof pitch_name, "%.16s_pitch", name);
-    PtxArg begin = copy_reg(g, c, PTX_B32, name, 0), at_ = copy_reg(g, c, PTX_B64, address, 0),
+    PtxArg low = copy_reg(g, c, PTX_B32, name, 0), at_ = copy_reg(g, c, PTX_B64, address, 0),
            pitch = copy_reg(g, c, PTX_B64, pitch_name, 0);
     load_pitch(g, c, at_, pitch);
-    emit(g->k, ADD_S32, begin, row, c->first);
-    emit(g->k, CVT_U64_U32, g->wide_scratch, begin);
+    emit(g->k, ADD_S32, low, row, c->first);
+    emit(g->k, CVT_U64_U32, g->wide_scratch, low);
     emit(g->k, MAD_LO_S64, at_, g->wide_scratch, pitch, at_);
-    emit(g->k, CVT_U32_U64, begin, at_);
+    emit(g->k, CVT_U32_U64, low, at_);
+    return low;
+}
+
+PtxArg gen_copy_line_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row)
+{
+    PtxArg begin = row_address(g, c, name, row);
     emit(g->k, SHR_U32, begin, begin, imm(4));
     emit(g->k, AND_B32, begin, begin, imm(LINE_CHUNKS - 1));
+    return begin;
+}
+
+PtxArg gen_copy_row_begin(Gemm *g, const GenCopy *c, PtxArg row)
+{
+    PtxArg begin = row_address(g, c, "row_begin", row);
+    emit(g->k, AND_B32, begin, begin, imm(GEN_CHUNK_BYTES - 1));
     return begin;
 }
 
@@ -102,9 +118,12 @@ static void shared_places(Gemm *g, GenCopy *c, PtxArg smem)
     if (p->lines) chunk = line_place(g, c);
     for (int i = 0; i < p->swizzle_period; i++) {
         emit(k, ADD_S32, row, c->row, imm(i * p->rows_per_pass));
-        gen_swizzled_offset(g, p->row_bytes, at(c->at, i), row, chunk);
+        if (p->words) emit(k, MUL_LO_S32, at(c->at, i), g->tid, imm(GEN_CHUNK_BYTES));
+        else gen_swizzled_offset(g, p->row_bytes, at(c->at, i), row, chunk);
         emit(k, ADD_S32, at(c->at, i), at(c->at, i), base);
     }
+    if (c->takes_part.kind != PTX_ARG_NONE)
+        emit(k, SETP_LT_U32, c->takes_part, c->row, imm(p->rows_per_pass));
     if (c->last_pass.kind != PTX_ARG_NONE) emit(k, SETP_LT_U32, c->last_pass, c->row, imm(p->last_pass_rows));
 }
 
@@ -218,7 +237,7 @@ void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest, bool lead)
     if (!p->lines) emit(k, REM_U32, c->left, g->tid, imm(p->row_parts));
     emit(k, MAD_LO_S32, c->left, p->lines ? c->line : c->left, imm(-p->part_elems), k_rest);
     if (lead) emit(k, SUB_S32, c->left, c->left, imm(g->p->config.tile_k));
-    if (!p->staged) piece_sizes(g, c, c->size, c->left);
+    if (!p->staged && !p->words) piece_sizes(g, c, c->size, c->left);
     for (int i = 0; p->staged && i < p->part_elems; i++)
         emit(k, SETP_GT_S32, at(c->have, i), c->left, imm(i));
 }
@@ -241,10 +260,12 @@ static PtxArg col_size(Gemm *g, GenCopy *c, int pass, int piece, bool sized)
     return at(c->size, piece);
 }
 
-/* The last pass may have fewer rows than threads; line 0 may have chunks that belong to no k-block. */
+/* Rows may have more parts than fit into the threads evenly; the last pass may have fewer rows than threads; line 0 may
+ * have chunks that belong to no k-block. */
 static PtxArg guard_of(Gemm *g, const GenCopy *c, int pass, bool first)
 {
-    PtxArg guard = pass == c->plan->passes - 1 ? c->last_pass : PTX_NONE;
+    bool fewer = pass == c->plan->passes - 1 && c->last_pass.kind != PTX_ARG_NONE;
+    PtxArg guard = fewer ? c->last_pass : c->takes_part;
     if (!first || !c->plan->lines) return guard;
     if (guard.kind == PTX_ARG_NONE) return c->line_begins;
     emit(g->k, AND_PRED, g->p_scratch, c->line_begins, guard);
@@ -267,15 +288,31 @@ static void advance(Gemm *g, const GenCopy *c, int pass)
     emit(g->k, ADD_S64, at(c->pointer, pass), at(c->pointer, pass), step);
 }
 
+/* Words: the aligned chunk in which the pass's pointer lies, and sizes[0] = what of it lies before the end of k. */
+static PtxArg chunk_around(Gemm *g, GenCopy *c, int pass, bool sized)
+{
+    PtxArg begin = g->bits_scratch;
+    if (sized) {
+        emit(g->k, CVT_U32_U64, begin, at(c->pointer, pass));
+        emit(g->k, AND_B32, begin, begin, imm(GEN_CHUNK_BYTES - 1));
+        emit(g->k, SHR_U32, begin, begin, imm(1));
+        emit(g->k, ADD_S32, begin, begin, c->left);
+        piece_sizes(g, c, c->size, begin);
+    }
+    emit(g->k, AND_B64, g->wide_scratch, at(c->pointer, pass), imm(-GEN_CHUNK_BYTES));
+    return g->wide_scratch;
+}
+
 void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace place, bool sized, bool first)
 {
     int bytes = c->plan->copy_bytes;
-    PtxArg guard = guard_of(g, c, pass, first), to = place_of(c, pass, place);
+    PtxArg guard = guard_of(g, c, pass, first), to = place_of(c, pass, place),
+           from = c->plan->words ? chunk_around(g, c, pass, sized) : at(c->pointer, pass);
     for (int i = 0; i < pieces(c); i++) {
         PtxArg size = c->plan->layout == GEN_LAYOUT_COL ? col_size(g, c, pass, i, sized)
                       : sized                           ? at(c->size, i)
                                                         : imm(bytes);
-        copy_piece(g, bytes, guard, mem(to, to.imm + i * bytes), mem(at(c->pointer, pass), i * bytes), size);
+        copy_piece(g, bytes, guard, mem(to, to.imm + i * bytes), mem(from, i * bytes), size);
     }
     advance(g, c, pass);
 }
@@ -324,7 +361,7 @@ static void load_elements(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool siz
     PtxKernel *k = g->k;
     const GenOperandPlan *p = c->plan;
     bool strided = p->layout == GEN_LAYOUT_ANY,
-         vectors = p->type == GEN_F32 && p->copy_bytes == 16 && !strided;
+         vectors = p->type == GEN_F32 && p->align_bytes == 16 && !strided;
     for (int i = 0; vectors && !sized && i < p->part_elems; i += 4)
         emit_load(g, PTX_NONE, V4_F32, span(raw, i, 4), mem(from, i * p->elem_bytes));
     if (vectors && !sized) return;
@@ -387,5 +424,5 @@ void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized)
 int gen_copy_reach(const Gemm *g, const GenCopy *c)
 {
     return (c->plan->staged && !c->plan->late ? g->p->config.tile_k : 0) +
-           (c->plan->shifted ? VECTOR_ELEMS : 0);
+           (c->plan->shifted || c->plan->words ? VECTOR_ELEMS : 0);
 }

@@ -9,7 +9,7 @@
  * All threads copy together, in passes; in a pass, consecutive threads take consecutive parts of rows: each has
  * one chunk, or half a chunk of f32, so that it still loads 16 bytes beside its neighbour's.
  *
- * What cp.async can move goes by it, in pieces as wide as the alignment allows. What must be converted, gathered,
+ * What cp.async can move goes by it, column-major in pieces as wide as the alignment allows. What must be converted, gathered,
  * or is aligned to 2 bytes only goes through registers: it is loaded a k-block before it is rounded and stored,
  * so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes only lies in two aligned
  * vectors of 16 bytes; both are loaded, and shifted into place before the store, which comes at the end of the
@@ -24,6 +24,11 @@
  *
  * so that k-block s has chunk c in slot s, or from 8 - b on in slot s + 1. All rows of a thread, and of a lane of
  * ldmatrix, are multiples of 8 apart, and begin at the same chunk of a line.
+ *
+ * Words. Rows that are aligned to 4 bytes come as the aligned chunks around them, one more than tile_k has, and lie in
+ * a slot as far behind its chunks' edges as in memory. There ldmatrix cannot read, but lanes can, a word each, which is
+ * what mma wants of a lane. Rows of 16 (odd) bytes: few bank conflicts. All rows of a lane are multiples of 8 apart, so
+ * that they begin at the same byte of a chunk.
  *
  * Edges. Row-major rows behind the end of m or n are others, read again: they only reach outputs that
  * are never stored. Everything behind the end of k is zero, in both operands.
@@ -46,7 +51,8 @@ typedef struct GenCopy {
     PtxArg advance;     /* b64: bytes from k-block to k-block; PTX_NONE: a constant */
     PtxArg step;        /* b64: bytes from element to element along k, when strided */
     PtxArg at, to;      /* b32[swizzle_period]: its place in slot 0, and in the slot being filled */
-    PtxArg last_pass;   /* predicate: this thread takes part in the last pass; PTX_NONE: all do */
+    PtxArg takes_part;  /* predicate: this thread takes part in each pass but the last; PTX_NONE: all do */
+    PtxArg last_pass;   /* predicate: it takes part in the last one; PTX_NONE: as in the others */
     PtxArg left;        /* b32, signed: what k_rest leaves from this thread's part (or row) on */
     PtxArg size;        /* b32[pieces]: source sizes at the end of k */
     PtxArg extent_size; /* b32[pieces]: column-major: source sizes at the end of m or n */
@@ -81,8 +87,10 @@ void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace to);
 /* Behind all passes of a k-block, which were sized or not. */
 void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized);
 
-/* With lines: in registers called name..., the chunk of a line at which row `row` of the tile begins. */
+/* With lines: in registers called name..., the chunk of a line at which row `row` of the tile begins. With words: the
+ * byte of a chunk at which it does, in a slot too. */
 PtxArg gen_copy_line_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row);
+PtxArg gen_copy_row_begin(Gemm *g, const GenCopy *c, PtxArg row);
 
 /* How many elements of k must be left behind a k-block for copies without sizes: loads into registers are a
  * k-block ahead, and the second vector of a chunk reaches behind it. */

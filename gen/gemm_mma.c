@@ -1,6 +1,6 @@
 /* gemm_mma.c: the back end for mma.sync (sm_80 and later): x and W tiles go through a ring of `stages`
  * slots in shared memory, filled by cp.async stages-1 blocks ahead; each warp reads its fragments by
- * ldmatrix one k-step ahead of the mma that uses them.
+ * ldmatrix, or where rows do not begin at 16 bytes by words, one k-step ahead of the mma that uses them.
  *
  *     prologue     copy k-blocks 0 .. stages-2, one commit group each
  *     wait, barrier, fragments of k-step 0
@@ -115,7 +115,24 @@ static void line_turn(Mma *g, Operand *o, PtxArg row, PtxArg chunk)
     emit(k, SHR_U32, o->turn_step, begin, imm(1));
 }
 
+static bool words(const Operand *o) { return o->copy.plan->words; }
 static bool transposed(const Operand *o) { return o->copy.plan->layout == GEN_LAYOUT_COL; }
+
+/* By words a lane has row l/4 and the words l%4 and l%4 + 4 of a k-step (PTX ISA 9.7.14.5.8), behind where the row
+ * begins. */
+static void word_place(Mma *g, Operand *o, PtxArg row, PtxArg at_, PtxArg warp, int warp_tile)
+{
+    PtxKernel *k = g->k;
+    emit(k, SHR_U32, row, g->gemm->lane, imm(2));
+    emit(k, MAD_LO_S32, row, warp, imm(warp_tile), row);
+    emit(k, AND_B32, at_, g->gemm->lane, imm(3));
+    emit(k, SHL_B32, at_, at_, imm(2));
+    emit(k, ADD_S32, at_, at_, gen_copy_row_begin(g->gemm, &o->copy, row));
+    emit(k, MAD_LO_S32, at_, row, imm(o->copy.plan->row_bytes), at_);
+    emit(k, MOV_SHARED, o->slot_at, shared_array());
+    emit(k, ADD_S32, at_, at_, imm(o->copy.plan->smem_offset));
+    emit(k, ADD_S32, o->slot_at, o->slot_at, at_);
+}
 
 static void fragment_place(Mma *g, Operand *o, PtxArg warp, int warp_tile, bool pairs_of_rows)
 {
@@ -125,6 +142,10 @@ static void fragment_place(Mma *g, Operand *o, PtxArg warp, int warp_tile, bool 
            chunk = operand_reg(g, o, PTX_B32, "frag_chunk", 0);
     o->slot_at = operand_reg(g, o, PTX_B32, "slot_at", 0);
     o->step_at = operand_reg(g, o, PTX_B32, "step_at", 0);
+    if (words(o)) {
+        word_place(g, o, row, chunk, warp, warp_tile);
+        return;
+    }
     lane_place(g, pairs_of_rows != transposed(o), row, chunk);
     if (transposed(o)) emit(k, MAD_LO_S32, chunk, warp, imm(warp_tile / 8), chunk);
     else emit(k, MAD_LO_S32, row, warp, imm(warp_tile), row);
@@ -160,10 +181,24 @@ static PtxArg fragment_at(Mma *g, Operand *o, int step, int tile)
     return mem(o->step_at, offset);
 }
 
+/* The two words of this lane in row `row` beyond its own, at k-step `step`, to two registers `stride` apart. */
+static void load_words(Mma *g, Operand *o, PtxArg to, int stride, int row, int step)
+{
+    for (int half = 0; half < 2; half++) {
+        int64_t offset = (int64_t)row * o->copy.plan->row_bytes + 2 * GEN_CHUNK_BYTES * step + GEN_CHUNK_BYTES * half;
+        emit(g->k, LD_SHARED_B32, at(to, half * stride), mem(o->slot_at, offset));
+    }
+}
+
 /* Row tile i of x, whose fragment any earlier mma has read. */
 static void load_x(Mma *g, int i, int step)
 {
-    PtxArg to = span(g->x.frag, 4 * i, 4), from = fragment_at(g, &g->x, step, i);
+    PtxArg to = span(g->x.frag, 4 * i, 4), from;
+    if (words(&g->x)) {
+        for (int half = 0; half < 2; half++) load_words(g, &g->x, at(to, half), 2, 16 * i + 8 * half, step);
+        return;
+    }
+    from = fragment_at(g, &g->x, step, i);
     if (transposed(&g->x)) emit(g->k, LDMATRIX_X4_TRANS, to, from);
     else emit(g->k, LDMATRIX_X4, to, from);
 }
@@ -185,7 +220,11 @@ static void load_w(Mma *g, int step, int pair)
     step = (step + pair / w_pairs(g)) % g->plan->k_steps;
     pair %= w_pairs(g);
     bool single = 2 * pair + 1 == g->plan->mma_n;
-    PtxArg from = fragment_at(g, &g->w, step, pair), to = span(w_fragment(g, step, pair), 0, single ? 2 : 4);
+    PtxArg to = span(w_fragment(g, step, pair), 0, single ? 2 : 4), from;
+    for (int tile = 0; words(&g->w) && tile < 2 - single; tile++)
+        load_words(g, &g->w, at(to, 2 * tile), 1, 16 * pair + 8 * tile, step);
+    if (words(&g->w)) return;
+    from = fragment_at(g, &g->w, step, pair);
     if (transposed(&g->w) && !single) emit(g->k, LDMATRIX_X4_TRANS, to, from);
     else if (transposed(&g->w)) emit(g->k, LDMATRIX_X2_TRANS, to, from);
     else if (!single) emit(g->k, LDMATRIX_X4, to, from);

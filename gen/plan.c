@@ -92,10 +92,10 @@ static void plan_store(const GenConfig *c, GenPlan *p)
 /* What the layout and the type of an operand ask of its copies and its tile. */
 static bool check_operand(const GenOperandPlan *o, const char *name, int tile, int warp_tile, GenError *error)
 {
-    if (o->copy_bytes < o->elem_bytes)
+    if (o->align_bytes < o->elem_bytes)
         return gen_fail(error, "%s is %s; its copies are at least %d bytes", name, gen_type_name(o->type),
                         o->elem_bytes);
-    if (o->layout == GEN_LAYOUT_ANY && o->copy_bytes != o->elem_bytes)
+    if (o->layout == GEN_LAYOUT_ANY && o->align_bytes != o->elem_bytes)
         return gen_fail(error,
                         "%s has two strides, so that it is copied element by element: say %s_copy_bytes=%d",
                         name, name, o->elem_bytes);
@@ -104,7 +104,7 @@ static bool check_operand(const GenOperandPlan *o, const char *name, int tile, i
         return gen_fail(error,
                         "a column-major %s of %s aligned to %d B does not go by cp.async; treat it as "
                         "strided both ways (%sany)",
-                        name, gen_type_name(o->type), o->copy_bytes, name);
+                        name, gen_type_name(o->type), o->align_bytes, name);
     if (power_of_2(tile) && power_of_2(warp_tile)) return true;
     return gen_fail(error,
                     "a column-major %s needs a tile and a warp tile that are powers of 2, not %d and %d",
@@ -116,14 +116,16 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
 {
     bool col = o->layout == GEN_LAYOUT_COL;
     o->elem_bytes = gen_type_bytes(o->type);
-    o->staged = o->type != c->w || o->copy_bytes == 2 || o->layout == GEN_LAYOUT_ANY;
+    o->staged = o->type != c->w || o->align_bytes == 2 || o->layout == GEN_LAYOUT_ANY;
+    o->words = !o->staged && o->align_bytes == 4 && o->layout == GEN_LAYOUT_ROW;
+    o->copy_bytes = o->words ? GEN_CHUNK_BYTES : o->align_bytes;
     o->shifted = o->staged && o->type == c->w && o->layout == GEN_LAYOUT_ROW;
     o->lines = c->lines;
     o->late = o->shifted && c->stages > 2; /* measured: docs/tuning.md */
     o->rows = col ? c->tile_k : tile;
-    o->row_bytes = 2 * (col ? tile : c->tile_k);
+    o->row_bytes = 2 * (col ? tile : c->tile_k) + (o->words ? GEN_CHUNK_BYTES : 0);
     /* A thread loads 16 bytes at once: of f32 that is half a chunk. */
-    bool halves = o->type == GEN_F32 && o->layout == GEN_LAYOUT_ROW && o->copy_bytes == 16;
+    bool halves = o->type == GEN_F32 && o->layout == GEN_LAYOUT_ROW && o->align_bytes == 16;
     o->part_bytes = halves ? GEN_CHUNK_BYTES / 2 : GEN_CHUNK_BYTES;
     o->part_elems = o->part_bytes / 2;
     o->row_parts = o->row_bytes / o->part_bytes;
@@ -131,7 +133,7 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
     o->rows_per_pass = p->threads / o->row_parts;
     if (o->rows_per_pass < 1) o->rows_per_pass = 1;
     int even = o->rows_per_pass & -o->rows_per_pass; /* its power of 2 */
-    o->swizzle_period = even < 8 ? 8 / even : 1;
+    o->swizzle_period = even < 8 && !o->words ? 8 / even : 1;
     o->passes = (o->rows + o->rows_per_pass - 1) / o->rows_per_pass;
     o->last_pass_rows = o->rows - (o->passes - 1) * o->rows_per_pass;
 }
@@ -139,7 +141,7 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
 static bool check_lines(const GenConfig *c, const GenOperandPlan *o, const char *name, GenError *error)
 {
     if (!c->lines) return true;
-    if (o->staged || o->layout != GEN_LAYOUT_ROW || o->copy_bytes != GEN_CHUNK_BYTES ||
+    if (o->staged || o->layout != GEN_LAYOUT_ROW || o->align_bytes != GEN_CHUNK_BYTES ||
         o->row_bytes != GEN_LINE_BYTES)
         return gen_fail(error,
                         "lines: a slot holds lines of %d bytes of %s if it is row-major, of W's type, "
@@ -176,8 +178,8 @@ static void place_store(const GenConfig *c, GenPlan *p)
 
 static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    p->x = (GenOperandPlan){.type = c->x, .layout = c->x_layout, .copy_bytes = c->x_copy_bytes};
-    p->w = (GenOperandPlan){.type = c->w, .layout = c->w_layout, .copy_bytes = c->w_copy_bytes};
+    p->x = (GenOperandPlan){.type = c->x, .layout = c->x_layout, .align_bytes = c->x_copy_bytes};
+    p->w = (GenOperandPlan){.type = c->w, .layout = c->w_layout, .align_bytes = c->w_copy_bytes};
     plan_store(c, p);
     plan_operand(c, p, &p->x, c->tile_m);
     plan_operand(c, p, &p->w, c->tile_n);

@@ -11,10 +11,12 @@ typedef struct GenOperandPlan {
     GenLayout layout;
     bool staged;        /* through registers, not by cp.async */
     bool shifted;       /* staged as aligned vectors around each chunk, which are shifted into place */
+    bool words;         /* rows begin at any word: copied with what is around them, fragments read by words (copy.h) */
     bool lines;         /* a slot holds lines of 128 bytes, a part of which belongs to the k-block before (copy.h) */
     bool late;          /* staged, and stored by the k-block that loads it, not by the next one */
     int elem_bytes;     /* in global memory */
-    int copy_bytes;     /* of one copy instruction: 16, 8, 4, or 2 through registers */
+    int align_bytes;    /* of rows in global memory: 16, 8, 4 or 2 */
+    int copy_bytes;     /* of one cp.async */
     int smem_offset;    /* of the tile in a stage, bytes */
     int rows, row_bytes; /* in shared memory */
     int part_bytes;     /* of a row, that a thread copies at once: a chunk, or half of one */
