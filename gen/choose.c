@@ -11,13 +11,13 @@
  * with blocks that share tiles; `lines`: for rows that begin inside a line of 128 bytes (copy.h). */
 /* clang-format off */
 static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate; bool narrow, split, lines; } tile_table[] = {
-    {128, 256,  64, 2, 4, 3, 78,  0, false, true,  false},
-    {256, 128,  64, 4, 2, 3, 78,  0, false, false, false},
-    {256, 160,  32, 4, 2, 3, 80,  0, false, true,  false},
+    {128, 256,  64, 2, 4, 3, 82,  0, false, true,  false},
+    {256, 128,  64, 4, 2, 3, 81,  0, false, false, false},
+    {256, 160,  32, 4, 2, 3, 81,  0, false, true,  false},
     {256, 176,  32, 4, 2, 3, 77,  0, false, false, false},
-    {128, 256,  32, 2, 4, 4, 77, 69, false, true,  false},
-    {256, 128,  32, 4, 2, 4, 77,  0, false, false, false},
-    {128, 256,  32, 2, 4, 3, 75, 70, false, false, false},
+    {128, 256,  32, 2, 4, 4, 79, 69, false, true,  false},
+    {256, 128,  32, 4, 2, 4, 79,  0, false, false, false},
+    {128, 256,  32, 2, 4, 3, 77, 71, false, false, false},
     {128, 128,  64, 2, 2, 3, 72,  0, false, true,  false},
     {128, 128,  64, 2, 4, 3, 65, 45, true,  true,  false},
     {128, 128,  32, 2, 4, 3, 64, 34, true,  true,  false},
@@ -63,6 +63,7 @@ static void set_tile(GenConfig *c, const struct Tile *t)
     c->warps_n = t->warps_n;
     c->stages = t->stages;
     c->lines = t->lines;
+    c->group_m = t->lines ? 4 : 8; /* measured: docs/tuning.md */
 }
 
 /* Copies and stores below 16 bytes, for rows that allow no more. */
@@ -188,11 +189,11 @@ static bool cuts_lines(const GenProblem *p)
 /* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM
  * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
  * epilogue; and what memory takes to give x and W and to take y, most of it meanwhile. However small, a
- * k-block takes about 0.36 us; rows that begin inside a line of 128 bytes slow the copies, those that need
- * copies of less than 16 bytes much more (docs/tuning.md). A pure function of its arguments. */
+ * k-block takes about 0.36 us; rows that begin inside a line of 128 bytes slow the copies, those that begin inside
+ * 16 bytes much more (docs/tuning.md). A pure function of its arguments. */
 static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const GenConfig *c)
 {
-    const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 1.15, narrow_copies = 2.5,
+    const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 1.15, word_copies = 1.8, shifted_copies = 2.5,
                  dram_bytes = 3300;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
@@ -204,7 +205,8 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
     e.waves = gen_ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
     e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;
     if (cuts_lines(p) && !t->lines) e.tensor_ns *= cut_rows;
-    if (c->x_copy_bytes < 16 || c->w_copy_bytes < 16) e.tensor_ns *= narrow_copies;
+    int narrowest = c->x_copy_bytes < c->w_copy_bytes ? c->x_copy_bytes : c->w_copy_bytes;
+    if (narrowest < 16) e.tensor_ns *= narrowest < 4 ? shifted_copies : word_copies;
     e.epilogue_ns = output_ns * t->m * t->n;
     /* blocks of one SM run side by side: its latency is that of one of them */
     double block_ns = (double)e.waves * e.tensor_ns;
@@ -409,12 +411,13 @@ static bool can_pack(GenType type, const GenProblem *p, GenLayout layout, int al
     return type == p->w && layout == GEN_LAYOUT_ROW && align_bytes < 16;
 }
 
-/* Reading rows that are not aligned takes two to three times as long as reading those that are. Packing costs
- * a launch, and reading and writing the matrix once. Times are those of an H200 (docs/tuning.md), in seconds.
- */
+/* Reading rows that are not aligned takes about twice as long as reading those that are, and more if they begin at
+ * any element. Packing costs a launch, and reading and writing the matrix once. Times are those of an H200
+ * (docs/tuning.md), in seconds. */
 void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
 {
-    const double flops = 450e12, bytes = 3.5e12, launch = 2e-6, gain = 1.5;
+    bool words = p->x_align_bytes >= 4 && p->w_align_bytes >= 4;
+    const double flops = 450e12, bytes = 3.5e12, launch = 2e-6, gain = words ? 1.3 : 1.5;
     *pack_x = can_pack(p->x, p, p->x_layout, p->x_align_bytes);
     *pack_w = can_pack(p->w, p, p->w_layout, p->w_align_bytes);
     double rows = (*pack_x ? (double)p->m : 0) + (*pack_w ? (double)p->n : 0);

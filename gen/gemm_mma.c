@@ -480,9 +480,9 @@ static void first_copies(Mma *g)
 static void prologue(Mma *g, PtxArg store)
 {
     PtxKernel *k = g->k;
+    gen_bias_load(g->gemm);
     ptx_section(k, "prologue: fill all slots but one");
     first_copies(g);
-    gen_bias_load(g->gemm);
     fragment_places(g);
     if (g->plan->bias_early) gen_bias_share(g->gemm);
     ptx_section(k, "accumulators; the first fragments");

@@ -154,7 +154,7 @@ class _Call:
         self.strides = _contiguous_strides(self.shape)
         self.dtype = x.dtype
         self.device = x.get_device()
-        self.only_device = torch.cuda.device_count() == 1
+        self.only_device = torch.cuda.device_count() == 1 and _empty_strided is not None
         self.context = _context(self.device)
         self.handle = self.context.handle
         self.launch = _library.library().ts_linear
@@ -253,15 +253,14 @@ _stream = getattr(torch._C, "_cuda_getCurrentRawStream", _current_stream)
 _empty_strided = getattr(getattr(getattr(torch._C, "_dynamo", None), "guards", None), "_empty_strided_cuda", None)
 
 
-def _empty(call, x):
-    if _empty_strided and (call.only_device or torch.cuda.current_device() == call.device):
-        return _empty_strided(call.shape, call.strides, call.dtype)
-    return x.new_empty(call.shape)
-
-
 def _run(x, weight, bias, scale, epilogue, out):
     call = _find(x, weight, bias, out, epilogue)
-    y = _empty(call, x) if out is None else out
+    if out is not None:
+        y = out
+    elif call.only_device:
+        y = _empty_strided(call.shape, call.strides, call.dtype)
+    else:
+        y = x.new_empty(call.shape)
     if call.nothing:
         return y
     if call.copy_x:
@@ -367,19 +366,8 @@ _count_modes = getattr(torch._C, "_len_torch_dispatch_stack", None) or (lambda: 
 _transform = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None) or _none
 
 
-def _is_plain(x, weight, bias, out):
-    return (
-        type(x) in _PLAIN
-        and type(weight) in _PLAIN
-        and (bias is None or type(bias) in _PLAIN)
-        and (out is None or type(out) in _PLAIN)
-        and not _count_modes()
-        and _transform() is None
-    )
-
-
-def _wants_gradient(x, weight, bias):
-    return torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad))
+def _requires_grad(x, weight, bias):
+    return x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
 
 
 def linear(x, weight, bias=None, scale=1.0, epilogue=None, out=None):
@@ -392,8 +380,15 @@ def linear(x, weight, bias=None, scale=1.0, epilogue=None, out=None):
     by such a call or by prepare(), or NotReadyError is raised. The default epilogue has a gradient (not with `out`).
     """
     if not torch.compiler.is_compiling():
-        if _is_plain(x, weight, bias, out):
-            if not _wants_gradient(x, weight, bias):
+        if (
+            type(x) in _PLAIN
+            and type(weight) in _PLAIN
+            and (bias is None or type(bias) in _PLAIN)
+            and (out is None or type(out) in _PLAIN)
+            and not _count_modes()
+            and _transform() is None
+        ):
+            if not (torch.is_grad_enabled() and _requires_grad(x, weight, bias)):
                 return _run(x, weight, bias, scale, epilogue, out)
             if out is None:
                 return _Differentiable.apply(x, weight, bias, scale, epilogue)
