@@ -387,12 +387,24 @@ static void multiply_by_rows(Mma *g, int step, bool sized)
     }
 }
 
-/* One column tile after the other; a pair of W's fragments is loaded before each of the first ones. */
+static bool any_staged(const Mma *g) { return g->plan->x.staged || g->plan->w.staged; }
+
+/* Whether a k-step goes by columns: not, where parts go through registers, which then is in all but the last. */
+static bool by_columns(const Mma *g, int step)
+{
+    return g->plan->by_columns && (!any_staged(g) || step == g->plan->k_steps - 1);
+}
+
+/* One column tile after the other. A pair of W's fragments is loaded before each of the first ones, behind the share
+ * of the copy; but before all that cp.async has to move, where the rest goes through registers. */
 static void multiply_by_columns(Mma *g, int step, bool sized)
 {
+    int next = (step + 1) % g->plan->k_steps;
+    bool w_first = any_staged(g);
+    for (int pair = 0; w_first && pair < w_pairs(g); pair++) load_w(g, next, pair);
     copy_share(g, step, 0, 1, sized);
     for (int j = 0; j < g->plan->mma_n; j++) {
-        if (j < w_pairs(g)) load_w(g, (step + 1) % g->plan->k_steps, j);
+        if (!w_first && j < w_pairs(g)) load_w(g, next, j);
         multiply_column(g, j, step);
     }
 }
@@ -402,7 +414,7 @@ static void multiply_by_columns(Mma *g, int step, bool sized)
 static void multiply_step(Mma *g, int step, bool sized)
 {
     if (step == g->plan->k_steps - 1) turn_to_next_block(g, sized);
-    if (g->plan->by_columns) multiply_by_columns(g, step, sized);
+    if (by_columns(g, step)) multiply_by_columns(g, step, sized);
     else multiply_by_rows(g, step, sized);
 }
 

@@ -238,8 +238,7 @@ static void plan_split(const GenConfig *c, GenPlan *p)
 static bool by_columns(const GenPlan *p)
 {
     int warps = p->warps * p->blocks_per_sm;
-    bool ahead = p->x.staged || p->w.staged; /* shared memory is busy with their stores, too */
-    return warps > 4 && warps <= 8 && !ahead;
+    return warps > 4 && warps <= 8;
 }
 
 /* Registers: accumulators, fragments (two sets of W's), one 64-bit pointer a pass; the rest is experience

@@ -86,7 +86,7 @@ struct GenPlan {
     int warp_m, warp_n;     /* tile of a warp */
     int mma_m, mma_n;       /* its 16-row and 8-column mma tiles */
     int k_steps;            /* mma k-steps (16) of a k-block */
-    bool by_columns;        /* mma go by column tiles of W, else by row tiles of x */
+    bool by_columns;        /* mma go by column tiles of W where they can, else by row tiles of x */
     int copy_steps;         /* k-steps among which the copy of a k-block is shared out */
     int w_frag_pairs;       /* pairs of W's 8-column tiles whose fragments are in registers */
 
