@@ -12,6 +12,7 @@ import tilesmith
 
 if torch:
     from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.utils._python_dispatch import TorchDispatchMode
 
     from tilesmith import _linear
 
@@ -58,6 +59,37 @@ class WithoutGpuTest(unittest.TestCase):
             self.refused(ValueError, r"bias has the shape \[3\]: it must be \[4\]", x, w, b[:3])
             self.refused(ValueError, r"out has the shape \[2, 3\]: it must be \[2, 4\]", x, w, out=x)
             self.refused(TypeError, "epilogue is of type int", x, w, epilogue=7)
+
+    def test_what_guards_tell(self):
+        x, w, b = torch.randn(8, 16).half(), torch.randn(4, 16).half(), torch.randn(4).half()
+        call = object()
+        guarded = _linear._Guarded(call, x, w, b, None)
+        if _linear._guards(x) is None:
+            self.skipTest("this torch has no guards")
+        self.assertTrue(guarded.fits(x, w, b, None))
+        self.assertTrue(guarded.fits(x.clone(), w.clone(), b.clone(), None))
+        for name, other in {
+            "rows": (x[:4], w, b, None),
+            "type": (x.float(), w, b, None),
+            "strides": (x.T.contiguous().T, w, b, None),
+            "no bias": (x, w, None, None),
+            "epilogue": (x, w, b, "z"),
+            "a parameter": (x, torch.nn.Parameter(w), b, None),
+            "no tensor": (x, w, 3, None),
+        }.items():
+            self.assertFalse(guarded.fits(*other), name)
+        weight = torch.nn.Parameter(w)
+        with torch.no_grad():
+            plain = _linear._Guarded(call, x, weight, None, "z")
+            self.assertTrue(plain.fits(x, weight, None, "z"))
+            self.assertFalse(plain.fits(x, weight, b, "z"))
+        self.assertFalse(plain.fits(x, weight, None, "z"), "a gradient is wanted")
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            self.assertFalse(guarded.fits(x, w, b, None))
+        seen = []
+        torch.func.vmap(lambda row: seen.append(guarded.fits(x, w, b, None)) or row)(x)
+        torch.func.grad(lambda row: seen.append(guarded.fits(x, w, b, None)) or row.sum())(x.float())
+        self.assertEqual(seen, [False, False])
 
     def test_the_op_knows_its_result(self):
         with FakeTensorMode():
@@ -202,6 +234,49 @@ class GpuTest(unittest.TestCase):
         self.close(out.T, x, w, b, 2.0, "out transposed")
         with self.assertRaisesRegex(ValueError, "cannot be seen as rows"):
             tilesmith.linear(x.reshape(6, 11, 80), w, b, out=torch.empty(11, 6, 72, device="cuda").half().transpose(0, 1))
+
+    def test_calls_that_come_again(self):
+        """The third call of a kind is found by its guard, which calls of another kind must not pass."""
+        x, w, b = self.tensors(66, 72, 80)
+        wide = torch.randn(66, 160, device="cuda").half()
+        self.assertIsNotNone(_linear._guards(x, w, b), "this torch has guards; without them calls take 2 us longer")
+        for other in [
+            (x[:5], w, b),
+            (wide[:, :80], w, b),
+            (wide[:, ::2], w, b),
+            (x.float(), w, b),
+            (x.reshape(6, 11, 80), w, b),
+            (x, w, None),
+            (x, w, b.float()),
+            (x, w, torch.randn(144, device="cuda").half()[::2]),
+        ]:
+            for arguments in [(x, w, b)] * 4 + [other] * 4 + [(x, w, b)]:
+                y = tilesmith.linear(*arguments, 2.0)
+                self.assertEqual((y.dtype, y.shape[:-1]), (arguments[0].dtype, arguments[0].shape[:-1]))
+                self.close(y, *arguments, 2.0)
+        for scale in (0.5, 3):
+            self.close(tilesmith.linear(x, w, b, scale), x, w, b, scale)
+        torch.testing.assert_close(tilesmith.linear(x, w, b, epilogue="z"), torch.nn.functional.linear(x, w, b), atol=2e-3, rtol=2e-3)
+        weight = torch.nn.Parameter(w)
+        with torch.no_grad():
+            for _ in range(4):
+                self.assertFalse(tilesmith.linear(x, weight, b).requires_grad)
+        self.assertTrue(tilesmith.linear(x, weight, b).requires_grad)
+        weight.data = self.tensors(66, 40, 80)[1]  # another shape in the same object
+        with torch.no_grad():
+            self.close(tilesmith.linear(x, weight, None), x, weight, None, 1.0)
+
+        class Seen(TorchDispatchMode):
+            def __torch_dispatch__(self, function, types, arguments=(), named=None):
+                self.names.append(str(function))
+                return function(*arguments, **(named or {}))
+
+        with Seen() as seen:
+            seen.names = []
+            tilesmith.linear(x, w, b, 2.0)
+        self.assertIn("tilesmith.linear.default", seen.names)
+        with self.assertRaises(Exception):
+            tilesmith.linear(x, w.cpu(), b, 2.0)
 
     def test_epilogue(self):
         x, w, b = self.tensors(65, 72, 136)

@@ -13,7 +13,8 @@ Three ways lead to the same call of the library, ts_linear():
 Straight means: shapes, strides, types and devices of the arguments are looked up in a table of calls made
 before. A call that is found has passed the checks, and has its argument struct filled in but for addresses and
 scale. The table belongs to the thread, since the struct is written to. Every microsecond counts on this way, so it
-takes few calls of functions, and writes to the struct through views of its memory.
+takes few calls of functions, and writes to the struct through views of its memory; and a weight that comes again
+with the same x has a guard, with which torch compares types, sizes, strides, devices and modes in one call.
 """
 
 import ctypes
@@ -182,7 +183,8 @@ class _Call:
 
 class _Table(threading.local):
     def __init__(self):
-        self.calls = {}
+        self.calls = {}  # by signature
+        self.guarded = {}  # by id(weight): a _Guarded, or the _Call that would become one if it came again
 
 
 _table = _Table()
@@ -253,8 +255,53 @@ _stream = getattr(torch._C, "_cuda_getCurrentRawStream", _current_stream)
 _empty_strided = getattr(getattr(getattr(torch._C, "_dynamo", None), "guards", None), "_empty_strided_cuda", None)
 
 
+def _guards(*tensors):
+    """A function of torch.compile's own that says whether tensors are like these; None where torch has no such thing."""
+    try:
+        return torch._C._dynamo.guards.TensorGuards(*tensors, dynamic_dims_sizes=None, dynamic_dims_strides=None).check
+    except (AttributeError, TypeError, RuntimeError):
+        return None
+
+
+class _Guarded:
+    """A call of plain tensors without out= and without a gradient, and what tells that others are like them: in type, sizes,
+    strides, element type, device, and the transforms that would see them."""
+
+    __slots__ = ("call", "check", "epilogue", "has_bias", "requires_grad")
+
+    def __init__(self, call, x, weight, bias, epilogue):
+        tensors = (x, weight) if bias is None else (x, weight, bias)
+        self.check = _guards(*tensors) or _never
+        self.call, self.epilogue, self.has_bias = call, epilogue, bias is not None
+        self.requires_grad = any(tensor.requires_grad for tensor in tensors)
+
+    def fits(self, x, weight, bias, epilogue):
+        return (
+            (self.check(x, weight, bias) if self.has_bias else bias is None and self.check(x, weight))
+            and self.epilogue == epilogue
+            and not _count_modes()
+            and not (self.requires_grad and torch.is_grad_enabled())
+        )
+
+
+def _never(*_):
+    return False
+
+
+def _guard(call, x, weight, bias, epilogue):
+    """If nothing else came for this weight since the call came before: a guard is not made in a microsecond."""
+    guarded = _table.guarded
+    again = guarded.get(id(weight)) is call
+    if len(guarded) >= _MAX_CALLS:
+        guarded.clear()
+    guarded[id(weight)] = _Guarded(call, x, weight, bias, epilogue) if again else call
+
+
 def _run(x, weight, bias, scale, epilogue, out):
-    call = _find(x, weight, bias, out, epilogue)
+    return _launch(_find(x, weight, bias, out, epilogue), x, weight, bias, scale, out)
+
+
+def _launch(call, x, weight, bias, scale, out):
     if out is not None:
         y = out
     elif call.only_device:
@@ -380,6 +427,9 @@ def linear(x, weight, bias=None, scale=1.0, epilogue=None, out=None):
     by such a call or by prepare(), or NotReadyError is raised. The default epilogue has a gradient (not with `out`).
     """
     if not torch.compiler.is_compiling():
+        guarded = _table.guarded.get(id(weight))
+        if type(guarded) is _Guarded and out is None and guarded.fits(x, weight, bias, epilogue):
+            return _launch(guarded.call, x, weight, bias, scale, None)
         if (
             type(x) in _PLAIN
             and type(weight) in _PLAIN
@@ -389,7 +439,10 @@ def linear(x, weight, bias=None, scale=1.0, epilogue=None, out=None):
             and _transform() is None
         ):
             if not (torch.is_grad_enabled() and _requires_grad(x, weight, bias)):
-                return _run(x, weight, bias, scale, epilogue, out)
+                call = _find(x, weight, bias, out, epilogue)
+                if out is None:
+                    _guard(call, x, weight, bias, epilogue)
+                return _launch(call, x, weight, bias, scale, out)
             if out is None:
                 return _Differentiable.apply(x, weight, bias, scale, epilogue)
             raise UnsupportedError("out= takes no gradient: call without it, or under torch.no_grad()")
