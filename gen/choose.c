@@ -193,8 +193,8 @@ static bool cuts_lines(const GenProblem *p)
  * 16 bytes much more (docs/tuning.md). A pure function of its arguments. */
 static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const GenConfig *c)
 {
-    const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 1.15, word_copies = 1.8, shifted_copies = 2.5,
-                 dram_bytes = 3300;
+    const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 1.15, word_copies = 1.8,
+                 shifted_copies = 2.5, dram_bytes = 3300;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
     GenEstimate e = {.tiles = gen_ceil_div(p->m, t->m) * gen_ceil_div(p->n, t->n),

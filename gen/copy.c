@@ -116,10 +116,10 @@ static void shared_places(Gemm *g, GenCopy *c, PtxArg smem)
         emit(k, MAD_LO_S32, base, base, imm(p->part_bytes), smem);
     }
     if (p->lines) chunk = line_place(g, c);
-    for (int i = 0; i < p->swizzle_period; i++) {
+    if (p->words) emit(k, MAD_LO_S32, at(c->at, 0), g->tid, imm(GEN_CHUNK_BYTES), base);
+    for (int i = 0; i < p->swizzle_period && !p->words; i++) {
         emit(k, ADD_S32, row, c->row, imm(i * p->rows_per_pass));
-        if (p->words) emit(k, MUL_LO_S32, at(c->at, i), g->tid, imm(GEN_CHUNK_BYTES));
-        else gen_swizzled_offset(g, p->row_bytes, at(c->at, i), row, chunk);
+        gen_swizzled_offset(g, p->row_bytes, at(c->at, i), row, chunk);
         emit(k, ADD_S32, at(c->at, i), at(c->at, i), base);
     }
     if (c->takes_part.kind != PTX_ARG_NONE)
@@ -260,8 +260,8 @@ static PtxArg col_size(Gemm *g, GenCopy *c, int pass, int piece, bool sized)
     return at(c->size, piece);
 }
 
-/* Rows may have more parts than fit into the threads evenly; the last pass may have fewer rows than threads; line 0 may
- * have chunks that belong to no k-block. */
+/* Rows may have more parts than fit into the threads evenly; the last pass may have fewer rows than threads;
+ * line 0 may have chunks that belong to no k-block. */
 static PtxArg guard_of(Gemm *g, const GenCopy *c, int pass, bool first)
 {
     bool fewer = pass == c->plan->passes - 1 && c->last_pass.kind != PTX_ARG_NONE;
@@ -288,7 +288,8 @@ static void advance(Gemm *g, const GenCopy *c, int pass)
     emit(g->k, ADD_S64, at(c->pointer, pass), at(c->pointer, pass), step);
 }
 
-/* Words: the aligned chunk in which the pass's pointer lies, and sizes[0] = what of it lies before the end of k. */
+/* Words: the aligned chunk in which the pass's pointer lies, and sizes[0] = what of it lies before the end of
+ * k. */
 static PtxArg chunk_around(Gemm *g, GenCopy *c, int pass, bool sized)
 {
     PtxArg begin = g->bits_scratch;

@@ -27,8 +27,8 @@
  *
  * Words. Rows that are aligned to 4 bytes come as the aligned chunks around them, one more than tile_k has, and lie in
  * a slot as far behind its chunks' edges as in memory. There ldmatrix cannot read, but lanes can, a word each, which is
- * what mma wants of a lane. Rows of 16 (odd) bytes: few bank conflicts. All rows of a lane are multiples of 8 apart, so
- * that they begin at the same byte of a chunk.
+ * what mma wants of a lane. A row of a slot has an odd number of chunks: few bank conflicts. All rows of a lane are
+ * multiples of 8 apart, so that they begin at the same byte of a chunk.
  *
  * Edges. Row-major rows behind the end of m or n are others, read again: they only reach outputs that
  * are never stored. Everything behind the end of k is zero, in both operands.

@@ -118,8 +118,8 @@ static void line_turn(Mma *g, Operand *o, PtxArg row, PtxArg chunk)
 static bool words(const Operand *o) { return o->copy.plan->words; }
 static bool transposed(const Operand *o) { return o->copy.plan->layout == GEN_LAYOUT_COL; }
 
-/* By words a lane has row l/4 and the words l%4 and l%4 + 4 of a k-step (PTX ISA 9.7.14.5.8), behind where the row
- * begins. */
+/* By words a lane has row l/4 and the words l%4 and l%4 + 4 of a k-step (PTX ISA 9.7.14.5.8), behind where
+ * the row begins. */
 static void word_place(Mma *g, Operand *o, PtxArg row, PtxArg at_, PtxArg warp, int warp_tile)
 {
     PtxKernel *k = g->k;
@@ -181,11 +181,13 @@ static PtxArg fragment_at(Mma *g, Operand *o, int step, int tile)
     return mem(o->step_at, offset);
 }
 
-/* The two words of this lane in row `row` beyond its own, at k-step `step`, to two registers `stride` apart. */
+/* The two words of this lane in row `row` beyond its own, at k-step `step`, to two registers `stride` apart.
+ */
 static void load_words(Mma *g, Operand *o, PtxArg to, int stride, int row, int step)
 {
     for (int half = 0; half < 2; half++) {
-        int64_t offset = (int64_t)row * o->copy.plan->row_bytes + 2 * GEN_CHUNK_BYTES * step + GEN_CHUNK_BYTES * half;
+        int64_t offset =
+            (int64_t)row * o->copy.plan->row_bytes + 2 * GEN_CHUNK_BYTES * step + GEN_CHUNK_BYTES * half;
         emit(g->k, LD_SHARED_B32, at(to, half * stride), mem(o->slot_at, offset));
     }
 }
@@ -239,8 +241,8 @@ static void mma(Mma *g, int i, int j, int step)
     else emit(g->k, MMA_BF16, d, a, b, d);
 }
 
-/* All row tiles of x by column tile j of W, up and down in turn. In the last column each fragment of x is reloaded
- * as soon as its mma is done. */
+/* All row tiles of x by column tile j of W, up and down in turn. In the last column each fragment of x is
+ * reloaded as soon as its mma is done. */
 static void multiply_column(Mma *g, int j, int step)
 {
     int rows = g->plan->mma_m;
@@ -382,21 +384,23 @@ static void multiply_by_rows(Mma *g, int step, bool sized)
     for (int pair = 0; pair < w_pairs(g); pair++) load_w(g, next, pair);
     for (int i = 0; i < g->plan->mma_m; i++) {
         if (i == copy_row(g, step)) copy_share(g, step, 0, 1, sized);
-        for (int turn = 0; turn < g->plan->mma_n; turn++) mma(g, i, i % 2 ? g->plan->mma_n - 1 - turn : turn, step);
+        for (int turn = 0; turn < g->plan->mma_n; turn++)
+            mma(g, i, i % 2 ? g->plan->mma_n - 1 - turn : turn, step);
         load_x(g, i, next);
     }
 }
 
 static bool any_staged(const Mma *g) { return g->plan->x.staged || g->plan->w.staged; }
 
-/* Whether a k-step goes by columns: not, where parts go through registers, which then is in all but the last. */
+/* Whether a k-step goes by columns: not, where parts go through registers, which then is in all but the last.
+ */
 static bool by_columns(const Mma *g, int step)
 {
     return g->plan->by_columns && (!any_staged(g) || step == g->plan->k_steps - 1);
 }
 
-/* One column tile after the other. A pair of W's fragments is loaded before each of the first ones, behind the share
- * of the copy; but before all that cp.async has to move, where the rest goes through registers. */
+/* One column tile after the other. A pair of W's fragments is loaded before each of the first ones, behind
+ * the share of the copy; but before all that cp.async has to move, where the rest goes through registers. */
 static void multiply_by_columns(Mma *g, int step, bool sized)
 {
     int next = (step + 1) % g->plan->k_steps;
@@ -418,8 +422,8 @@ static void multiply_step(Mma *g, int step, bool sized)
     else multiply_by_rows(g, step, sized);
 }
 
-/* The same with W in a ring of at least three pairs: before the columns of one pair the pair after the next is
- * loaded. The last two pairs go together, so that x's next fragments come early enough. */
+/* The same with W in a ring of at least three pairs: before the columns of one pair the pair after the next
+ * is loaded. The last two pairs go together, so that x's next fragments come early enough. */
 static void multiply_streaming(Mma *g, int step, bool sized)
 {
     int last_two = w_pairs(g) - 2, next = (step + 1) % g->plan->k_steps;

@@ -163,11 +163,12 @@ static int blocks_by_smem(const GenArch *a, int smem_bytes)
     return smem_bytes > a->block_smem_bytes ? 0 : a->sm_smem_bytes / (smem_bytes + a->smem_reserved_bytes);
 }
 
-/* What the store needs lies where the ring was. The bias stands behind all, unless that would cost a block: then it
- * waits for the ring, too, and until then threads keep their parts of it in registers. */
+/* What the store needs lies where the ring was. The bias stands behind all, unless that would cost a block:
+ * then it waits for the ring, too, and until then threads keep their parts of it in registers. */
 static void place_store(const GenConfig *c, GenPlan *p)
 {
-    int buffers = p->warps * 2 * p->y_buffer_bytes, bias_bytes = 4 * c->tile_n, turn_bytes = c->split ? 16 : 0;
+    int buffers = p->warps * 2 * p->y_buffer_bytes, bias_bytes = 4 * c->tile_n,
+        turn_bytes = c->split ? 16 : 0;
     int early = max_int(p->ring_bytes, buffers), late = max_int(p->ring_bytes, buffers + bias_bytes);
     p->bias_early = blocks_by_smem(c->arch, early + turn_bytes + bias_bytes) ==
                     blocks_by_smem(c->arch, late + turn_bytes);
@@ -232,9 +233,9 @@ static void plan_split(const GenConfig *c, GenPlan *p)
     p->busy_blocks = min_int(p->blocks_per_sm, p->warps < BUSY_WARPS ? BUSY_WARPS / p->warps : 1);
 }
 
-/* A fragment of W that stays the same from mma to mma saves 3 % of the time where power decides. Then all of x's
- * are loaded late in a k-step, too late for one warp in a quarter of an SM; and they take a few registers more,
- * which more than two warps in a quarter do not have. */
+/* A fragment of W that stays the same from mma to mma saves 3 % of the time where power decides. Then all of
+ * x's are loaded late in a k-step, too late for one warp in a quarter of an SM; and they take a few registers
+ * more, which more than two warps in a quarter do not have. */
 static bool by_columns(const GenPlan *p)
 {
     int warps = p->warps * p->blocks_per_sm;

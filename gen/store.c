@@ -14,10 +14,11 @@
  *     waits for its lanes
  *     copies them to y in pieces of y_piece_bytes, lanes along the rows
  *
- * with two such buffers in turn, so that one wait is enough. Pieces are loaded before the next 16 rows are worked
- * out and stored behind them, with no branch in between, which hides the latency of shared memory. Rows of a buffer
- * stand at an odd multiple of 16 bytes: no bank conflicts. Bias is read once a column and kept. Rows and columns
- * behind the edge are not stored; a piece that the last column cuts is stored element by element, in a loop.
+ * with two such buffers in turn, so that one wait is enough. Pieces are loaded before the next 16 rows are
+ * worked out and stored behind them, with no branch in between, which hides the latency of shared memory.
+ * Rows of a buffer stand at an odd multiple of 16 bytes: no bank conflicts. Bias is read once a column and
+ * kept. Rows and columns behind the edge are not stored; a piece that the last column cuts is stored element
+ * by element, in a loop.
  */
 #include "gen/gemm.h"
 
@@ -45,15 +46,15 @@ typedef struct Store {
     PtxArg p_row, p_col, p_ragged;
     /* while cut pieces are stored; b32, b32, b64, b32 */
     PtxArg cut_at, cut_rows, cut_y, cut_turns; /* as piece_at, piece_rows and y_at; turns that are left */
-    PtxArg z, r, y; /* f32[4] */
+    PtxArg z, r, y;                            /* f32[4] */
 } Store;
 
 /* ---- pieces ---- */
 
-/* 16 rows are copied in turns of 32 / y_row_lanes rows, each in y_row_parts parts. A lane has one piece of each. */
+/* 16 rows are copied in turns of 32 / y_row_lanes rows, each in y_row_parts parts. A lane has one piece of
+ * each. */
 static int rows_a_turn(const Store *s) { return 32 / s->p->y_row_lanes; }
 static int row_tile_pieces(const Store *s) { return 16 / rows_a_turn(s) * s->p->y_row_parts; }
-
 
 /* Registers of a piece; less than a word takes one too. */
 static int piece_words(const Store *s) { return (s->p->y_piece_bytes + 3) / 4; }
@@ -81,7 +82,8 @@ static void declare(Store *s)
     s->piece_at = word_reg(s, "piece_at");
     s->piece_rows = word_reg(s, "piece_rows");
     s->piece_cols = word_reg(s, "piece_cols");
-    s->piece = ptx_regs(k, s->p->y_piece_bytes == 2 ? PTX_B16 : PTX_B32, "piece", batch_pieces(s) * piece_words(s));
+    s->piece =
+        ptx_regs(k, s->p->y_piece_bytes == 2 ? PTX_B16 : PTX_B32, "piece", batch_pieces(s) * piece_words(s));
     s->ragged = ptx_reg(k, PTX_PRED, "ragged");
     s->p_row = ptx_reg(k, PTX_PRED, "p_row");
     s->p_col = ptx_reg(k, PTX_PRED, "p_col");
@@ -222,7 +224,8 @@ void gen_bias_load(Gemm *g)
     emit(k, MAD_WIDE_U32, from, col, imm(p->bias_bytes), from);
     for (int i = 0; i < bias_loads(p); i++) {
         emit(k, SETP_GT_AND_S32, g->p_scratch, left, imm(i * p->threads), given);
-        gen_load_raw(g, p->config.bias, at(g->bias_raw, i), mem(from, i * p->threads * p->bias_bytes), g->p_scratch);
+        gen_load_raw(g, p->config.bias, at(g->bias_raw, i), mem(from, i * p->threads * p->bias_bytes),
+                     g->p_scratch);
     }
 }
 
@@ -234,7 +237,8 @@ void gen_bias_share(Gemm *g)
     emit(k, MOV_SHARED, to, shared_array());
     emit(k, MAD_LO_S32, to, g->tid, imm(4), to);
     for (int i = 0; i < bias_loads(p); i++) {
-        PtxArg value = at(p->config.bias == GEN_F32 ? g->bias_raw : g->f32_scratch, p->config.bias == GEN_F32 ? i : 0);
+        PtxArg value =
+            at(p->config.bias == GEN_F32 ? g->bias_raw : g->f32_scratch, p->config.bias == GEN_F32 ? i : 0);
         if (p->config.bias != GEN_F32) gen_widen(g, p->config.bias, value, at(g->bias_raw, i));
         emit(k, SETP_LT_U32, g->p_scratch, g->tid, imm(p->config.tile_n - i * p->threads));
         emit_if(k, g->p_scratch, ST_SHARED_F32, mem(to, p->bias_offset + 4 * i * p->threads), value);
@@ -320,12 +324,14 @@ static PtxArg part_of_row(Store *s, PtxArg row_at, int part)
     return mem(at_, 0);
 }
 
-/* Lanes that are left over in the last part of a row read nothing there; in the only part, another's piece. */
+/* Lanes that are left over in the last part of a row read nothing there; in the only part, another's piece.
+ */
 static void load_pieces(Store *s, int i, int first, int last)
 {
     const GenPlan *p = s->p;
     for (int piece = first; piece < last; piece++) {
-        int row = piece / p->y_row_parts * rows_a_turn(s), part = piece % p->y_row_parts, col = part_cols(s, part);
+        int row = piece / p->y_row_parts * rows_a_turn(s), part = piece % p->y_row_parts,
+            col = part_cols(s, part);
         int offset = i % 2 * p->y_buffer_bytes + row * p->y_pitch_bytes + col * p->y_bytes;
         bool idle = p->y_row_idle && part > 0;
         if (idle) emit(s->k, SETP_GT_S32, s->p_col, s->piece_cols, imm(col));
@@ -340,7 +346,8 @@ static void store_pieces(Store *s, int i, int first, int last)
         int row = piece / p->y_row_parts * rows_a_turn(s), part = piece % p->y_row_parts;
         if (part == 0) emit(s->k, SETP_GT_S32, s->p_row, s->piece_rows, imm(16 * i + row));
         PtxArg to = part_of_row(s, s->y_at, part);
-        emit(s->k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(part_cols(s, part) + p->y_piece_elems - 1), s->p_row);
+        emit(s->k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(part_cols(s, part) + p->y_piece_elems - 1),
+             s->p_row);
         gen_store_piece(s->g, s->p_col, to, piece_regs(s, piece));
         if (part == p->y_row_parts - 1) emit(s->k, ADD_S64, s->y_at, s->y_at, s->y_step);
     }
@@ -380,7 +387,8 @@ static void store_cut_pieces(Store *s, int i)
     emit(k, LABEL, whole);
 }
 
-/* Copies row tile i, and works out the next one: while the first pieces are on their way, if registers allow. */
+/* Copies row tile i, and works out the next one: while the first pieces are on their way, if registers allow.
+ */
 static void copy_rows(Store *s, int i)
 {
     int pieces = row_tile_pieces(s), batch = batch_pieces(s);

@@ -18,6 +18,8 @@ static const Mutation mutations[] = {
      "mov.b32 %x_row_inside, %x_row;", -1},
     {"columns behind the end of y stored", "setp.gt.and.s32 %p_col, %piece_cols, 7, %p_row;",
      "setp.ge.s32 %p_col, %piece_cols, -999;", -1},
+    {"cut pieces of the first rows alone", "@%p_row bra cut_0;", "", -1},
+    {"the bias of other columns", "add.s32 %bias_col, %col0, %thread;", "mov.b32 %bias_col, %thread;", -1},
     {"one mma dropped", "mma.sync", "// mma.sync", 3},
     {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 1},
 };
@@ -60,6 +62,21 @@ static const Mutation lines_mutations[] = {
      "mad.lo.s32 %x_left, %x_part, -8, %k_rest;", -1},
 };
 
+/* A kernel whose rows begin at any word. */
+static const Mutation words_mutations[] = {
+    {"the wait in the main loop too weak by one", "cp.async.wait_group 1;", "cp.async.wait_group 2;", 1},
+    {"rows of x begin at chunks in a slot", "and.b32 %x_row_begin, %x_row_begin, 15;",
+     "mov.b32 %x_row_begin, 0;", 0},
+    {"rows of W begin at chunks in a slot", "and.b32 %w_row_begin, %w_row_begin, 15;",
+     "mov.b32 %w_row_begin, 0;", 0},
+    {"rows begin at chunks in memory", "and.b64 %wide_scratch, %x_ptr0, -16;", "mov.b64 %wide_scratch, %x_ptr0;",
+     -1},
+    {"the end of k is taken for a chunk's", "and.b32 %bits_scratch, %bits_scratch, 15;",
+     "mov.b32 %bits_scratch, 0;", -1},
+    {"a row has a chunk less", "rem.u32 %w_part, %thread, 9;", "rem.u32 %w_part, %thread, 8;", 0},
+    {"both halves of a k-step are the first", "[%x_slot_at+16];", "[%x_slot_at];", -1},
+};
+
 static const Subject subjects[] = {
     {.config = "mma_sm80_f16_64x64x32_w2x2_s3",
      .sm = "89",
@@ -77,6 +94,11 @@ static const Subject subjects[] = {
      .shapes = {{67, 75, 504}, {129, 40, 200}, {64, 127, 72}},
      .mutations = lines_mutations,
      .n_mutations = sizeof lines_mutations / sizeof *lines_mutations},
+    {.config = "mma_sm80_f16_64x32x64_w2x2_s3_vx4_vw4_vy2",
+     .sm = "89",
+     .shapes = {{67, 75, 502}, {129, 40, 202}, {64, 127, 74}},
+     .mutations = words_mutations,
+     .n_mutations = sizeof words_mutations / sizeof *words_mutations},
 };
 
 int main(void) { return test_subjects(subjects, sizeof subjects / sizeof *subjects); }
