@@ -8,7 +8,7 @@
 # compute-sanitizer for the step of that name. The exit status is 1 if a step failed.
 cd "$(dirname "$0")/.." || exit 1
 out=build/all
-steps='tests python stress threads sanitizer calls tune compare bf16 sustained mma kernelbench bandwidth choice'
+steps='tests python stress threads sanitizer calls tune compare bf16 sustained mma mma-peers kernelbench bandwidth choice'
 mma_shapes=4096x4096x4096,8192x8192x8192,1024x8192x8192,2048x2048x2048,512x11008x4096,1000x1000x1000
 mma_shapes=$mma_shapes,333x4097x2050,336x4096x2048,4095x4095x4095,128x512x1024
 mkdir -p $out
@@ -29,6 +29,8 @@ run() {
     bf16) python3 bench/compare.py --config auto --dtype bf16 --peers mm --mode bursts --out $out/bf16 ;;
     sustained) python3 bench/compare.py --config auto --peers mm --mode sustained --out $out/sustained ;;
     mma) python3 bench/compare.py --arch sm_80 --config auto --peers mm --mode bursts --out $out/mma --shapes $mma_shapes ;;
+    mma-peers) python3 bench/compare.py --arch sm_80 --config auto --peers mm,triton-tuned-sm89,tilesmith-xf32,tilesmith-wcol \
+        --mode both --out $out/mma-peers --shapes $mma_shapes ;;
     kernelbench) python3 bench/kernelbench70.py ;;
     bandwidth) python3 bench/bandwidth.py ;;
     choice) python3 bench/choice.py --out $out/choice ;;

@@ -489,15 +489,14 @@ class FusedLinear(nn.Module):
         self.scaling_factor = scaling_factor
 
     def forward(self, x):
-        weight, bias = self._parameters_of_gemm()
-        return linear(x, weight, bias, self.scaling_factor)
-
-    def _parameters_of_gemm(self):
-        """gemm.weight, gemm.bias. As attributes of modules they would be looked up by functions of Python, which take longer
-        than all of linear()'s own checks; under a parametrization they are attributes alone."""
+        # As attributes of modules parameters would be looked up by functions of Python, which take longer than all of
+        # linear()'s own checks; under a parametrization they are attributes alone.
         gemm = self._modules["gemm"]
-        own = gemm._parameters
-        return own["weight"] if "weight" in own else gemm.weight, own["bias"] if "bias" in own else gemm.bias
+        try:
+            weight, bias = gemm._parameters["weight"], gemm._parameters["bias"]
+        except KeyError:
+            weight, bias = gemm.weight, gemm.bias
+        return linear(x, weight, bias, self.scaling_factor)
 
     def prepare(self, x):
         """prepare() for inputs like x."""
