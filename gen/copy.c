@@ -35,8 +35,7 @@ static void declare(Gemm *g, GenCopy *c)
         c->line_begins = copy_reg(g, c, PTX_PRED, "line_begins", 0);
     }
     if (p->last_pass_rows < p->rows_per_pass) c->last_pass = copy_reg(g, c, PTX_PRED, "last_pass", 0);
-    if (g->p->threads % p->row_parts && g->p->threads > p->row_parts)
-        c->takes_part = copy_reg(g, c, PTX_PRED, "takes_part", 0);
+    if (g->p->threads % p->row_parts) c->takes_part = copy_reg(g, c, PTX_PRED, "takes_part", 0);
     if (p->staged) {
         c->have = copy_reg(g, c, PTX_PRED, "have", p->part_elems);
         c->raw = copy_reg(g, c,

@@ -9,9 +9,9 @@
  * All threads copy together, in passes; in a pass, consecutive threads take consecutive parts of rows: each has
  * one chunk, or half a chunk of f32, so that it still loads 16 bytes beside its neighbour's.
  *
- * What cp.async can move goes by it, column-major in pieces as wide as the alignment allows. What must be converted, gathered,
- * or is aligned to 2 bytes only goes through registers: it is loaded a k-block before it is rounded and stored,
- * so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes only lies in two aligned
+ * What cp.async can move goes by it, in pieces as wide as the alignment allows, or as Words below. What must be
+ * converted, gathered, or is aligned to 2 bytes only goes through registers: it is loaded a k-block before it is
+ * rounded and stored, so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes only lies in two aligned
  * vectors of 16 bytes; both are loaded, and shifted into place before the store, which comes at the end of the
  * k-block that loads them (plan.h: late).
  *
@@ -93,7 +93,7 @@ PtxArg gen_copy_line_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg r
 PtxArg gen_copy_row_begin(Gemm *g, const GenCopy *c, PtxArg row);
 
 /* How many elements of k must be left behind a k-block for copies without sizes: loads into registers are a
- * k-block ahead, and the second vector of a chunk reaches behind it. */
+ * k-block ahead, and the second vector of a chunk reaches behind it, as the last chunk around a row does. */
 int gen_copy_reach(const Gemm *g, const GenCopy *c);
 
 #endif

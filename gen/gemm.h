@@ -109,9 +109,9 @@ void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high)
 void gen_shift_vector(Gemm *g, PtxArg raw, PtxArg byte);
 
 /* piece.c: value = the element at [address] as fp32 under guard p, 0 where p is false; or raw = the same as it is, a
- * b16 register, f32 for GEN_F32. A piece of y, from shared memory
- * and to y, in b32 registers or, where it is 2 bytes, in a b16 one. The elements of a piece that the last column cuts,
- * under p: `left` columns are left from column 0 on, the piece begins at column `col`. */
+ * b16 register, f32 for GEN_F32. A piece of y, from shared memory and to y, in b32 registers or, where it is 2 bytes,
+ * in a b16 one. The elements of a piece that the last column cuts, under p: `left` columns are left from column 0 on,
+ * the piece begins at column `col`. */
 void gen_load_element(Gemm *g, GenType type, PtxArg value, PtxArg address, PtxArg p);
 void gen_load_raw(Gemm *g, GenType type, PtxArg raw, PtxArg address, PtxArg p);
 void gen_load_piece(Gemm *g, PtxArg p, PtxArg piece, PtxArg from);

@@ -184,7 +184,7 @@ static void piece_places(Store *s)
     place(s, row, col, s->piece_rows, s->piece_cols);
     if (p->y_row_idle) emit(k, MIN_S32, s->piece_cols, s->piece_cols, warp_cols);
     matrix_place(s, "y", (MatrixParams){s->g->y_param, s->g->ldy_param, s->g->csy_param}, row, col,
-                 32 / lanes, &s->y_at, &s->y_step);
+                 rows_a_turn(s), &s->y_at, &s->y_step);
 }
 
 /* Whether the last column of y lies in this block's tile and cuts a piece. */
@@ -237,9 +237,8 @@ void gen_bias_share(Gemm *g)
     emit(k, MOV_SHARED, to, shared_array());
     emit(k, MAD_LO_S32, to, g->tid, imm(4), to);
     for (int i = 0; i < bias_loads(p); i++) {
-        PtxArg value =
-            at(p->config.bias == GEN_F32 ? g->bias_raw : g->f32_scratch, p->config.bias == GEN_F32 ? i : 0);
-        if (p->config.bias != GEN_F32) gen_widen(g, p->config.bias, value, at(g->bias_raw, i));
+        PtxArg raw = at(g->bias_raw, i), value = p->config.bias == GEN_F32 ? raw : at(g->f32_scratch, 0);
+        if (p->config.bias != GEN_F32) gen_widen(g, p->config.bias, value, raw);
         emit(k, SETP_LT_U32, g->p_scratch, g->tid, imm(p->config.tile_n - i * p->threads));
         emit_if(k, g->p_scratch, ST_SHARED_F32, mem(to, p->bias_offset + 4 * i * p->threads), value);
     }

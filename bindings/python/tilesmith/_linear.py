@@ -14,7 +14,7 @@ Straight means: shapes, strides, types and devices of the arguments are looked u
 before. A call that is found has passed the checks, and has its argument struct filled in but for addresses and
 scale. The table belongs to the thread, since the struct is written to. Every microsecond counts on this way, so it
 takes few calls of functions, and writes to the struct through views of its memory; and a weight that comes again
-with the same x has a guard, with which torch compares types, sizes, strides, devices and modes in one call.
+with the same x has a guard, with which torch compares types, sizes, strides and devices in one call.
 """
 
 import ctypes
@@ -145,7 +145,7 @@ class _Call:
     """One signature: what is the same for all calls of it."""
 
     __slots__ = (
-        "args", "ref", "words", "floats", "context", "handle", "launch", "device", "only_device", "shape", "strides", "dtype",
+        "args", "ref", "words", "floats", "context", "handle", "launch", "device", "empty", "shape", "strides", "dtype",
         "copy_x", "copy_bias", "nothing", "workspace_bytes", "pins",
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ class _Call:
         self.strides = _contiguous_strides(self.shape)
         self.dtype = x.dtype
         self.device = x.get_device()
-        self.only_device = torch.cuda.device_count() == 1 and _empty_strided is not None
+        self.empty = _empty_strided if torch.cuda.device_count() == 1 else None
         self.context = _context(self.device)
         self.handle = self.context.handle
         self.launch = _library.library().ts_linear
@@ -270,10 +270,9 @@ class _Guarded:
     __slots__ = ("call", "check", "epilogue", "has_bias", "requires_grad")
 
     def __init__(self, call, x, weight, bias, epilogue):
-        tensors = (x, weight) if bias is None else (x, weight, bias)
-        self.check = _guards(*tensors) or _never
+        self.check = (_guards(x, weight) if bias is None else _guards(x, weight, bias)) or _never
         self.call, self.epilogue, self.has_bias = call, epilogue, bias is not None
-        self.requires_grad = any(tensor.requires_grad for tensor in tensors)
+        self.requires_grad = _requires_grad(x, weight, bias)
 
     def fits(self, x, weight, bias, epilogue):
         return (
@@ -304,8 +303,8 @@ def _run(x, weight, bias, scale, epilogue, out):
 def _launch(call, x, weight, bias, scale, out):
     if out is not None:
         y = out
-    elif call.only_device:
-        y = _empty_strided(call.shape, call.strides, call.dtype)
+    elif call.empty:
+        y = call.empty(call.shape, call.strides, call.dtype)
     else:
         y = x.new_empty(call.shape)
     if call.nothing:
