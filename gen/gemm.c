@@ -230,8 +230,10 @@ static void write_mma(Gemm *g)
     bool split = p->config.split;
     ptx_comment(g->k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m,
                 p->config.tile_n, p->config.tile_k, p->warp_m, p->warp_n, p->config.stages, p->stage_bytes);
-    gen_wait_for_kernel_before(g);
-    if (split) gen_split_begin(g);
+    if (split) {
+        gen_wait_for_kernel_before(g);
+        gen_split_begin(g);
+    }
     gen_problem_size(g);
     thread_place(g);
     declare_tile(g);

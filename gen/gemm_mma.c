@@ -8,8 +8,9 @@
  *                    mma of this one; fragments of the next, each as its register frees
  *                    a share of the copy that is under way
  *                  before the last k-step: that copy's commit; wait for the next k-block; barrier
- *     drain loop   the same for the last k-blocks, whose copies are cut by the end of k, or nothing
- *     store        bias, epilogue, y (store.c)
+ *     drain loop   the same for k-blocks whose copies are cut by the end of k
+ *     last loop    the same for those that are there already: nothing is copied, and the last ends where k
+ * does store        bias, epilogue, y (store.c)
  *
  * One barrier a k-block is enough: it both publishes the next k-block and says that everyone has read the one
  * before for the last time, so that the last k-step may already start to overwrite its slot. The copy goes on
@@ -21,6 +22,9 @@
 #include "gen/copy.h"
 
 #include <stdio.h>
+
+/* What a turn of the loops copies: whole chunks; what the end of k leaves of them; nothing any more. */
+typedef enum Copies { COPIES_WHOLE, COPIES_SIZED, COPIES_NONE } Copies;
 
 typedef struct Operand {
     GenCopy copy;
@@ -309,13 +313,17 @@ static void turn_to_free_slot(Mma *g)
 
 /* ---- from slot to slot ---- */
 
+/* Elements of k from the k-block being read to the one being copied. */
+static int ahead_elems(const Mma *g) { return (g->plan->config.stages - 1) * g->plan->config.tile_k; }
+
 /* Whether a copy begins in the last k-step already, or with the first. */
 static bool copies_early(const Mma *g) { return g->plan->copy_steps == g->plan->k_steps; }
 
-static void begin_copy(Mma *g, bool sized)
+static void begin_copy(Mma *g, Copies copies)
 {
+    if (copies == COPIES_NONE) return;
     turn_to_free_slot(g);
-    if (sized) copy_sizes(g, true);
+    if (copies == COPIES_SIZED) copy_sizes(g, true);
 }
 
 /* slot = bytes from the slot being read to the next one, round the ring. */
@@ -348,25 +356,25 @@ static void wait_for_block(Mma *g)
 
 /* In the last k-step: from here on fragments are those of the next k-block, and copies go to the slot of this
  * one. */
-static void turn_to_next_block(Mma *g, bool sized)
+static void turn_to_next_block(Mma *g, Copies copies)
 {
     commit(g);
     wait_for_block(g);
     next_slot(g);
-    if (copies_early(g)) begin_copy(g, sized);
+    if (copies_early(g)) begin_copy(g, copies);
 }
 
 /* ---- a k-step ---- */
 
 /* Share `part` of `parts` of what k-step `step` copies. A copy's turns begin with the last k-step of a
  * k-block; it takes the last copy_steps of them. */
-static void copy_share(Mma *g, int step, int part, int parts, bool sized)
+static void copy_share(Mma *g, int step, int part, int parts, Copies copies)
 {
     int steps = g->plan->copy_steps, passes = copy_passes(g);
     int turn = (step + 1) % g->plan->k_steps - (g->plan->k_steps - steps);
-    if (turn < 0) return;
+    if (turn < 0 || copies == COPIES_NONE) return;
     int first = turn * passes / steps, count = (turn + 1) * passes / steps - first;
-    copy(g, first + part * count / parts, first + (part + 1) * count / parts, sized);
+    copy(g, first + part * count / parts, first + (part + 1) * count / parts, copies == COPIES_SIZED);
 }
 
 /* The row tile before which a k-step copies. What goes through registers keeps shared memory busy; then the
@@ -378,12 +386,12 @@ static int copy_row(const Mma *g, int step)
 }
 
 /* One row tile after the other, for few warps: each fragment of x is reloaded early. */
-static void multiply_by_rows(Mma *g, int step, bool sized)
+static void multiply_by_rows(Mma *g, int step, Copies copies)
 {
     int next = (step + 1) % g->plan->k_steps;
     for (int pair = 0; pair < w_pairs(g); pair++) load_w(g, next, pair);
     for (int i = 0; i < g->plan->mma_m; i++) {
-        if (i == copy_row(g, step)) copy_share(g, step, 0, 1, sized);
+        if (i == copy_row(g, step)) copy_share(g, step, 0, 1, copies);
         for (int turn = 0; turn < g->plan->mma_n; turn++)
             mma(g, i, i % 2 ? g->plan->mma_n - 1 - turn : turn, step);
         load_x(g, i, next);
@@ -401,12 +409,12 @@ static bool by_columns(const Mma *g, int step)
 
 /* One column tile after the other. A pair of W's fragments is loaded before each of the first ones, behind
  * the share of the copy; but before all that cp.async has to move, where the rest goes through registers. */
-static void multiply_by_columns(Mma *g, int step, bool sized)
+static void multiply_by_columns(Mma *g, int step, Copies copies)
 {
     int next = (step + 1) % g->plan->k_steps;
     bool w_first = any_staged(g);
     for (int pair = 0; w_first && pair < w_pairs(g); pair++) load_w(g, next, pair);
-    copy_share(g, step, 0, 1, sized);
+    copy_share(g, step, 0, 1, copies);
     for (int j = 0; j < g->plan->mma_n; j++) {
         if (!w_first && j < w_pairs(g)) load_w(g, next, j);
         multiply_column(g, j, step);
@@ -415,27 +423,27 @@ static void multiply_by_columns(Mma *g, int step, bool sized)
 
 /* Multiplies and loads the fragments of the next k-step: W's into the other set, each of x as soon as its own
  * row tile is done with the old one. */
-static void multiply_step(Mma *g, int step, bool sized)
+static void multiply_step(Mma *g, int step, Copies copies)
 {
-    if (step == g->plan->k_steps - 1) turn_to_next_block(g, sized);
-    if (by_columns(g, step)) multiply_by_columns(g, step, sized);
-    else multiply_by_rows(g, step, sized);
+    if (step == g->plan->k_steps - 1) turn_to_next_block(g, copies);
+    if (by_columns(g, step)) multiply_by_columns(g, step, copies);
+    else multiply_by_rows(g, step, copies);
 }
 
 /* The same with W in a ring of at least three pairs: before the columns of one pair the pair after the next
  * is loaded. The last two pairs go together, so that x's next fragments come early enough. */
-static void multiply_streaming(Mma *g, int step, bool sized)
+static void multiply_streaming(Mma *g, int step, Copies copies)
 {
     int last_two = w_pairs(g) - 2, next = (step + 1) % g->plan->k_steps;
     load_w(g, step, 1);
     for (int pair = 0; pair < last_two; pair++) {
         load_w(g, step, pair + 2);
-        if (next) copy_share(g, step, pair, last_two, sized);
+        if (next) copy_share(g, step, pair, last_two, copies);
         for (int j = 2 * pair; j < 2 * pair + 2; j++) multiply_column(g, j, step);
     }
-    if (next == 0) turn_to_next_block(g, sized);
+    if (next == 0) turn_to_next_block(g, copies);
     load_w(g, step, last_two + 2);
-    if (next == 0) copy_share(g, step, 0, 1, sized);
+    if (next == 0) copy_share(g, step, 0, 1, copies);
     for (int j = 2 * last_two; j < g->plan->mma_n; j++) multiply_column(g, j, step);
 }
 
@@ -512,8 +520,8 @@ static void prologue(Mma *g, PtxArg store)
     for (int pair = 0; pair < (w_streams(g) ? 1 : w_pairs(g)); pair++) load_w(g, 0, pair);
     for (int i = 0; i < g->plan->mma_m; i++) load_x(g, i, 0);
     if (!copies_early(g)) return;
-    begin_copy(g, true);
-    copy_share(g, g->plan->k_steps - 1, 0, 1, true);
+    begin_copy(g, COPIES_SIZED);
+    copy_share(g, g->plan->k_steps - 1, 0, 1, COPIES_SIZED);
 }
 
 static void end_block(Mma *g, GenCopy *c, bool sized)
@@ -523,16 +531,26 @@ static void end_block(Mma *g, GenCopy *c, bool sized)
         gen_copy_store(g->gemm, c, i, 0, (GenCopyPlace){c->to, 0});
 }
 
-static void k_block(Mma *g, bool sized)
+/* Once nothing is copied any more, a k-block ends with the k-step in which k does. */
+static void leave_at_end(Mma *g, int step, PtxArg end)
 {
-    if (!copies_early(g)) begin_copy(g, sized);
+    if (step == g->plan->k_steps - 1) return;
+    emit(g->k, SETP_LT_S32, g->p, g->k_rest, imm(16 * (step + 1) - ahead_elems(g) + 1));
+    emit_if(g->k, g->p, BRA, end);
+}
+
+static void k_block(Mma *g, Copies copies, PtxArg end)
+{
+    if (!copies_early(g)) begin_copy(g, copies);
     for (int step = 0; step < g->plan->k_steps; step++) {
         ptx_comment(g->k, "k-step %d", step);
-        if (w_streams(g)) multiply_streaming(g, step, sized);
-        else multiply_step(g, step, sized);
+        if (w_streams(g)) multiply_streaming(g, step, copies);
+        else multiply_step(g, step, copies);
+        if (copies == COPIES_NONE) leave_at_end(g, step, end);
     }
-    end_block(g, &g->x.copy, sized);
-    end_block(g, &g->w.copy, sized);
+    if (copies == COPIES_NONE) return;
+    end_block(g, &g->x.copy, copies == COPIES_SIZED);
+    end_block(g, &g->w.copy, copies == COPIES_SIZED);
 }
 
 /* Elements of k that must be left for a turn of whole copies: it ends one k-block's and may begin the
@@ -543,31 +561,41 @@ static int whole_turn(const Mma *g)
     return (copies_early(g) ? 2 : 1) * g->plan->config.tile_k + (x > w ? x : w);
 }
 
-/* Two loops of the same blocks: while whole k-blocks are left to copy, and until all are multiplied. */
-static void main_loop(Mma *g)
+/* One loop of k-blocks, which goes on while more than `rest` elements of k are left. There is always a last
+ * one. */
+static void loop(Mma *g, const char *name, Copies copies, int rest, PtxArg end)
 {
     PtxKernel *k = g->k;
-    PtxArg loop = ptx_label(k, "main_loop"), drain = ptx_label(k, "drain"),
-           drain_loop = ptx_label(k, "drain_loop");
-    ptx_section(k, "main loop: one k-block a turn");
-    gen_let_next_start(g->gemm);
-    emit(k, SETP_LT_S32, g->p, g->k_rest, imm(whole_turn(g)));
-    emit_if(k, g->p, BRA, drain);
-    emit(k, LABEL, loop);
+    bool always = copies == COPIES_NONE;
+    char done_name[32];
+    snprintf(done_name, sizeof done_name, "%s_done", name);
+    PtxArg again = ptx_label(k, name), done = always ? end : ptx_label(k, done_name);
+    if (!always) {
+        emit(k, SETP_LT_S32, g->p, g->k_rest, imm(rest + 1));
+        emit_if(k, g->p, BRA, done);
+    }
+    if (copies == COPIES_SIZED && copies_early(g)) copy_sizes(g, true);
+    emit(k, LABEL, again);
     emit(k, PRAGMA_NOUNROLL);
-    k_block(g, false);
-    emit(k, SETP_GE_S32, g->p, g->k_rest, imm(whole_turn(g)));
-    emit_if(k, g->p, BRA, loop);
+    k_block(g, copies, end);
+    emit(k, SETP_GT_S32, g->p, g->k_rest, imm(rest));
+    emit_if(k, g->p, BRA, again);
+    emit(k, LABEL, done);
+}
 
-    ptx_section(k, "the last k-blocks: what is copied is cut by the end of k, or nothing");
-    emit(k, LABEL, drain);
-    if (copies_early(g)) copy_sizes(g, true);
-    emit(k, LABEL, drain_loop);
-    emit(k, PRAGMA_NOUNROLL);
-    k_block(g, true);
-    emit(k, SETP_GT_S32, g->p, g->k_rest, imm(-(g->plan->config.stages - 1) * g->plan->config.tile_k));
-    emit_if(k, g->p, BRA, drain_loop);
-    if (copies_early(g)) emit(k, CP_ASYNC_COMMIT); /* the empty copies that the last k-step began */
+/* Three loops of the same blocks: while whole k-blocks are left to copy, then parts, and until all are
+ * multiplied. With lines a slot has the end of the k-block before it. */
+static void main_loop(Mma *g)
+{
+    PtxArg end = ptx_label(g->k, "all_multiplied");
+    ptx_section(g->k, "main loop: one k-block a turn");
+    gen_let_next_start(g->gemm);
+    loop(g, "main_loop", COPIES_WHOLE, whole_turn(g) - 1, end);
+    ptx_section(g->k, "what is copied is cut by the end of k");
+    loop(g, "drain_loop", COPIES_SIZED, lines(g) ? -g->plan->config.tile_k : 0, end);
+    ptx_section(g->k, "the last k-blocks, in front of which nothing is copied");
+    loop(g, "last_loop", COPIES_NONE, -ahead_elems(g), end);
+    if (copies_early(g)) emit(g->k, CP_ASYNC_COMMIT); /* empty copies that had begun */
 }
 
 void gen_gemm_mma(Gemm *gemm)
@@ -582,6 +610,7 @@ void gen_gemm_mma(Gemm *gemm)
     g.w.copy.step_param = gemm->csw_param;
     declare(&g);
     copy_places(&g);
+    if (!gemm->p->config.split) gen_wait_for_kernel_before(gemm); /* all so far needs no memory */
     prologue(&g, store);
     main_loop(&g);
     emit(g.k, LABEL, store);

@@ -176,8 +176,8 @@ static void write_kernel(Pack *p)
     gen_begin_kernel(&p->g, "tiles");
     declare(p);
     gen_let_next_start(&p->g);
-    gen_wait_for_kernel_before(&p->g);
     places(p, end);
+    gen_wait_for_kernel_before(&p->g);
     ptx_section(k, "four chunks: all loads, then shifts and stores");
     for (int i = 0; i < CHUNKS; i++) load(p, i);
     for (int i = 0; i < CHUNKS; i++) store(p, i);

@@ -22,6 +22,10 @@ static const Mutation mutations[] = {
     {"the bias of other columns", "add.s32 %bias_col, %col0, %thread;", "mov.b32 %bias_col, %thread;", -1},
     {"one mma dropped", "mma.sync", "// mma.sync", 3},
     {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 1},
+    {"nothing is copied when some of k is left", "setp.lt.s32 %p, %k_rest, 1;",
+     "setp.lt.s32 %p, %k_rest, 33;", 0},
+    {"the last k-block ends a k-step early", "setp.lt.s32 %p, %k_rest, -47;", "setp.lt.s32 %p, %k_rest, -31;",
+     0},
 };
 
 /* A kernel whose blocks share tiles, and what it takes to do that right. */
@@ -69,8 +73,8 @@ static const Mutation words_mutations[] = {
      "mov.b32 %x_row_begin, 0;", 0},
     {"rows of W begin at chunks in a slot", "and.b32 %w_row_begin, %w_row_begin, 15;",
      "mov.b32 %w_row_begin, 0;", 0},
-    {"rows begin at chunks in memory", "and.b64 %wide_scratch, %x_ptr0, -16;", "mov.b64 %wide_scratch, %x_ptr0;",
-     -1},
+    {"rows begin at chunks in memory", "and.b64 %wide_scratch, %x_ptr0, -16;",
+     "mov.b64 %wide_scratch, %x_ptr0;", -1},
     {"the end of k is taken for a chunk's", "and.b32 %bits_scratch, %bits_scratch, 15;",
      "mov.b32 %bits_scratch, 0;", -1},
     {"a row has a chunk less", "rem.u32 %w_part, %thread, 9;", "rem.u32 %w_part, %thread, 8;", 0},
