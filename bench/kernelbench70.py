@@ -6,6 +6,9 @@ Time: 3 calls to warm up; then, 100 times and one more that is not counted, L2 i
 stands between two events; the mean counts. So a time holds one launch's latency, and what Python does after the first
 event as far as the flush does not hide it. Gradients are enabled as there; --no-grad turns them off.
 
+A busy host or a chip that has become warm changes such a mean by more than models differ. So all of it is done --repeats
+times, models in turn, each after a pause; shown are medians of the means, and of the ratios within a repeat.
+
     python3 bench/kernelbench70.py                both sizes of the problem's history, f16 and bf16
 """
 
@@ -14,6 +17,7 @@ import csv
 import os
 import statistics
 import sys
+import time
 from pathlib import Path
 
 from need_torch import need_torch
@@ -24,6 +28,7 @@ SIZES = {"128x512x1024": (128, 1024, 512, "randn"), "1024x8192x8192": (1024, 819
 TOLERANCE = 1e-2
 DRAWS, WARM_UP, TRIALS = 5, 3, 100
 FLUSH_BYTES = 256 << 20
+PAUSE_S = 0.2
 
 
 def make_model(input_size, hidden_size):
@@ -77,7 +82,29 @@ def time_us(model, x):
     return times[1:]
 
 
-def run(size, dtype_name, no_grad):
+def time_in_turn(models, x, repeats):
+    """{name: [microseconds of each trial] of each repeat}"""
+    times, names = {name: [] for name in models}, list(models)
+    for repeat in range(repeats):
+        first = repeat % len(names)
+        for name in names[first:] + names[:first]:
+            time.sleep(PAUSE_S)
+            times[name].append(time_us(models[name], x))
+    return times
+
+
+def row_of(trials, of_eager):
+    """What is shown of one model's trials."""
+    means, eager_means = [[statistics.fmean(t) for t in of] for of in (trials, of_eager)]
+    return {
+        "mean_us": statistics.median(means),
+        "median_us": statistics.median([t for repeat in trials for t in repeat]),
+        "std_us": statistics.median([statistics.pstdev(t) for t in trials]),
+        "speedup": statistics.median([e / m for e, m in zip(eager_means, means)]),
+    }
+
+
+def run(size, dtype_name, no_grad, repeats):
     """Rows of one size and type."""
     batch, input_size, hidden_size, kind = SIZES[size]
     dtype = {"f16": torch.float16, "bf16": torch.bfloat16}[dtype_name]
@@ -89,16 +116,13 @@ def run(size, dtype_name, no_grad):
     torch._dynamo.reset()
     models = {"eager": eager, "torch.compile": torch.compile(eager), "tilesmith": new}
     inputs = [draw(kind, batch, input_size, dtype, seed) for seed in range(DRAWS)]
-    rows = []
-    for name, model in models.items():
-        good, worst = worst_difference(eager, model, inputs)
-        with torch.set_grad_enabled(not no_grad):
-            times = time_us(model, inputs[0])
-        rows.append({"size": size, "dtype": dtype_name, "model": name, "correct": good, "difference": worst,
-                     "mean_us": statistics.fmean(times), "median_us": statistics.median(times), "std_us": statistics.pstdev(times)})  # fmt: skip
-    for row in rows:
-        row["speedup"] = rows[0]["mean_us"] / row["mean_us"]
-    return rows
+    differences = {name: worst_difference(eager, model, inputs) for name, model in models.items()}
+    with torch.set_grad_enabled(not no_grad):
+        times = time_in_turn(models, inputs[0], repeats)
+    return [
+        {"size": size, "dtype": dtype_name, "model": name, "correct": good, "difference": worst, **row_of(times[name], times["eager"])}
+        for name, (good, worst) in differences.items()
+    ]
 
 
 def show(rows):
@@ -116,6 +140,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--dtypes", nargs="+", default=["f16", "bf16"], choices=["f16", "bf16"])
+    parser.add_argument("--repeats", type=int, default=7, help="of the whole measurement, models in turn")
     parser.add_argument("--no-grad", action="store_true", help="time under torch.no_grad()")
     parser.add_argument("--out", default="build/compare", help="directory for kernelbench70.csv")
     options = parser.parse_args(arguments)
@@ -129,7 +154,7 @@ def main(arguments=None):
     rows = []
     for size in options.sizes:
         for dtype in options.dtypes:
-            rows += run(size, dtype, options.no_grad)
+            rows += run(size, dtype, options.no_grad, options.repeats)
             show(rows[-3:])
     os.makedirs(options.out, exist_ok=True)
     with open(Path(options.out) / "kernelbench70.csv", "w", newline="") as file:

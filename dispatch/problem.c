@@ -24,8 +24,7 @@ static int align_of(const ts_matrix *matrix, int64_t rows, int64_t cols)
 /* Layout and alignment in a byte. */
 static int place_of(const ts_matrix *matrix, int64_t rows, int64_t cols)
 {
-    int align = align_of(matrix, rows, cols), align_bits = 0;
-    while (align >> align_bits > 1) align_bits++;
+    int align_bits = __builtin_ctz((unsigned)align_of(matrix, rows, cols));
     return layout_of(matrix, rows, cols) << 3 | align_bits;
 }
 

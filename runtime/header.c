@@ -63,17 +63,6 @@ static const struct {
 #undef X
 };
 
-int rt_dtype_bytes(ts_dtype dtype)
-{
-    switch (dtype) {
-#define X(name, number, text, bytes)                                                                         \
-    case name: return bytes;
-        TS_DTYPES(X)
-#undef X
-    }
-    return 0;
-}
-
 /* ---- spans ---- */
 
 static bool span_is(Span s, const char *text)

@@ -65,6 +65,17 @@ typedef struct RtHeader {
 ts_status rt_header_parse(const char *text, RtHeader *header);
 
 extern const char *const rt_tensor_name[RT_N_TENSORS];
-int rt_dtype_bytes(ts_dtype dtype); /* 0: no type */
+
+/* 0: no type */
+static inline int rt_dtype_bytes(ts_dtype dtype)
+{
+    switch (dtype) {
+#define X(name, number, text, bytes)                                                                         \
+    case name: return bytes;
+        TS_DTYPES(X)
+#undef X
+    }
+    return 0;
+}
 
 #endif
