@@ -5,12 +5,12 @@
 #include "runtime/context.h"
 #include "runtime/header.h"
 
-/* One value for each parameter that a kernel may have. */
+/* One value for each parameter that a kernel may have; of a tensor map, where it is. */
 typedef struct RtValues {
 #define RT_C_u64 uint64_t
 #define RT_C_u32 uint32_t
 #define RT_C_f32 float
-#define RT_C_map CUtensorMap
+#define RT_C_map const CUtensorMap *
 #define X(name, type) RT_C_##type name;
     RT_PARAMS(X)
 #undef X
@@ -44,8 +44,9 @@ struct ts_kernel {
 };
 
 /* ---- maps.c ---- */
-/* The tensor map of one of the kernel's operands. A call with a key seen before encodes nothing. */
-ts_status rt_map_find(ts_kernel *kernel, const RtMapKey *key, CUtensorMap *map);
+/* The tensor map of one of the kernel's operands, which lives as long as the kernel, or as `spare`, where it is made if
+ * it cannot be kept. A call with a key seen before encodes nothing. */
+ts_status rt_map_find(ts_kernel *kernel, const RtMapKey *key, CUtensorMap *spare, const CUtensorMap **map);
 void rt_maps_free(RtMaps *maps);
 
 /* ---- launch.c ---- */

@@ -119,11 +119,21 @@ static ts_status check_overlap(Dimension a, Dimension b)
                    (long long)b.size);
 }
 
+/* What nearly all matrices are, told in a few instructions: neighbours in rows, or columns, that neither
+ * overlap nor lie far apart. */
+static bool is_plain(ts_layout layout, const ts_matrix *matrix, int64_t rows, int64_t cols)
+{
+    const int64_t far = 1 << 29;
+    bool by_columns = layout == TS_COLUMN_MAJOR;
+    int64_t along = by_columns ? matrix->row_stride : matrix->col_stride,
+            apart = by_columns ? matrix->col_stride : matrix->row_stride;
+    return layout != TS_STRIDED && along == 1 && apart >= (by_columns ? rows : cols) && apart < far;
+}
+
 static ts_status check_strides(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix,
-                               int64_t rows, int64_t cols)
+                               Dimension row, Dimension col)
 {
     ts_layout layout = kernel->header.layout[tensor];
-    Dimension row = {"row_stride", rows, matrix->row_stride}, col = {"col_stride", cols, matrix->col_stride};
     Dimension inner = layout == TS_COLUMN_MAJOR ? row : col, outer = layout == TS_COLUMN_MAJOR ? col : row;
     if (layout != TS_STRIDED && inner.size > 1 && inner.stride != 1)
         return rt_fail(
@@ -131,20 +141,27 @@ static ts_status check_strides(const ts_kernel *kernel, RtTensor tensor, const t
             rt_tensor_name[tensor], inner.stride_name, (long long)inner.stride, kernel->header.config);
     ts_status status = check_stride(tensor, matrix, inner);
     if (!status) status = check_stride(tensor, matrix, outer);
-    if (!status && tensor == RT_TENSOR_y) status = check_overlap(row, col);
-    if (status || outer.size <= 1) return status;
-    unsigned long long pitch_bytes =
-        (unsigned long long)outer.stride * (unsigned)rt_dtype_bytes(matrix->dtype);
-    return is_multiple(pitch_bytes, kernel->header.align_bytes[tensor])
-               ? TS_OK
-               : misaligned(kernel, tensor, "pitch", pitch_bytes);
+    return !status && tensor == RT_TENSOR_y ? check_overlap(row, col) : status;
+}
+
+static ts_status check_pitch(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
+                             int64_t cols)
+{
+    bool by_columns = kernel->header.layout[tensor] == TS_COLUMN_MAJOR;
+    int64_t pitch = by_columns ? matrix->col_stride : matrix->row_stride;
+    unsigned long long bytes = (unsigned long long)pitch * (unsigned)rt_dtype_bytes(matrix->dtype);
+    bool good = (by_columns ? cols : rows) <= 1 || is_multiple(bytes, kernel->header.align_bytes[tensor]);
+    return good ? TS_OK : misaligned(kernel, tensor, "pitch", bytes);
 }
 
 static ts_status check_matrix(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
                               int64_t cols)
 {
     ts_status status = check_address(kernel, tensor, matrix->data);
-    return status ? status : check_strides(kernel, tensor, matrix, rows, cols);
+    if (!status && !is_plain(kernel->header.layout[tensor], matrix, rows, cols))
+        status = check_strides(kernel, tensor, matrix, (Dimension){"row_stride", rows, matrix->row_stride},
+                               (Dimension){"col_stride", cols, matrix->col_stride});
+    return status ? status : check_pitch(kernel, tensor, matrix, rows, cols);
 }
 
 /* ---- all of them ---- */
@@ -216,9 +233,8 @@ static ts_status find_persistent_grid(const ts_kernel *kernel, int64_t m, int64_
     int cluster = h->cluster_m * h->cluster_n, per_sm = kernel->blocks_per_sm ? kernel->blocks_per_sm : 1;
     int64_t tiles =
         ceil_div(m, (int64_t)h->tile_m * h->cluster_m) * ceil_div(n, (int64_t)h->tile_n * h->cluster_n);
-    int64_t resident = kernel->resident_clusters
-                           ? kernel->resident_clusters
-                           : (int64_t)kernel->context->info.sm_count * per_sm / cluster;
+    int64_t resident = kernel->resident_clusters ? kernel->resident_clusters
+                                                 : (int64_t)kernel->context->info.sm_count * per_sm / cluster;
     if (tiles > INT32_MAX) return too_many_blocks(kernel, m, n);
     *grid = (RtGrid){.x = (unsigned int)((tiles < resident ? tiles : resident) * cluster), .y = 1, .z = 1};
     return TS_OK;
@@ -377,7 +393,7 @@ static RtValues fill_values(const ts_kernel *kernel, const ts_linear_args *args,
 
 /* Without k nothing of x and w is read; TMA wants a matrix all the same. */
 static ts_status find_map(ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
-                          int64_t cols, ts_device_ptr instead, CUtensorMap *map)
+                          int64_t cols, ts_device_ptr instead, CUtensorMap *spare, const CUtensorMap **map)
 {
     bool by_columns = kernel->header.layout[tensor] == TS_COLUMN_MAJOR;
     RtMapKey key = {.tensor = tensor,
@@ -388,20 +404,24 @@ static ts_status find_map(ts_kernel *kernel, RtTensor tensor, const ts_matrix *m
                         pitch(kernel, tensor, matrix, rows, cols) * (unsigned)rt_dtype_bytes(matrix->dtype)};
     if (!key.rows || !key.cols)
         key.address = instead & ~(ts_device_ptr)15, key.rows = key.cols = 1, key.pitch_bytes = 0;
-    return rt_map_find(kernel, &key, map);
+    return rt_map_find(kernel, &key, spare, map);
 }
 
-static ts_status fill_maps(const ts_kernel *kernel, const ts_linear_args *args, RtValues *values)
+static ts_status fill_maps(const ts_kernel *kernel, const ts_linear_args *args, CUtensorMap spare[3],
+                           RtValues *values)
 {
     ts_kernel *maker = (ts_kernel *)kernel; /* its cache of maps grows */
     ts_status status = TS_OK;
     if (!kernel->header.cluster_m) return TS_OK;
     if (kernel->header.has[RT_PARAM_x_map])
-        status = find_map(maker, RT_TENSOR_x, &args->x, args->m, args->k, args->y.data, &values->x_map);
+        status =
+            find_map(maker, RT_TENSOR_x, &args->x, args->m, args->k, args->y.data, &spare[0], &values->x_map);
     if (!status && kernel->header.has[RT_PARAM_w_map])
-        status = find_map(maker, RT_TENSOR_w, &args->w, args->n, args->k, args->y.data, &values->w_map);
+        status =
+            find_map(maker, RT_TENSOR_w, &args->w, args->n, args->k, args->y.data, &spare[1], &values->w_map);
     if (!status && kernel->header.has[RT_PARAM_y_map])
-        status = find_map(maker, RT_TENSOR_y, &args->y, args->m, args->n, args->y.data, &values->y_map);
+        status =
+            find_map(maker, RT_TENSOR_y, &args->y, args->m, args->n, args->y.data, &spare[2], &values->y_map);
     return status;
 }
 
@@ -441,13 +461,19 @@ static CUresult launch_early(const ts_kernel *kernel, RtGrid grid, ts_stream str
     return kernel->context->driver.cuLaunchKernelEx(&config, kernel->function, param, NULL);
 }
 
+/* They come first among RT_PARAMS. */
+static bool is_map(RtParam param) { return param <= RT_PARAM_y_map; }
+
 static ts_status launch_grid(const ts_kernel *kernel, RtValues *values, RtGrid grid, ts_stream stream)
 {
     const RtHeader *header = &kernel->header;
     const RtDriver *driver = &kernel->context->driver;
     void *param[RT_N_PARAMS];
     bool pushed;
-    for (int i = 0; i < header->n_params; i++) param[i] = (char *)values + kernel->value_offset[i];
+    for (int i = 0; i < header->n_params; i++) {
+        void *value = (char *)values + kernel->value_offset[i];
+        param[i] = is_map(header->param[i]) ? *(void **)value : value;
+    }
     ts_status status = rt_enter(kernel->context, &pushed);
     if (status) return status;
     CUresult result = starts_early(kernel)
@@ -471,8 +497,9 @@ ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, R
 ts_status rt_launch_checked(const ts_kernel *kernel, const ts_linear_args *args, RtGrid grid,
                             ts_stream stream)
 {
+    CUtensorMap spare[3];
     RtValues values = fill_values(kernel, args, grid);
-    ts_status status = fill_maps(kernel, args, &values);
+    ts_status status = fill_maps(kernel, args, spare, &values);
     return status ? status : launch_grid(kernel, &values, grid, stream);
 }
 

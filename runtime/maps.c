@@ -84,16 +84,14 @@ static void keep(RtMaps *maps, const RtMapKey *key, const CUtensorMap *map)
     }
 }
 
-ts_status rt_map_find(ts_kernel *kernel, const RtMapKey *key, CUtensorMap *map)
+ts_status rt_map_find(ts_kernel *kernel, const RtMapKey *key, CUtensorMap *spare, const CUtensorMap **map)
 {
     RtMap *entry = atomic_load_explicit(bucket_of(&kernel->maps, key), memory_order_acquire);
-    for (; entry; entry = entry->next) {
-        if (!same_key(&entry->key, key)) continue;
-        *map = entry->map;
-        return TS_OK;
-    }
-    ts_status status = encode(kernel, key, map);
-    if (!status) keep(&kernel->maps, key, map);
+    while (entry && !same_key(&entry->key, key)) entry = entry->next;
+    *map = entry ? &entry->map : spare;
+    if (entry) return TS_OK;
+    ts_status status = encode(kernel, key, spare);
+    if (!status) keep(&kernel->maps, key, spare);
     return status;
 }
 
