@@ -472,7 +472,7 @@ static ts_status launch_grid(const ts_kernel *kernel, RtValues *values, RtGrid g
     bool pushed;
     for (int i = 0; i < header->n_params; i++) {
         void *value = (char *)values + kernel->value_offset[i];
-        param[i] = is_map(header->param[i]) ? *(void **)value : value;
+        param[i] = is_map(header->param[i]) ? (void *)*(const CUtensorMap **)value : value;
     }
     ts_status status = rt_enter(kernel->context, &pushed);
     if (status) return status;
