@@ -11,9 +11,9 @@
  *
  * What cp.async can move goes by it, in pieces as wide as the alignment allows, or as Words below. What must be
  * converted, gathered, or is aligned to 2 bytes only goes through registers: it is loaded a k-block before it is
- * rounded and stored, so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes only lies in two aligned
- * vectors of 16 bytes; both are loaded, and shifted into place before the store, which comes at the end of the
- * k-block that loads them (plan.h: late).
+ * rounded and stored, so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes only
+ * lies in two aligned vectors of 16 bytes; both are loaded, and shifted into place before the store, which comes at
+ * the end of the k-block that loads them (plan.h: late).
  *
  * Lines. Rows that begin inside a line of 128 bytes cost twice: each 128 bytes of them are two requests. With `lines`
  * slots hold lines as memory has them, and a k-block of 64 elements reaches into the next slot. With b the chunk of

@@ -230,7 +230,7 @@ static void write_mma(Gemm *g)
     bool split = p->config.split;
     ptx_comment(g->k, "block tile %dx%dx%d, warp tile %dx%d, %d stages of %d B", p->config.tile_m,
                 p->config.tile_n, p->config.tile_k, p->warp_m, p->warp_n, p->config.stages, p->stage_bytes);
-    if (split) {
+    if (split) { /* once, in front of the segments; others wait behind more that needs no memory */
         gen_wait_for_kernel_before(g);
         gen_split_begin(g);
     }

@@ -9,8 +9,8 @@
  *                    a share of the copy that is under way
  *                  before the last k-step: that copy's commit; wait for the next k-block; barrier
  *     drain loop   the same for k-blocks whose copies are cut by the end of k
- *     last loop    the same for those that are there already: nothing is copied, and the last ends where k
- * does store        bias, epilogue, y (store.c)
+ *     last loop    the same for those that are there already, without copies, up to where k ends
+ *     store        bias, epilogue, y (store.c)
  *
  * One barrier a k-block is enough: it both publishes the next k-block and says that everyone has read the one
  * before for the last time, so that the last k-step may already start to overwrite its slot. The copy goes on
@@ -400,8 +400,7 @@ static void multiply_by_rows(Mma *g, int step, Copies copies)
 
 static bool any_staged(const Mma *g) { return g->plan->x.staged || g->plan->w.staged; }
 
-/* Whether a k-step goes by columns: not, where parts go through registers, which then is in all but the last.
- */
+/* Whether a k-step goes by columns: not where parts go through registers, as in all k-steps but the last. */
 static bool by_columns(const Mma *g, int step)
 {
     return g->plan->by_columns && (!any_staged(g) || step == g->plan->k_steps - 1);

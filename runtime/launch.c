@@ -62,6 +62,23 @@ static ts_status check_types(const ts_kernel *kernel, const ts_linear_args *args
 
 /* ---- one tensor ---- */
 
+/* A dimension of one element has no stride, whatever is said of it. */
+static uint64_t stride(int64_t stride, int64_t size) { return size > 1 ? (uint64_t)stride : 0; }
+
+/* From row to row, or from column to column of a column-major matrix. */
+static uint64_t pitch(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
+                      int64_t cols)
+{
+    bool by_columns = kernel->header.layout[tensor] == TS_COLUMN_MAJOR;
+    return by_columns ? stride(matrix->col_stride, cols) : stride(matrix->row_stride, rows);
+}
+
+static uint64_t pitch_bytes(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
+                            int64_t cols)
+{
+    return pitch(kernel, tensor, matrix, rows, cols) * (unsigned)rt_dtype_bytes(matrix->dtype);
+}
+
 static ts_status misaligned(const ts_kernel *kernel, RtTensor tensor, const char *what,
                             unsigned long long bytes)
 {
@@ -147,11 +164,9 @@ static ts_status check_strides(const ts_kernel *kernel, RtTensor tensor, const t
 static ts_status check_pitch(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
                              int64_t cols)
 {
-    bool by_columns = kernel->header.layout[tensor] == TS_COLUMN_MAJOR;
-    int64_t pitch = by_columns ? matrix->col_stride : matrix->row_stride;
-    unsigned long long bytes = (unsigned long long)pitch * (unsigned)rt_dtype_bytes(matrix->dtype);
-    bool good = (by_columns ? cols : rows) <= 1 || is_multiple(bytes, kernel->header.align_bytes[tensor]);
-    return good ? TS_OK : misaligned(kernel, tensor, "pitch", bytes);
+    uint64_t bytes = pitch_bytes(kernel, tensor, matrix, rows, cols);
+    if (is_multiple(bytes, kernel->header.align_bytes[tensor])) return TS_OK;
+    return misaligned(kernel, tensor, "pitch", bytes);
 }
 
 static ts_status check_matrix(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
@@ -223,8 +238,12 @@ static ts_status too_many_blocks(const ts_kernel *kernel, int64_t m, int64_t n)
         (long long)m, (long long)n, kernel->header.tile_m, kernel->header.tile_n, MAX_GRID_Y, INT32_MAX);
 }
 
-/* Of 32 bits, as all sizes are here: half the time of 64 on some CPUs, and a launch has several. */
-static int64_t ceil_div(int64_t a, int64_t b) { return (uint32_t)(a + b - 1) / (uint32_t)b; }
+/* Of 32 bits, where they suffice: half the time of 64 on some CPUs, and a launch has several. */
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    int64_t sum = a + b - 1;
+    return sum <= UINT32_MAX ? (uint32_t)sum / (uint32_t)b : sum / b;
+}
 
 /* As many clusters as run at one time, or as there are tiles for. */
 static ts_status find_persistent_grid(const ts_kernel *kernel, int64_t m, int64_t n, RtGrid *grid)
@@ -350,17 +369,6 @@ ts_status ts_kernel_workspace(const ts_kernel *kernel, const ts_linear_args *arg
     return status;
 }
 
-/* A dimension of one element has no stride, whatever is said of it. */
-static uint64_t stride(int64_t stride, int64_t size) { return size > 1 ? (uint64_t)stride : 0; }
-
-/* From row to row, or from column to column of a column-major matrix. */
-static uint64_t pitch(const ts_kernel *kernel, RtTensor tensor, const ts_matrix *matrix, int64_t rows,
-                      int64_t cols)
-{
-    bool by_columns = kernel->header.layout[tensor] == TS_COLUMN_MAJOR;
-    return by_columns ? stride(matrix->col_stride, cols) : stride(matrix->row_stride, rows);
-}
-
 static RtValues fill_values(const ts_kernel *kernel, const ts_linear_args *args, RtGrid grid)
 {
     RtValues values = {
@@ -400,8 +408,7 @@ static ts_status find_map(ts_kernel *kernel, RtTensor tensor, const ts_matrix *m
                     .address = matrix->data,
                     .rows = (uint64_t)(by_columns ? cols : rows),
                     .cols = (uint64_t)(by_columns ? rows : cols),
-                    .pitch_bytes =
-                        pitch(kernel, tensor, matrix, rows, cols) * (unsigned)rt_dtype_bytes(matrix->dtype)};
+                    .pitch_bytes = pitch_bytes(kernel, tensor, matrix, rows, cols)};
     if (!key.rows || !key.cols)
         key.address = instead & ~(ts_device_ptr)15, key.rows = key.cols = 1, key.pitch_bytes = 0;
     return rt_map_find(kernel, &key, spare, map);
