@@ -51,10 +51,12 @@ static void print_heading(const GenProblem *p)
 {
     bool pack_x, pack_w;
     gen_choose_packing(p, &pack_x, &pack_w);
-    printf("# %lldx%lldx%lld %s, %s, %d SMs%s\n", (long long)p->m, (long long)p->n, (long long)p->k,
-           gen_type_name(p->w), p->arch->name, p->sm_count,
-           pack_x || pack_w ? "; with a workspace its rows are packed first, and another config is chosen"
-                            : "");
+    printf("# %lldx%lldx%lld %s, %s, %d SMs", (long long)p->m, (long long)p->n, (long long)p->k,
+           gen_type_name(p->w), p->arch->name, p->sm_count);
+    if (pack_x || pack_w)
+        printf("; with a workspace rows of %s are packed first, and another config is chosen",
+               pack_x && pack_w ? "x and W" : pack_x ? "x" : "W");
+    printf("\n");
     printf("# %-44s %9s %7s %6s %8s  %s %10s %10s %8s\n", "config", "us", "tiles", "waves", "k-blocks",
            "ns a k-block: tensor shared     L2 latency", "epilogue", "DRAM", "start");
 }

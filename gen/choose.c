@@ -26,6 +26,7 @@ static const struct Tile { int m, n, k, warps_m, warps_n, stages, rate, x32_rate
     {128, 128,  32, 2, 4, 5, 65, 34, false, false, false},
     {96,  128,  64, 2, 4, 3, 60, 48, true,  true,  false},
     {112,  96,  64, 1, 4, 4, 57, 38, false, false, false},
+    {112,  96, 128, 1, 4, 3, 59,  0, false, false, false},
     {96,  128,  64, 2, 2, 4, 67,  0, false, true,  false},
     {128,  96,  64, 2, 2, 4, 67,  0, false, false, false},
     {128,  64,  64, 2, 2, 4, 60, 41, false, true,  false},
@@ -186,6 +187,38 @@ static bool cuts_lines(const GenProblem *p)
     return gen_cuts_lines(p->x_layout, p->x_align_bytes) || gen_cuts_lines(p->w_layout, p->w_align_bytes);
 }
 
+/* Wavefronts of shared memory for 16 of k: those in which a warp reads fragments of `rows` rows, by ldmatrix, by words,
+ * or by two words for one; dealt rows meet no conflicts. And those in which a row arrives, one a line of 128 bytes;
+ * rows that begin inside a chunk lie in one more. */
+static double read_wavefronts(int copy_bytes, int rows)
+{
+    bool dealt = rows % (8 * GEN_CHUNK_BYTES / copy_bytes) == 0;
+    double least = rows / 4.0;
+    return copy_bytes >= GEN_CHUNK_BYTES ? least : least * (copy_bytes < 4 ? 2 : 1) * (dealt ? 1 : 1.5);
+}
+static double fill_wavefronts(int copy_bytes, int tile_k)
+{
+    double lines = tile_k * 2.0 / GEN_LINE_BYTES;
+    return (lines + (copy_bytes < GEN_CHUNK_BYTES)) * 16 / tile_k;
+}
+
+/* Time of a k-block whose rows begin inside chunks: shared memory's, where fragments are read by words. What
+ * cp.async gathers by pieces of chunks, or goes through registers, takes about twice as long as chunks do. */
+static double narrow_tensor_ns(const struct Tile *t, const GenConfig *c, double tensor_ns)
+{
+    const double wavefront_ns = 0.71, longer_rows = 0.85, by_pieces = 1.8, by_elements = 2.5;
+    int narrowest = c->x_copy_bytes < c->w_copy_bytes ? c->x_copy_bytes : c->w_copy_bytes;
+    bool words = c->x == c->w && c->x_layout == GEN_LAYOUT_ROW && c->w_layout == GEN_LAYOUT_ROW;
+    if (narrowest >= GEN_CHUNK_BYTES) return tensor_ns;
+    if (!words) return tensor_ns * (narrowest < 4 ? by_elements : by_pieces);
+    double fill = t->m * fill_wavefronts(c->x_copy_bytes, t->k) + t->n * fill_wavefronts(c->w_copy_bytes, t->k);
+    double read = read_wavefronts(c->x_copy_bytes, t->m / t->warps_m) +
+                  read_wavefronts(c->w_copy_bytes, t->n / t->warps_n);
+    double ns = wavefront_ns * (t->warps_m * t->warps_n * read + fill) * t->k / 16;
+    if (t->k > 64) ns *= longer_rows;
+    return ns > tensor_ns ? ns : tensor_ns;
+}
+
 /* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM
  * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
  * epilogue; and what memory takes to give x and W and to take y, most of it meanwhile. However small, a
@@ -193,8 +226,7 @@ static bool cuts_lines(const GenProblem *p)
  * 16 bytes much more (docs/tuning.md). A pure function of its arguments. */
 static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const GenConfig *c)
 {
-    const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 1.15, word_copies = 1.8,
-                 shifted_copies = 2.5, dram_bytes = 3300;
+    const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 0.15, dram_bytes = 3300;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
     GenEstimate e = {.tiles = gen_ceil_div(p->m, t->m) * gen_ceil_div(p->n, t->n),
@@ -204,9 +236,8 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
                      .start_ns = 2200};
     e.waves = gen_ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
     e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;
-    if (cuts_lines(p) && !t->lines) e.tensor_ns *= cut_rows;
-    int narrowest = c->x_copy_bytes < c->w_copy_bytes ? c->x_copy_bytes : c->w_copy_bytes;
-    if (narrowest < 16) e.tensor_ns *= narrowest < 4 ? shifted_copies : word_copies;
+    if (cuts_lines(p) && !t->lines) e.tensor_ns *= 1 + cut_rows * 64 / (t->k > 64 ? t->k : 64);
+    e.tensor_ns = narrow_tensor_ns(t, c, e.tensor_ns);
     e.epilogue_ns = output_ns * t->m * t->n;
     /* blocks of one SM run side by side: its latency is that of one of them */
     double block_ns = (double)e.waves * e.tensor_ns;
@@ -241,8 +272,6 @@ static void set_layouts(const GenProblem *p, GenConfig *c)
 static bool suits(const struct Tile *t, const GenConfig *c)
 {
     if (t->lines && (c->x_copy_bytes < 16 || c->w_copy_bytes < 16)) return false;
-    bool shifted = c->x_copy_bytes == 2 || c->w_copy_bytes == 2;
-    if (shifted && !t->narrow && t->m * t->n >= 64 * 64) return false;
     return c->x != GEN_F32 || t->x32_rate > 0;
 }
 
@@ -411,17 +440,60 @@ static bool can_pack(GenType type, const GenProblem *p, GenLayout layout, int al
     return type == p->w && layout == GEN_LAYOUT_ROW && align_bytes < 16;
 }
 
-/* Reading rows that are not aligned takes about twice as long as reading those that are, and more if they begin at
- * any element. Packing costs a launch, and reading and writing the matrix once. Times are those of an H200
- * (docs/tuning.md), in seconds. */
+/* What it costs that an operand's rows stay where they are, a k-block of 64, if tiles keep the SMs busy. */
+static double narrow_ns(const GenProblem *p, GenLayout layout, int align_bytes, bool of_x)
+{
+    if (layout != GEN_LAYOUT_ROW || align_bytes >= GEN_CHUNK_BYTES || (of_x && p->x != p->w)) return 0;
+    if (align_bytes >= 4) return of_x ? 250 : 170;
+    return of_x ? 450 : 300;
+}
+
+/* How often the busiest SM pays for a k-block of 64. Few tiles leave room for that. */
+static double busy_k_blocks(const GenProblem *p)
+{
+    const double least = 0.36;
+    double tiles = (double)(gen_ceil_div(p->m, 128) * gen_ceil_div(p->n, 128));
+    double waves = tiles / (p->sm_count > 0 ? p->sm_count : 1), busy = waves / least;
+    return (double)p->k / 64 * (waves > 1 ? waves : busy > 1 ? 1 : busy > least ? busy : least);
+}
+
+/* Blocks that share tiles, in the workspace that packing would take, pay for fewer k-blocks, and then they meet. */
+static double shared_ns(const GenProblem *p, double late_ns)
+{
+    const double meet_ns = 4000;
+    int64_t tiles = gen_ceil_div(p->m, 64) * gen_ceil_div(p->n, 64);
+    double shared = meet_ns + (0.15 + 0.004 * (double)p->m) * late_ns;
+    bool shares = gen_may_share(p->m, p->n, p->k) && tiles * 2 <= p->sm_count;
+    return shares && shared < late_ns ? shared : late_ns;
+}
+
+/* Time lost to rows that are not aligned to 16 bytes, if these are packed, which costs a launch, and reading and
+ * writing them once. Kernels of wgmma read none in place. Times are those of an H200 (docs/tuning.md). */
+static double packing_ns(const GenProblem *p, bool pack_x, bool pack_w)
+{
+    const double launch_ns = 2000, mma_ns = 2000, sms = p->sm_count > 0 ? p->sm_count : 1;
+    const double bytes_a_ns = 26.5 * sms, mma_flops_a_ns = 4.24e3 * sms;
+    double m = (double)p->m, n = (double)p->n, k = (double)p->k;
+    double narrow = (pack_x ? 0 : narrow_ns(p, p->x_layout, p->x_align_bytes, true)) +
+                    (pack_w ? 0 : narrow_ns(p, p->w_layout, p->w_align_bytes, false));
+    double lost = narrow * busy_k_blocks(p);
+    if (!pack_x && !pack_w) lost = shared_ns(p, lost);
+    else lost += launch_ns + 4 * k * ((pack_x ? m : 0) + (pack_w ? n : 0)) / bytes_a_ns;
+    if (has_wgmma(p->arch) && narrow > 0) lost += mma_ns + 2 * m * n * k / mma_flops_a_ns;
+    return lost;
+}
+
 void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
 {
-    bool words = p->x_align_bytes >= 4 && p->w_align_bytes >= 4;
-    const double flops = 450e12, bytes = 3.5e12, launch = 2e-6, gain = words ? 1.3 : 1.5;
-    *pack_x = can_pack(p->x, p, p->x_layout, p->x_align_bytes);
-    *pack_w = can_pack(p->w, p, p->w_layout, p->w_align_bytes);
-    double rows = (*pack_x ? (double)p->m : 0) + (*pack_w ? (double)p->n : 0);
-    double product = 2 * (double)p->m * (double)p->n * (double)p->k / flops;
-    if (gain * product > launch + 4 * rows * (double)p->k / bytes) return;
+    bool x = can_pack(p->x, p, p->x_layout, p->x_align_bytes), w = can_pack(p->w, p, p->w_layout, p->w_align_bytes);
+    double least_ns = 0;
     *pack_x = *pack_w = false;
+    if (!x && !w) return;
+    for (int way = 0; way < 4; way++) {
+        bool take_x = way & 1, take_w = way & 2;
+        if ((take_x && !x) || (take_w && !w)) continue;
+        double ns = packing_ns(p, take_x, take_w);
+        if (way && ns >= least_ns) continue;
+        least_ns = ns, *pack_x = take_x, *pack_w = take_w;
+    }
 }

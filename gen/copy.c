@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 enum {
-    VECTOR_ELEMS = GEN_CHUNK_BYTES / 2, /* 16-bit elements of a vector */
+    CHUNK_ELEMS = GEN_CHUNK_BYTES / 2,
     LINE_CHUNKS = GEN_LINE_BYTES / GEN_CHUNK_BYTES,
 };
 
@@ -39,12 +39,8 @@ static void declare(Gemm *g, GenCopy *c)
     if (p->staged) {
         c->have = copy_reg(g, c, PTX_PRED, "have", p->part_elems);
         c->raw = copy_reg(g, c,
-                          p->shifted           ? PTX_B32
-                          : p->type == GEN_F32 ? PTX_F32
-                                               : PTX_B16,
+                          p->type == GEN_F32 ? PTX_F32 : PTX_B16,
                           "raw", p->raw_regs * p->passes * g->p->raw_sets);
-        if (p->shifted) c->shift_mask = copy_reg(g, c, PTX_B32, "shift_mask", 0);
-        if (p->shifted) c->elem = copy_reg(g, c, PTX_B16, "elem", p->part_elems);
     } else {
         c->size = copy_reg(g, c, PTX_B32, "size", pieces(c));
         if (p->layout == GEN_LAYOUT_COL) c->extent_size = copy_reg(g, c, PTX_B32, "extent_size", pieces(c));
@@ -61,16 +57,16 @@ static void load_pitch(Gemm *g, const GenCopy *c, PtxArg base, PtxArg pitch)
 /* In a register called name: the low half of the address of row `row` of the tile. */
 static PtxArg row_address(Gemm *g, const GenCopy *c, const char *name, PtxArg row)
 {
-    char address[24], pitch_name[24];
-    snprintf(address, sizeof address, "%.16s_at", name);
+    char pitch_name[24];
     snprintf(pitch_name, sizeof pitch_name, "%.16s_pitch", name);
-    PtxArg low = copy_reg(g, c, PTX_B32, name, 0), at_ = copy_reg(g, c, PTX_B64, address, 0),
-           pitch = copy_reg(g, c, PTX_B64, pitch_name, 0);
-    load_pitch(g, c, at_, pitch);
-    emit(g->k, ADD_S32, low, row, c->first);
-    emit(g->k, CVT_U64_U32, g->wide_scratch, low);
-    emit(g->k, MAD_LO_S64, at_, g->wide_scratch, pitch, at_);
-    emit(g->k, CVT_U32_U64, low, at_);
+    PtxArg low = copy_reg(g, c, PTX_B32, name, 0), pitch = copy_reg(g, c, PTX_B32, pitch_name, 0);
+    emit(g->k, LD_PARAM_B64, g->wide_scratch, mem(c->pitch_param, 0));
+    emit(g->k, CVT_U32_U64, pitch, g->wide_scratch);
+    emit(g->k, MUL_LO_S32, pitch, pitch, imm(c->plan->elem_bytes));
+    emit(g->k, LD_PARAM_B64, g->wide_scratch, mem(c->base_param, 0));
+    emit(g->k, CVT_U32_U64, low, g->wide_scratch);
+    emit(g->k, ADD_S32, g->bits_scratch, c->first, row);
+    emit(g->k, MAD_LO_S32, low, g->bits_scratch, pitch, low);
     return low;
 }
 
@@ -82,9 +78,9 @@ PtxArg gen_copy_line_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg r
     return begin;
 }
 
-PtxArg gen_copy_row_begin(Gemm *g, const GenCopy *c, PtxArg row)
+PtxArg gen_copy_row_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row)
 {
-    PtxArg begin = row_address(g, c, "row_begin", row);
+    PtxArg begin = row_address(g, c, name, row);
     emit(g->k, AND_B32, begin, begin, imm(GEN_CHUNK_BYTES - 1));
     return begin;
 }
@@ -139,6 +135,20 @@ static void skip_k_blocks(Gemm *g, const GenCopy *c, PtxArg base, PtxArg wide)
     emit(g->k, MAD_LO_S64, base, wide, c->advance, base);
 }
 
+/* The row of the tile that stands in row `place` of a slot, where rows are dealt. */
+static void dealt_row(Gemm *g, const GenCopy *c, PtxArg row, PtxArg place)
+{
+    PtxKernel *k = g->k;
+    PtxArg part = g->bits_scratch;
+    int step = c->plan->deal;
+    emit(k, AND_B32, row, place, imm(-8 * step));
+    emit(k, AND_B32, part, place, imm(7));
+    emit(k, MAD_LO_S32, row, part, imm(step), row);
+    emit(k, SHR_U32, part, place, imm(3));
+    emit(k, AND_B32, part, part, imm(step - 1));
+    emit(k, ADD_S32, row, row, part);
+}
+
 /* One pointer a pass: base + row * pitch + chunk, along k. Rows behind the end are those from the first on
  * again: a copy is slow when many threads read the same row. */
 static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
@@ -146,7 +156,8 @@ static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
     PtxKernel *k = g->k;
     const GenOperandPlan *p = c->plan;
     PtxArg row = copy_reg(g, c, PTX_B32, "row", 0), last = copy_reg(g, c, PTX_B32, "row_last", 0);
-    PtxArg inside = copy_reg(g, c, PTX_B32, "row_inside", 0), wide = copy_reg(g, c, PTX_B64, "row64", 0);
+    PtxArg inside = copy_reg(g, c, PTX_B32, "row_inside", 0), wide = copy_reg(g, c, PTX_B64, "row64", 0),
+           place = PTX_NONE;
     if (p->layout == GEN_LAYOUT_ANY) {
         emit(k, LD_PARAM_B64, c->step, mem(c->step_param, 0));
         emit(k, MUL_LO_S64, c->step, c->step, imm(p->elem_bytes));
@@ -162,10 +173,15 @@ static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
         emit(k, SUB_S64, base, base, wide);
     }
     skip_k_blocks(g, c, base, wide);
-    emit(k, ADD_S32, row, c->row, c->first);
+    if (p->deal > 1) place = copy_reg(g, c, PTX_B32, "place", 0);
+    else emit(k, ADD_S32, row, c->row, c->first);
     emit(k, SUB_S32, last, c->extent, imm(1));
     for (int i = 0; i < p->passes; i++) {
-        if (i) emit(k, ADD_S32, row, row, imm(p->rows_per_pass));
+        if (p->deal > 1) {
+            emit(k, ADD_S32, place, c->row, imm(i * p->rows_per_pass));
+            dealt_row(g, c, row, place);
+            emit(k, ADD_S32, row, row, c->first);
+        } else if (i) emit(k, ADD_S32, row, row, imm(p->rows_per_pass));
         emit(k, SUB_S32, inside, row, c->extent);
         emit(k, MIN_U32, inside, row, inside); /* before the end the difference is negative, so large */
         emit(k, MIN_U32, inside, inside, last);
@@ -324,32 +340,6 @@ static PtxArg raw_of(const GenCopy *c, int pass, int set)
     return span(c->raw, c->plan->raw_regs * (set * c->plan->passes + pass), c->plan->raw_regs);
 }
 
-/* The two aligned vectors that a chunk lies in; or, at the end of k, its elements, already in place. */
-static void load_vectors(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool sized)
-{
-    PtxKernel *k = g->k;
-    if (!sized) {
-        emit(k, AND_B64, g->wide_scratch, from, imm(-GEN_CHUNK_BYTES));
-        emit_load(g, PTX_NONE, V4_B32, span(raw, 0, 4), mem(g->wide_scratch, 0));
-        emit_load(g, PTX_NONE, V4_B32, span(raw, 4, 4), mem(g->wide_scratch, GEN_CHUNK_BYTES));
-        return;
-    }
-    for (int i = 0; i < VECTOR_ELEMS; i++) {
-        emit(k, MOV_B16, at(c->elem, i), imm(0));
-        emit_load(g, at(c->have, i), B16, at(c->elem, i), mem(from, 2 * i));
-    }
-    for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(raw, i), span(c->elem, 2 * i, 2));
-    for (int i = 4; i < c->plan->raw_regs; i++) emit(k, MOV_B32, at(raw, i), imm(0));
-}
-
-/* The pointer has moved on by whole k-blocks: the same byte. */
-static void shift_into_place(Gemm *g, GenCopy *c, int pass, PtxArg raw)
-{
-    emit(g->k, CVT_U32_U64, g->bits_scratch, at(c->pointer, pass));
-    emit(g->k, AND_B32, g->bits_scratch, g->bits_scratch, c->shift_mask);
-    gen_shift_vector(g, raw, g->bits_scratch);
-}
-
 static void load_raw(Gemm *g, const GenCopy *c, PtxArg to, PtxArg from, PtxArg guard)
 {
     if (c->plan->type == GEN_F32) emit_load(g, guard, F32, to, from);
@@ -378,8 +368,7 @@ static void load_elements(Gemm *g, GenCopy *c, PtxArg raw, PtxArg from, bool siz
 void gen_copy_load(Gemm *g, GenCopy *c, int pass, int set, bool sized)
 {
     PtxArg raw = raw_of(c, pass, set), from = at(c->pointer, pass);
-    if (c->plan->shifted) load_vectors(g, c, raw, from, sized);
-    else load_elements(g, c, raw, from, sized);
+    load_elements(g, c, raw, from, sized);
     advance(g, c, pass);
 }
 
@@ -410,19 +399,12 @@ void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace place)
     PtxArg raw = raw_of(c, pass, set), word = g->word_scratch, guard = guard_of(g, c, pass, false),
            to = place_of(c, pass, place);
     int words = c->plan->part_bytes / 4;
-    if (c->plan->shifted) shift_into_place(g, c, pass, raw);
-    for (int i = 0; i < words && !c->plan->shifted; i++) stage_pair(g, c, at(word, i), span(raw, 2 * i, 2));
+    for (int i = 0; i < words; i++) stage_pair(g, c, at(word, i), span(raw, 2 * i, 2));
     if (words == 4) emit_if(k, guard, ST_SHARED_V4_B32, to, word);
     else emit_if(k, guard, ST_SHARED_V2_B32, to, span(word, 0, 2));
 }
 
-void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized)
-{
-    if (c->plan->shifted) emit(g->k, MOV_B32, c->shift_mask, imm(sized ? 0 : GEN_CHUNK_BYTES - 1));
-}
-
 int gen_copy_reach(const Gemm *g, const GenCopy *c)
 {
-    return (c->plan->staged && !c->plan->late ? g->p->config.tile_k : 0) +
-           (c->plan->shifted || c->plan->words ? VECTOR_ELEMS : 0);
+    return (c->plan->staged ? g->p->config.tile_k : 0) + (c->plan->words ? CHUNK_ELEMS : 0);
 }

@@ -9,11 +9,9 @@
  * All threads copy together, in passes; in a pass, consecutive threads take consecutive parts of rows: each has
  * one chunk, or half a chunk of f32, so that it still loads 16 bytes beside its neighbour's.
  *
- * What cp.async can move goes by it, in pieces as wide as the alignment allows, or as Words below. What must be
- * converted, gathered, or is aligned to 2 bytes only goes through registers: it is loaded a k-block before it is
- * rounded and stored, so that loads have the time of a k-block to arrive. A chunk that is aligned to 2 bytes only
- * lies in two aligned vectors of 16 bytes; both are loaded, and shifted into place before the store, which comes at
- * the end of the k-block that loads them (plan.h: late).
+ * What cp.async can move goes by it: by chunks, as Words below, or, column-major, in pieces as wide as the alignment
+ * allows. What must be converted or gathered goes through registers: it is loaded a k-block before it is rounded and
+ * stored, so that loads have the time of a k-block to arrive.
  *
  * Lines. Rows that begin inside a line of 128 bytes cost twice: each 128 bytes of them are two requests. With `lines`
  * slots hold lines as memory has them, and a k-block of 64 elements reaches into the next slot. With b the chunk of
@@ -25,10 +23,17 @@
  * so that k-block s has chunk c in slot s, or from 8 - b on in slot s + 1. All rows of a thread, and of a lane of
  * ldmatrix, are multiples of 8 apart, and begin at the same chunk of a line.
  *
- * Words. Rows that are aligned to 4 bytes come as the aligned chunks around them, one more than tile_k has, and lie in
- * a slot as far behind its chunks' edges as in memory. There ldmatrix cannot read, but lanes can, a word each, which is
- * what mma wants of a lane. A row of a slot has an odd number of chunks: few bank conflicts. All rows of a lane are
- * multiples of 8 apart, so that they begin at the same byte of a chunk.
+ * Words. Rows that begin inside a chunk come as the aligned chunks around them, one more than tile_k has, and lie in a
+ * slot as far behind its chunks' edges as in memory. There ldmatrix cannot read, but lanes can, a word each, which is
+ * what mma wants of a lane; where rows begin inside a word it reads two, and a funnel shift makes one of them. All rows
+ * of a lane are multiples of 8 apart, so that they begin at the same byte of a chunk. A row of a slot has an odd number
+ * of chunks: eight lanes' rows meet no bank conflicts if they, too, begin at the same byte. Of rows that are aligned to
+ * 8, 4 or 2 bytes every 2nd, 4th or 8th does. Where warps have whole deals of 8 times as many, a slot has them in this
+ * order (deal = 4):
+ *
+ *     0 4 8 12 16 20 24 28   1 5 9 13 17 21 25 29   2 6 ..   3 7 ..
+ *
+ * and rows of y, or columns, go where those of x, or W, came from (store.c).
  *
  * Edges. Row-major rows behind the end of m or n are others, read again: they only reach outputs that
  * are never stored. Everything behind the end of k is zero, in both operands.
@@ -59,8 +64,6 @@ typedef struct GenCopy {
     PtxArg have;        /* pred[8]: through registers: which elements lie before the end of k */
     PtxArg raw;         /* f32, b16 or, shifted, b32 [raw_sets * passes * raw_regs]: on their way through */
                         /* registers; set 0 is for the loops */
-    PtxArg shift_mask;  /* b32: shifted: 15, or 0 when raw is in place already */
-    PtxArg elem;        /* b16[8]: shifted: the elements of a chunk at the end of k */
 } GenCopy;
 
 /* Emits addresses; all that is not a register is set. smem: the shared address of the ring. */
@@ -84,13 +87,11 @@ void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace to, bool sized, 
 void gen_copy_load(Gemm *g, GenCopy *c, int pass, int set, bool sized);
 void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace to);
 
-/* Behind all passes of a k-block, which were sized or not. */
-void gen_copy_end_block(Gemm *g, GenCopy *c, bool sized);
-
 /* With lines: in registers called name..., the chunk of a line at which row `row` of the tile begins. With words: the
- * byte of a chunk at which it does, in a slot too. */
+ * byte of a chunk at which it does, in a slot too, row `row` of the tile or, dealt, any that is as far from a multiple
+ * of deal. */
 PtxArg gen_copy_line_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row);
-PtxArg gen_copy_row_begin(Gemm *g, const GenCopy *c, PtxArg row);
+PtxArg gen_copy_row_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row);
 
 /* How many elements of k must be left behind a k-block for copies without sizes: loads into registers are a
  * k-block ahead, and the second vector of a chunk reaches behind it, as the last chunk around a row does. */

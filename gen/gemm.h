@@ -5,7 +5,7 @@
  *     gemm_wgmma.c the back end for wgmma and TMA: producer, consumers, barriers (wgmma.h)
  *     copy.c       operands from global to shared memory
  *     layout.c     the swizzle of tiles in shared memory
- *     convert.c    16-bit elements to and from fp32, and vectors of them shifted into place
+ *     convert.c    16-bit elements to and from fp32
  *     store_wgmma.c, store_swapped.c  from the accumulators of wgmma to y
  *     split.c      blocks that share tiles along k
  *     store.c      accumulator fragments -> bias -> epilogue -> y
@@ -105,8 +105,6 @@ void gen_swizzled_offset(Gemm *g, int row_bytes, PtxArg at, PtxArg row, PtxArg c
 /* convert.c: value = the fp32 of a b16 element; word = two fp32, each rounded once, to nearest even. */
 void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element);
 void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high);
-/* word_scratch = the 16 bytes from byte `byte` (0 to 14, even) on of the eight words raw, which are used up. */
-void gen_shift_vector(Gemm *g, PtxArg raw, PtxArg byte);
 
 /* piece.c: value = the element at [address] as fp32 under guard p, 0 where p is false; or raw = the same as it is, a
  * b16 register, f32 for GEN_F32. A piece of y, from shared memory and to y, in b32 registers or, where it is 2 bytes,

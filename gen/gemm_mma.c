@@ -30,6 +30,7 @@ typedef struct Operand {
     GenCopy copy;
     PtxArg slot_at;   /* b32: shared address of this lane's ldmatrix row in the slot being read */
     PtxArg step_at;   /* b32: the same at the k-step or tile being read */
+    PtxArg half_bits; /* b32[2], or one: words: where a word of the row begins in a word of the slot */
     PtxArg next_at;   /* b32: with lines, the same as slot_at in the next slot */
     PtxArg turn_step; /* b32: with lines, the k-step from which on this lane's chunk is there */
     PtxArg frag; /* b32: fragments; W has two sets, one in use and one being loaded, or a ring of pairs */
@@ -122,20 +123,35 @@ static void line_turn(Mma *g, Operand *o, PtxArg row, PtxArg chunk)
 static bool words(const Operand *o) { return o->copy.plan->words; }
 static bool transposed(const Operand *o) { return o->copy.plan->layout == GEN_LAYOUT_COL; }
 
+/* Of rows that are dealt each 8 begin at the same byte of a chunk, but not where the next 8 do. Whether inside
+ * a word changes, if it does, from row to row. */
+static int slot_places(const Operand *o) { return o->copy.plan->deal; }
+static int half_places(const Operand *o) { return slot_places(o) > 1 ? 2 : 1; }
+
 /* By words a lane has row l/4 and the words l%4 and l%4 + 4 of a k-step (PTX ISA 9.7.14.5.8), behind where
- * the row begins. */
-static void word_place(Mma *g, Operand *o, PtxArg row, PtxArg at_, PtxArg warp, int warp_tile)
+ * the row begins: the row that stands there, of those that are dealt. */
+static void word_places(Mma *g, Operand *o, PtxArg row, PtxArg at_, PtxArg warp, int warp_tile)
 {
     PtxKernel *k = g->k;
+    char name[32];
     emit(k, SHR_U32, row, g->gemm->lane, imm(2));
     emit(k, MAD_LO_S32, row, warp, imm(warp_tile), row);
     emit(k, AND_B32, at_, g->gemm->lane, imm(3));
     emit(k, SHL_B32, at_, at_, imm(2));
-    emit(k, ADD_S32, at_, at_, gen_copy_row_begin(g->gemm, &o->copy, row));
     emit(k, MAD_LO_S32, at_, row, imm(o->copy.plan->row_bytes), at_);
-    emit(k, MOV_SHARED, o->slot_at, shared_array());
     emit(k, ADD_S32, at_, at_, imm(o->copy.plan->smem_offset));
-    emit(k, ADD_S32, o->slot_at, o->slot_at, at_);
+    for (int i = 0; i < slot_places(o); i++) {
+        snprintf(name, sizeof name, "row_begin%d", i);
+        PtxArg begin = gen_copy_row_begin(g->gemm, &o->copy, name, slot_places(o) > 1 ? imm(i) : row);
+        if (o->copy.plan->halves && i < half_places(o)) {
+            emit(k, AND_B32, at(o->half_bits, i), begin, imm(2));
+            emit(k, SHL_B32, at(o->half_bits, i), at(o->half_bits, i), imm(3));
+        }
+        if (o->copy.plan->halves) emit(k, AND_B32, begin, begin, imm(-4));
+        emit(k, MOV_SHARED, at(o->slot_at, i), shared_array());
+        emit(k, ADD_S32, at(o->slot_at, i), at(o->slot_at, i), begin);
+        emit(k, ADD_S32, at(o->slot_at, i), at(o->slot_at, i), at_);
+    }
 }
 
 static void fragment_place(Mma *g, Operand *o, PtxArg warp, int warp_tile, bool pairs_of_rows)
@@ -144,10 +160,11 @@ static void fragment_place(Mma *g, Operand *o, PtxArg warp, int warp_tile, bool 
     PtxArg smem = operand_reg(g, o, PTX_B32, "smem", 0);
     PtxArg row = operand_reg(g, o, PTX_B32, "frag_row", 0),
            chunk = operand_reg(g, o, PTX_B32, "frag_chunk", 0);
-    o->slot_at = operand_reg(g, o, PTX_B32, "slot_at", 0);
+    o->slot_at = operand_reg(g, o, PTX_B32, "slot_at", slot_places(o) > 1 ? slot_places(o) : 0);
+    if (o->copy.plan->halves) o->half_bits = operand_reg(g, o, PTX_B32, "half_bits", half_places(o));
     o->step_at = operand_reg(g, o, PTX_B32, "step_at", 0);
     if (words(o)) {
-        word_place(g, o, row, chunk, warp, warp_tile);
+        word_places(g, o, row, chunk, warp, warp_tile);
         return;
     }
     lane_place(g, pairs_of_rows != transposed(o), row, chunk);
@@ -189,10 +206,15 @@ static PtxArg fragment_at(Mma *g, Operand *o, int step, int tile)
  */
 static void load_words(Mma *g, Operand *o, PtxArg to, int stride, int row, int step)
 {
+    PtxArg from = at(o->slot_at, row / 8 % slot_places(o)), rest = g->gemm->bits_scratch;
     for (int half = 0; half < 2; half++) {
         int64_t offset =
             (int64_t)row * o->copy.plan->row_bytes + 2 * GEN_CHUNK_BYTES * step + GEN_CHUNK_BYTES * half;
-        emit(g->k, LD_SHARED_B32, at(to, half * stride), mem(o->slot_at, offset));
+        PtxArg word = at(to, half * stride);
+        emit(g->k, LD_SHARED_B32, word, mem(from, offset));
+        if (!o->copy.plan->halves) continue;
+        emit(g->k, LD_SHARED_B32, rest, mem(from, offset + 4));
+        emit(g->k, SHF_R_WRAP_B32, word, word, rest, at(o->half_bits, row / 8 % half_places(o)));
     }
 }
 
@@ -259,10 +281,8 @@ static void multiply_column(Mma *g, int j, int step)
 
 /* ---- copies ---- */
 
+static bool any_staged(const Mma *g) { return g->plan->x.staged || g->plan->w.staged; }
 static int copy_passes(const Mma *g) { return g->x.copy.plan->passes + g->w.copy.plan->passes; }
-
-/* Whether loads are a k-block further ahead than copies by cp.async. */
-static bool goes_ahead(const GenOperandPlan *o) { return o->staged && !o->late; }
 
 /* Pass i of a k-block's copy: those by cp.async come before those through registers, x's before W's. */
 static GenCopy *copy_of(Mma *g, int i, int *pass)
@@ -280,7 +300,7 @@ static void copy(Mma *g, int first, int last, bool sized)
         int pass;
         GenCopy *c = copy_of(g, i, &pass);
         GenCopyPlace to = {c->to, 0};
-        if (goes_ahead(c->plan)) gen_copy_store(g->gemm, c, pass, 0, to);
+        if (c->plan->staged) gen_copy_store(g->gemm, c, pass, 0, to);
         if (c->plan->staged) gen_copy_load(g->gemm, c, pass, 0, sized);
         else gen_copy_async(g->gemm, c, pass, to, sized, false);
     }
@@ -288,8 +308,8 @@ static void copy(Mma *g, int first, int last, bool sized)
 
 static void copy_sizes(Mma *g, bool lead)
 {
-    gen_copy_sizes(g->gemm, &g->x.copy, g->k_rest, lead && goes_ahead(&g->plan->x));
-    gen_copy_sizes(g->gemm, &g->w.copy, g->k_rest, lead && goes_ahead(&g->plan->w));
+    gen_copy_sizes(g->gemm, &g->x.copy, g->k_rest, lead && g->plan->x.staged);
+    gen_copy_sizes(g->gemm, &g->w.copy, g->k_rest, lead && g->plan->w.staged);
 }
 
 /* A group of copies ends; the next k-block has its turn. */
@@ -334,14 +354,20 @@ static void step_to_next_slot(Mma *g)
     emit(g->k, SELP_B32, g->slot, imm(-last), imm(stage_bytes), g->p);
 }
 
+static void move_on(Mma *g, const Operand *o)
+{
+    for (int i = 0; i < slot_places(o); i++)
+        emit(g->k, ADD_S32, at(o->slot_at, i), at(o->slot_at, i), g->slot);
+}
+
 /* Moves the slot being read on. */
 static void next_slot(Mma *g)
 {
     PtxKernel *k = g->k;
     step_to_next_slot(g);
     emit(k, ADD_S32, g->read_slot, g->read_slot, g->slot);
-    emit(k, ADD_S32, g->x.slot_at, g->x.slot_at, g->slot);
-    emit(k, ADD_S32, g->w.slot_at, g->w.slot_at, g->slot);
+    move_on(g, &g->x);
+    move_on(g, &g->w);
     if (!lines(g)) return;
     step_to_next_slot(g);
     emit(k, ADD_S32, g->x.next_at, g->x.slot_at, g->slot);
@@ -381,8 +407,7 @@ static void copy_share(Mma *g, int step, int part, int parts, Copies copies)
  * fragments that are needed first come first. */
 static int copy_row(const Mma *g, int step)
 {
-    bool ahead = goes_ahead(&g->plan->x) || goes_ahead(&g->plan->w);
-    return ahead && step < g->plan->k_steps - 1 && g->plan->mma_m > 1;
+    return any_staged(g) && step < g->plan->k_steps - 1 && g->plan->mma_m > 1;
 }
 
 /* One row tile after the other, for few warps: each fragment of x is reloaded early. */
@@ -397,8 +422,6 @@ static void multiply_by_rows(Mma *g, int step, Copies copies)
         load_x(g, i, next);
     }
 }
-
-static bool any_staged(const Mma *g) { return g->plan->x.staged || g->plan->w.staged; }
 
 /* Whether a k-step goes by columns: not where parts go through registers, as in all k-steps but the last. */
 static bool by_columns(const Mma *g, int step)
@@ -475,8 +498,7 @@ static void copy_first(Mma *g, GenCopy *c, int block)
 
 static void store_rest(Mma *g, GenCopy *c)
 {
-    int filled = g->plan->config.stages - 1, loaded = filled + goes_ahead(c->plan),
-        first = loaded - g->plan->raw_sets;
+    int filled = g->plan->config.stages - 1, first = filled + 1 - g->plan->raw_sets;
     for (int block = first > 0 ? first : 0; c->plan->staged && block < filled; block++)
         store_first(g, c, block);
 }
@@ -484,14 +506,12 @@ static void store_rest(Mma *g, GenCopy *c)
 static void first_copies(Mma *g)
 {
     int filled = g->plan->config.stages - 1;
-    bool ahead = goes_ahead(&g->plan->x) || goes_ahead(&g->plan->w);
-    gen_copy_end_block(g->gemm, &g->x.copy, true);
-    gen_copy_end_block(g->gemm, &g->w.copy, true);
+    bool ahead = any_staged(g);
     for (int block = 0; block < filled + ahead; block++) {
         copy_sizes(g, false);
         for (int i = 0; i < 2; i++) {
             GenCopy *c = i ? &g->w.copy : &g->x.copy;
-            if (c->plan->staged && block < filled + goes_ahead(c->plan)) load_first(g, c, block);
+            if (c->plan->staged) load_first(g, c, block);
             if (!c->plan->staged && block < filled) copy_first(g, c, block);
         }
         if (block < filled) commit(g);
@@ -523,13 +543,6 @@ static void prologue(Mma *g, PtxArg store)
     copy_share(g, g->plan->k_steps - 1, 0, 1, COPIES_SIZED);
 }
 
-static void end_block(Mma *g, GenCopy *c, bool sized)
-{
-    gen_copy_end_block(g->gemm, c, sized);
-    for (int i = 0; c->plan->late && i < c->plan->passes; i++)
-        gen_copy_store(g->gemm, c, i, 0, (GenCopyPlace){c->to, 0});
-}
-
 /* Once nothing is copied any more, a k-block ends with the k-step in which k does. */
 static void leave_at_end(Mma *g, int step, PtxArg end)
 {
@@ -548,8 +561,6 @@ static void k_block(Mma *g, Copies copies, PtxArg end)
         if (copies == COPIES_NONE) leave_at_end(g, step, end);
     }
     if (copies == COPIES_NONE) return;
-    end_block(g, &g->x.copy, copies == COPIES_SIZED);
-    end_block(g, &g->w.copy, copies == COPIES_SIZED);
 }
 
 /* Elements of k that must be left for a turn of whole copies: it ends one k-block's and may begin the

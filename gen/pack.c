@@ -147,6 +147,24 @@ static void load_elements(Pack *p, int chunk)
     for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(p->g.word_scratch, i), span(p->elem, 2 * i, 2));
 }
 
+/* word_scratch = the 16 bytes from byte `byte` (0 to 14, even) on of the eight words raw, which are used up. */
+static void shift_vector(Gemm *g, PtxArg raw, PtxArg byte)
+{
+    PtxKernel *k = g->k;
+    PtxArg bits = at(g->word_scratch, 0);
+    for (int step = 2; step >= 1; step--) { /* by 8 bytes, by 4 */
+        emit(k, AND_B32, bits, byte, imm(4 * step));
+        emit(k, SETP_NE_U32, g->p_scratch, bits, imm(0));
+        for (int i = 0; i + step < (step == 2 ? 8 : 6); i++)
+            emit(k, SELP_B32, at(raw, i), at(raw, i + step), at(raw, i), g->p_scratch);
+    }
+    bits = at(g->word_scratch, 3); /* by 2 */
+    emit(k, AND_B32, bits, byte, imm(2));
+    emit(k, SHL_B32, bits, bits, imm(3));
+    for (int i = 0; i < 4; i++)
+        emit(k, SHF_R_WRAP_B32, at(g->word_scratch, i), at(raw, i), at(raw, i + 1), bits);
+}
+
 static void store(Pack *p, int chunk)
 {
     PtxKernel *k = p->k;
@@ -163,7 +181,7 @@ static void store(Pack *p, int chunk)
     load_elements(p, chunk);
     emit(k, BRA, store);
     emit(k, LABEL, shift);
-    gen_shift_vector(&p->g, span(p->raw, 8 * chunk, 8), p->byte);
+    shift_vector(&p->g, span(p->raw, 8 * chunk, 8), p->byte);
     emit(k, LABEL, store);
     emit(k, ST_GLOBAL_V4_B32, mem(p->to, chunk * LANE_STEP * 2), p->g.word_scratch);
     emit(k, LABEL, done);

@@ -116,12 +116,13 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
 {
     bool col = o->layout == GEN_LAYOUT_COL;
     o->elem_bytes = gen_type_bytes(o->type);
-    o->staged = o->type != c->w || o->align_bytes == 2 || o->layout == GEN_LAYOUT_ANY;
-    o->words = !o->staged && o->align_bytes == 4 && o->layout == GEN_LAYOUT_ROW;
+    bool row = o->layout == GEN_LAYOUT_ROW;
+    o->staged = o->type != c->w || (o->align_bytes == 2 && !row) || o->layout == GEN_LAYOUT_ANY;
+    o->words = !o->staged && o->align_bytes < GEN_CHUNK_BYTES && row;
+    o->halves = o->words && o->align_bytes == 2;
+    o->deal = 1;
     o->copy_bytes = o->words ? GEN_CHUNK_BYTES : o->align_bytes;
-    o->shifted = o->staged && o->type == c->w && o->layout == GEN_LAYOUT_ROW;
     o->lines = c->lines;
-    o->late = o->shifted && c->stages > 2; /* measured: docs/tuning.md */
     o->rows = col ? c->tile_k : tile;
     o->row_bytes = 2 * (col ? tile : c->tile_k) + (o->words ? GEN_CHUNK_BYTES : 0);
     /* A thread loads 16 bytes at once: of f32 that is half a chunk. */
@@ -129,13 +130,21 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
     o->part_bytes = halves ? GEN_CHUNK_BYTES / 2 : GEN_CHUNK_BYTES;
     o->part_elems = o->part_bytes / 2;
     o->row_parts = o->row_bytes / o->part_bytes;
-    o->raw_regs = o->shifted ? 8 : o->part_elems;
+    o->raw_regs = o->part_elems;
     o->rows_per_pass = p->threads / o->row_parts;
     if (o->rows_per_pass < 1) o->rows_per_pass = 1;
     int even = o->rows_per_pass & -o->rows_per_pass; /* its power of 2 */
     o->swizzle_period = even < 8 && !o->words ? 8 / even : 1;
     o->passes = (o->rows + o->rows_per_pass - 1) / o->rows_per_pass;
     o->last_pass_rows = o->rows - (o->passes - 1) * o->rows_per_pass;
+}
+
+/* Rows that begin at the same byte of a chunk come together: then lanes that read words of eight of them meet no
+ * bank conflicts. Rows or columns of y are dealt alike, and a warp has whole deals. */
+static void deal(GenOperandPlan *o, int warp_rows)
+{
+    int step = GEN_CHUNK_BYTES / o->align_bytes;
+    if (o->words && warp_rows % (8 * step) == 0) o->deal = step;
 }
 
 static bool check_lines(const GenConfig *c, const GenOperandPlan *o, const char *name, GenError *error)
@@ -184,6 +193,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     plan_store(c, p);
     plan_operand(c, p, &p->x, c->tile_m);
     plan_operand(c, p, &p->w, c->tile_n);
+    deal(&p->x, p->warp_m);
+    deal(&p->w, p->warp_n);
     if (!check_operand(&p->x, "x", c->tile_m, p->warp_m, error) ||
         !check_operand(&p->w, "w", c->tile_n, p->warp_n, error) || !check_lines(c, &p->x, "x", error) ||
         !check_lines(c, &p->w, "W", error))
@@ -193,7 +204,7 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
             error, "a row of the tile has more parts to copy than the block has threads (%d): use more warps",
             p->threads);
     bool spread = p->k_steps > 2 || p->x.staged || p->w.staged;
-    p->copy_steps = spread && !p->x.late && !p->w.late ? p->k_steps : 1; /* measured: docs/tuning.md */
+    p->copy_steps = spread ? p->k_steps : 1; /* measured: docs/tuning.md */
     p->w.smem_offset = p->x.rows * p->x.row_bytes;
     p->stage_bytes = p->w.smem_offset + p->w.rows * p->w.row_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
@@ -252,7 +263,8 @@ static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
         (p->x.staged ? p->x.raw_regs * p->x.passes : 0) + (p->w.staged ? p->w.raw_regs * p->w.passes : 0);
     p->regs_acc = p->mma_m * p->mma_n * 4;
     p->raw_sets = staged ? min_int(c->stages, 1 + p->regs_acc / staged) : 1;
-    p->regs_address = 2 * (p->x.passes + p->w.passes);
+    p->regs_address = 2 * (p->x.passes + p->w.passes) + p->x.deal + p->w.deal +
+                      2 * (p->x.halves + p->w.halves);
     p->w_frag_pairs = w_frag_pairs(p, GEN_MAX_REGS - REGS_REST - p->regs_acc - p->regs_address - staged);
     p->regs_frag = 4 * (p->mma_m + p->w_frag_pairs);
     int needed = p->regs_acc + p->regs_frag + p->regs_address + staged;

@@ -10,10 +10,10 @@ typedef struct GenOperandPlan {
     GenType type;       /* in global memory; in shared memory it is w's */
     GenLayout layout;
     bool staged;        /* through registers, not by cp.async */
-    bool shifted;       /* staged as aligned vectors around each chunk, which are shifted into place */
-    bool words;         /* rows begin at any word: copied with what is around them, fragments read by words (copy.h) */
+    bool words;         /* rows begin inside a chunk: copied with what is around them, fragments read by words (copy.h) */
+    bool halves;        /* words: rows begin inside a word, so that one of a fragment lies in two of them */
+    int deal;           /* words: of each 8 * deal rows a slot has every deal-th, the first of which is 0, then 1, ... (copy.h) */
     bool lines;         /* a slot holds lines of 128 bytes, a part of which belongs to the k-block before (copy.h) */
-    bool late;          /* staged, and stored by the k-block that loads it, not by the next one */
     int elem_bytes;     /* in global memory */
     int align_bytes;    /* of rows in global memory: 16, 8, 4 or 2 */
     int copy_bytes;     /* of one cp.async */

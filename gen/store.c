@@ -19,6 +19,9 @@
  * Rows of a buffer stand at an odd multiple of 16 bytes: no bank conflicts. Bias is read once a column and
  * kept. Rows and columns behind the edge are not stored; a piece that the last column cuts is stored element
  * by element, in a loop.
+ *
+ * Where rows of x were dealt (copy.h), those of a buffer go to rows of y that are as far apart; where W's were, a
+ * lane's columns of as many mma tiles lie side by side.
  */
 #include "gen/gemm.h"
 
@@ -34,12 +37,12 @@ typedef struct Store {
     PtxArg row, col;             /* b32: of this lane's first element */
     PtxArg rows_left, cols_left; /* b32, signed: from there to the end of y */
     PtxArg bias;                 /* f32[2 * mma_n]: of its columns */
-    PtxArg r_at, r_step;         /* b64: this row of r at this lane's first column; 8 rows in bytes */
+    PtxArg r_at, r_row;          /* b64: this row of r at this lane's first column; a row in bytes */
     PtxArg stage_at;             /* b32: where this lane's first element goes in buffer 0 */
     /* as rows are copied out */
     PtxArg piece_at;               /* b32: this lane's piece of buffer 0 */
     PtxArg piece_rows, piece_cols; /* b32, signed: rows and columns from there to the end of y */
-    PtxArg y_at, y_step;           /* b64: its place in y; the rows of one turn in bytes */
+    PtxArg y_at, y_row, y_step;    /* b64: its place in y; a row in bytes; from turn to turn in bytes */
     PtxArg part_step;              /* b64: when the columns of y have a stride: from part to part of a row */
     PtxArg piece;                  /* b32: the pieces of a batch */
     PtxArg ragged;                 /* predicate, of the block: the last column cuts a piece */
@@ -55,6 +58,28 @@ typedef struct Store {
  * each. */
 static int rows_a_turn(const Store *s) { return 32 / s->p->y_row_lanes; }
 static int row_tile_pieces(const Store *s) { return 16 / rows_a_turn(s) * s->p->y_row_parts; }
+
+/* The row of the warp tile that stands in row `row` of the buffer of row tile i. Of eight such rows each is a deal
+ * behind the one before, where rows of x are dealt. */
+static int row_of(const Store *s, int i, int row)
+{
+    int deal = s->p->x.deal, eight = 2 * i + row / 8;
+    return eight / deal * deal * 8 + row % 8 * deal + eight % deal;
+}
+
+/* From turn to turn, and how many turns are that far apart: with deals a turn that begins the next eight is not. */
+static int turn_rows(const Store *s) { return rows_a_turn(s) * s->p->x.deal; }
+static int even_turns(const Store *s)
+{
+    int rows = s->p->x.deal > 1 && rows_a_turn(s) <= 8 ? 8 : 16;
+    return rows_a_turn(s) < rows ? rows / rows_a_turn(s) : 1;
+}
+
+/* at += so many rows */
+static void add_rows(Store *s, PtxArg at_, PtxArg row_bytes, int rows)
+{
+    emit(s->k, MAD_LO_S64, at_, row_bytes, imm(rows), at_);
+}
 
 /* Registers of a piece; less than a word takes one too. */
 static int piece_words(const Store *s) { return (s->p->y_piece_bytes + 3) / 4; }
@@ -110,9 +135,9 @@ typedef struct MatrixParams {
     PtxArg base, pitch, col_stride;
 } MatrixParams;
 
-/* at = base + row * pitch + col * (bytes or column stride), and step = rows * pitch, in bytes */
-static void matrix_place(Store *s, const char *name, MatrixParams params, PtxArg row, PtxArg col, int rows,
-                         PtxArg *at_, PtxArg *step)
+/* at = base + row * pitch + col * (bytes or column stride), and row_bytes = pitch, in bytes */
+static void matrix_place(Store *s, const char *name, MatrixParams params, PtxArg row, PtxArg col, PtxArg *at_,
+                         PtxArg *row_bytes)
 {
     PtxKernel *k = s->k;
     char text[48];
@@ -120,14 +145,13 @@ static void matrix_place(Store *s, const char *name, MatrixParams params, PtxArg
     PtxArg row64 = ptx_reg(k, PTX_B64, text);
     snprintf(text, sizeof text, "%s_at", name);
     *at_ = ptx_reg(k, PTX_B64, text);
-    snprintf(text, sizeof text, "%s_%d_rows", name, rows);
-    *step = ptx_reg(k, PTX_B64, text);
+    snprintf(text, sizeof text, "%s_row_bytes", name);
+    *row_bytes = ptx_reg(k, PTX_B64, text);
     emit(k, LD_PARAM_B64, *at_, mem(params.base, 0));
-    emit(k, LD_PARAM_B64, *step, mem(params.pitch, 0));
-    emit(k, MUL_LO_S64, *step, *step, imm(s->p->y_bytes));
+    emit(k, LD_PARAM_B64, *row_bytes, mem(params.pitch, 0));
+    emit(k, MUL_LO_S64, *row_bytes, *row_bytes, imm(s->p->y_bytes));
     emit(k, CVT_U64_U32, row64, row);
-    emit(k, MAD_LO_S64, *at_, row64, *step, *at_);
-    emit(k, MUL_LO_S64, *step, *step, imm(rows));
+    emit(k, MAD_LO_S64, *at_, row64, *row_bytes, *at_);
     if (params.col_stride.kind == PTX_ARG_NONE) {
         emit(k, MAD_WIDE_U32, *at_, col, imm(s->p->y_bytes), *at_);
         return;
@@ -156,14 +180,24 @@ static void fragment_places(Store *s)
     PtxArg buffers = warp_buffers(s);
     emit(k, SHR_U32, s->row, s->g->lane, imm(2));
     emit(k, AND_B32, s->col, s->g->lane, imm(3));
-    emit(k, SHL_B32, s->col, s->col, imm(1));
+    emit(k, MUL_LO_S32, s->col, s->col, imm(2 * s->p->w.deal));
     emit(k, MAD_LO_S32, s->stage_at, s->row, imm(s->p->y_pitch_bytes), buffers);
     emit(k, MAD_LO_S32, s->stage_at, s->col, imm(s->p->y_bytes), s->stage_at);
+    if (s->p->x.deal > 1) emit(k, MUL_LO_S32, s->row, s->row, imm(s->p->x.deal));
     place(s, s->row, s->col, s->rows_left, s->cols_left);
     if (s->p->epilogue.uses_r)
-        matrix_place(s, "r", (MatrixParams){s->g->r_param, s->g->ldr_param, PTX_NONE}, s->row, s->col, 8,
-                     &s->r_at, &s->r_step);
+        matrix_place(s, "r", (MatrixParams){s->g->r_param, s->g->ldr_param, PTX_NONE}, s->row, s->col,
+                     &s->r_at, &s->r_row);
     s->piece_at = buffers;
+}
+
+/* Of a turn's rows this lane's, as a distance from the first one's. */
+static void dealt_row(Store *s, PtxArg row)
+{
+    PtxArg eight = s->g->bits_scratch;
+    emit(s->k, SHR_U32, eight, row, imm(3));
+    emit(s->k, AND_B32, row, row, imm(7));
+    emit(s->k, MAD_LO_S32, row, row, imm(s->p->x.deal), eight);
 }
 
 static void piece_places(Store *s)
@@ -181,10 +215,13 @@ static void piece_places(Store *s)
     emit(k, MAD_LO_S32, s->piece_at, from_col, imm(p->y_bytes), s->piece_at);
     PtxArg warp_cols = word_reg(s, "piece_warp_cols");
     if (p->y_row_idle) emit(k, SUB_S32, warp_cols, imm(p->warp_n), col);
+    if (p->x.deal > 1) dealt_row(s, row);
     place(s, row, col, s->piece_rows, s->piece_cols);
     if (p->y_row_idle) emit(k, MIN_S32, s->piece_cols, s->piece_cols, warp_cols);
-    matrix_place(s, "y", (MatrixParams){s->g->y_param, s->g->ldy_param, s->g->csy_param}, row, col,
-                 rows_a_turn(s), &s->y_at, &s->y_step);
+    matrix_place(s, "y", (MatrixParams){s->g->y_param, s->g->ldy_param, s->g->csy_param}, row, col, &s->y_at,
+                 &s->y_row);
+    s->y_step = ptx_reg(k, PTX_B64, "y_turn_bytes");
+    emit(k, MUL_LO_S64, s->y_step, s->y_row, imm(turn_rows(s)));
 }
 
 /* Whether the last column of y lies in this block's tile and cuts a piece. */
@@ -244,6 +281,21 @@ void gen_bias_share(Gemm *g)
     }
 }
 
+/* A lane has neighbouring columns in pairs: two of one column tile; or, where W's rows are dealt to `deal` tiles,
+ * those at the same place of two tiles. The first column of pair `pair`, from this lane's first one on: */
+static int pair_col(const Store *s, int pair)
+{
+    int deal = s->p->w.deal;
+    return pair / deal * deal * 8 + pair % deal * 2;
+}
+
+/* Element e of pair `pair`, in rows `half` of row tile i. */
+static PtxArg pair_acc(const Store *s, int i, int half, int pair, int e)
+{
+    int deal = s->p->w.deal, place = 2 * (pair % deal) + e, tile = pair / deal * deal + place % deal;
+    return at(s->acc, (i * s->p->mma_n + tile) * 4 + 2 * half + place / deal);
+}
+
 /* Of this lane's columns. */
 static void read_bias(Store *s)
 {
@@ -254,17 +306,17 @@ static void read_bias(Store *s)
     emit(k, SUB_S32, from, s->col, s->g->col0);
     emit(k, MAD_LO_S32, from, from, imm(4), smem);
     for (int j = 0; j < s->p->mma_n; j++)
-        emit(k, LD_SHARED_V2_F32, span(s->bias, 2 * j, 2), mem(from, s->p->bias_offset + 4 * 8 * j));
+        emit(k, LD_SHARED_V2_F32, span(s->bias, 2 * j, 2), mem(from, s->p->bias_offset + 4 * pair_col(s, j)));
 }
 
 /* ---- fragments to shared memory ---- */
 
-/* Two neighbours, rounded, to this lane's place of column tile j in the rows `half` of a buffer. */
-static void stage_pair(Store *s, PtxArg low, PtxArg high, int buffer, int half, int j)
+/* Two neighbours, rounded, to this lane's place of pair `pair` in the rows `half` of a buffer. */
+static void stage_pair(Store *s, PtxArg low, PtxArg high, int buffer, int half, int pair)
 {
     const GenPlan *p = s->p;
     PtxArg to =
-        mem(s->stage_at, buffer * p->y_buffer_bytes + half * 8 * p->y_pitch_bytes + j * 8 * p->y_bytes);
+        mem(s->stage_at, buffer * p->y_buffer_bytes + half * 8 * p->y_pitch_bytes + pair_col(s, pair) * p->y_bytes);
     if (p->config.y == GEN_F32) {
         emit(s->k, ST_SHARED_V2_F32, to, span(low, 0, 2));
         return;
@@ -279,28 +331,30 @@ static void load_residual(Store *s, int e, int col)
     gen_load_element(s->g, s->p->config.y, at(s->r, e), mem(s->r_at, col * s->p->y_bytes), s->p_col);
 }
 
-/* Column tiles j .. j+tiles-1 of rows `half` of row tile i: z = acc + bias, y = f(z). */
-static void finish(Store *s, int i, int half, int j, int tiles)
+/* Pairs first .. first+pairs-1 of rows `half` of row tile i: z = acc + bias, y = f(z). */
+static void finish(Store *s, int i, int half, int first, int pairs)
 {
-    EpilogueElements x = {.n = 2 * tiles, .y = s->y, .z = s->z, .r = s->r};
+    EpilogueElements x = {.n = 2 * pairs, .y = s->y, .z = s->z, .r = s->r};
     for (int e = 0; e < x.n; e++) {
-        int tile = j + e / 2;
-        x.acc[e] = at(s->acc, (i * s->p->mma_n + tile) * 4 + 2 * half + e % 2);
-        x.bias[e] = at(s->bias, 2 * tile + e % 2);
-        if (s->p->epilogue.uses_r) load_residual(s, e, 8 * tile + e % 2);
+        int pair = first + e / 2;
+        x.acc[e] = pair_acc(s, i, half, pair, e % 2);
+        x.bias[e] = at(s->bias, 2 * pair + e % 2);
+        if (s->p->epilogue.uses_r) load_residual(s, e, pair_col(s, pair) + e % 2);
         emit(s->k, ADD_F32, at(s->z, e), x.acc[e], x.bias[e]);
     }
     gen_epilogue(&s->epilogue, &x);
-    for (int t = 0; t < tiles; t++) stage_pair(s, at(s->y, 2 * t), at(s->y, 2 * t + 1), i % 2, half, j + t);
+    for (int t = 0; t < pairs; t++)
+        stage_pair(s, at(s->y, 2 * t), at(s->y, 2 * t + 1), i % 2, half, first + t);
 }
 
 static void stage_rows(Store *s, int i)
 {
     for (int half = 0; half < 2; half++) {
-        ptx_comment(s->k, "rows l/4 + %d of this warp", 16 * i + 8 * half);
-        if (s->p->epilogue.uses_r) emit(s->k, SETP_GT_S32, s->p_row, s->rows_left, imm(16 * i + 8 * half));
+        ptx_comment(s->k, "rows l/4 + %d of this warp's places", 16 * i + 8 * half);
+        int row = row_of(s, i, 8 * half), next = half ? row_of(s, i + 1, 0) : row_of(s, i, 8);
+        if (s->p->epilogue.uses_r) emit(s->k, SETP_GT_S32, s->p_row, s->rows_left, imm(row));
         for (int j = 0; j < s->p->mma_n; j += 2) finish(s, i, half, j, s->p->mma_n - j < 2 ? 1 : 2);
-        if (s->p->epilogue.uses_r) emit(s->k, ADD_S64, s->r_at, s->r_at, s->r_step);
+        if (s->p->epilogue.uses_r) add_rows(s, s->r_at, s->r_row, next - row);
     }
 }
 
@@ -338,36 +392,41 @@ static void load_pieces(Store *s, int i, int first, int last)
     }
 }
 
+static void to_next_turn(Store *s, int i, int row)
+{
+    int next = row + rows_a_turn(s), rows = (next < 16 ? row_of(s, i, next) : row_of(s, i + 1, 0)) - row_of(s, i, row);
+    if (rows == turn_rows(s)) emit(s->k, ADD_S64, s->y_at, s->y_at, s->y_step);
+    else add_rows(s, s->y_at, s->y_row, rows);
+}
+
 static void store_pieces(Store *s, int i, int first, int last)
 {
     const GenPlan *p = s->p;
     for (int piece = first; piece < last; piece++) {
         int row = piece / p->y_row_parts * rows_a_turn(s), part = piece % p->y_row_parts;
-        if (part == 0) emit(s->k, SETP_GT_S32, s->p_row, s->piece_rows, imm(16 * i + row));
+        if (part == 0) emit(s->k, SETP_GT_S32, s->p_row, s->piece_rows, imm(row_of(s, i, row)));
         PtxArg to = part_of_row(s, s->y_at, part);
         emit(s->k, SETP_GT_AND_S32, s->p_col, s->piece_cols, imm(part_cols(s, part) + p->y_piece_elems - 1),
              s->p_row);
         gen_store_piece(s->g, s->p_col, to, piece_regs(s, piece));
-        if (part == p->y_row_parts - 1) emit(s->k, ADD_S64, s->y_at, s->y_at, s->y_step);
+        if (part == p->y_row_parts - 1) to_next_turn(s, i, row);
     }
 }
 
-/* Of the 16 rows of row tile i, the piece that the last column cuts. Few tiles have one. */
-static void store_cut_pieces(Store *s, int i)
+/* Of rows `first` on of the buffer of row tile i, in turns that are equally far apart, the pieces that the last column
+ * cuts. */
+static void store_cut_turns(Store *s, int i, int first)
 {
     const GenPlan *p = s->p;
     PtxKernel *k = s->k;
     char text[32];
-    if (p->y_piece_elems == 1) return;
-    snprintf(text, sizeof text, "whole_%d", i);
-    PtxArg whole = ptx_label(k, text);
-    snprintf(text, sizeof text, "cut_%d", i);
+    snprintf(text, sizeof text, "cut_%d_%d", i, first);
     PtxArg cut = ptx_label(k, text);
-    emit_unless(k, s->ragged, BRA, whole);
-    emit(k, ADD_S32, s->cut_at, s->piece_at, imm(i % 2 * p->y_buffer_bytes));
-    emit(k, ADD_S32, s->cut_rows, s->piece_rows, imm(-16 * i));
+    emit(k, ADD_S32, s->cut_at, s->piece_at, imm(i % 2 * p->y_buffer_bytes + first * p->y_pitch_bytes));
+    emit(k, ADD_S32, s->cut_rows, s->piece_rows, imm(-row_of(s, i, first)));
     emit(k, ADD_S64, s->cut_y, s->y_at, imm(0));
-    emit(k, MOV_B32, s->cut_turns, imm(16 / rows_a_turn(s)));
+    if (first) add_rows(s, s->cut_y, s->y_row, row_of(s, i, first) - row_of(s, i, 0));
+    emit(k, MOV_B32, s->cut_turns, imm(even_turns(s)));
     emit(k, LABEL, cut);
     emit(k, PRAGMA_NOUNROLL);
     emit(k, SETP_GT_S32, s->p_row, s->cut_rows, imm(0));
@@ -378,12 +437,23 @@ static void store_cut_pieces(Store *s, int i)
         gen_copy_cut_piece(s->g, s->piece_cols, col, s->p_ragged, s->p_col, to, from);
     }
     emit(k, ADD_S32, s->cut_at, s->cut_at, imm(rows_a_turn(s) * p->y_pitch_bytes));
-    emit(k, ADD_S32, s->cut_rows, s->cut_rows, imm(-rows_a_turn(s)));
+    emit(k, ADD_S32, s->cut_rows, s->cut_rows, imm(-turn_rows(s)));
     emit(k, ADD_S64, s->cut_y, s->cut_y, s->y_step);
     emit(k, ADD_S32, s->cut_turns, s->cut_turns, imm(-1));
     emit(k, SETP_GT_S32, s->p_row, s->cut_turns, imm(0));
     emit_if(k, s->p_row, BRA, cut);
-    emit(k, LABEL, whole);
+}
+
+/* Of the 16 rows of row tile i, the pieces that the last column cuts. Few tiles have one. */
+static void store_cut_pieces(Store *s, int i)
+{
+    char text[32];
+    if (s->p->y_piece_elems == 1) return;
+    snprintf(text, sizeof text, "whole_%d", i);
+    PtxArg whole = ptx_label(s->k, text);
+    emit_unless(s->k, s->ragged, BRA, whole);
+    for (int row = 0; row < 16; row += even_turns(s) * rows_a_turn(s)) store_cut_turns(s, i, row);
+    emit(s->k, LABEL, whole);
 }
 
 /* Copies row tile i, and works out the next one: while the first pieces are on their way, if registers allow.

@@ -261,6 +261,23 @@ static void packing(ts_context *context, Shape s)
     run(context, &c, "W packed");
 }
 
+/* Few rows of x, many of W, which would take as long to pack as to multiply. */
+static void packing_x(ts_context *context)
+{
+    Case c = plain_case((Shape){50, 3002, 1030});
+    ts_linear_args args = ts_linear_args_make();
+    size_t bytes = 0;
+    c.workspace = true;
+    c.w_view = (View){1, c.shape.k + 2, 1};
+    run(context, &c, "x packed, W in place");
+    args.m = c.shape.m, args.n = c.shape.n, args.k = c.shape.k;
+    args.x = ts_matrix_make(1 << 20, args.k, TS_F16);
+    args.w = ts_matrix_make((1 << 21) + 2, args.k + 2, TS_F16);
+    args.y = ts_matrix_make(1 << 24, args.n, TS_F16);
+    ts_linear_workspace(context, &args, &bytes);
+    ok(bytes == 50 * 1088 * 2, "%zu B are asked for: 50 rows of 17 lines", bytes);
+}
+
 /* The config that is taken with so much workspace. */
 static bool takes_split(ts_context *context, ts_linear_args args, size_t workspace_bytes)
 {
@@ -338,6 +355,7 @@ int main(void)
     if (kit_on_gpu()) sweep(context, (Shape){333, 520, 1030});
     workspaces(context);
     packing(context, (Shape){1501, 1502, 201});
+    packing_x(context);
     sharing(context);
     if (kit_on_gpu()) packing(context, (Shape){4095, 4095, 4095});
     ts_context_destroy(context);

@@ -18,7 +18,7 @@ static const Mutation mutations[] = {
      "mov.b32 %x_row_inside, %x_row;", -1},
     {"columns behind the end of y stored", "setp.gt.and.s32 %p_col, %piece_cols, 7, %p_row;",
      "setp.ge.s32 %p_col, %piece_cols, -999;", -1},
-    {"cut pieces of the first rows alone", "@%p_row bra cut_0;", "", -1},
+    {"cut pieces of the first rows alone", "@%p_row bra cut_0_0;", "", -1},
     {"the bias of other columns", "add.s32 %bias_col, %col0, %thread;", "mov.b32 %bias_col, %thread;", -1},
     {"one mma dropped", "mma.sync", "// mma.sync", 3},
     {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 1},
@@ -69,16 +69,33 @@ static const Mutation lines_mutations[] = {
 /* A kernel whose rows begin at any word. */
 static const Mutation words_mutations[] = {
     {"the wait in the main loop too weak by one", "cp.async.wait_group 1;", "cp.async.wait_group 2;", 1},
-    {"rows of x begin at chunks in a slot", "and.b32 %x_row_begin, %x_row_begin, 15;",
-     "mov.b32 %x_row_begin, 0;", 0},
-    {"rows of W begin at chunks in a slot", "and.b32 %w_row_begin, %w_row_begin, 15;",
-     "mov.b32 %w_row_begin, 0;", 0},
+    {"rows of x begin at chunks in a slot", "and.b32 %x_row_begin1, %x_row_begin1, 15;",
+     "mov.b32 %x_row_begin1, 0;", 0},
+    {"rows of W begin at chunks in a slot", "and.b32 %w_row_begin0, %w_row_begin0, 15;",
+     "mov.b32 %w_row_begin0, 0;", 0},
+    {"rows of x are not dealt", "mad.lo.s32 %x_row, %bits_scratch, 4, %x_row;",
+     "mad.lo.s32 %x_row, %bits_scratch, 1, %x_row;", -1},
+    {"rows of y that a turn copies are not dealt", "mad.lo.s32 %piece_row, %piece_row, 4, %bits_scratch;",
+     "mad.lo.s32 %piece_row, %piece_row, 1, %bits_scratch;", -1},
     {"rows begin at chunks in memory", "and.b64 %wide_scratch, %x_ptr0, -16;",
      "mov.b64 %wide_scratch, %x_ptr0;", -1},
     {"the end of k is taken for a chunk's", "and.b32 %bits_scratch, %bits_scratch, 15;",
      "mov.b32 %bits_scratch, 0;", -1},
     {"a row has a chunk less", "rem.u32 %w_part, %thread, 9;", "rem.u32 %w_part, %thread, 8;", 0},
-    {"both halves of a k-step are the first", "[%x_slot_at+16];", "[%x_slot_at];", -1},
+    {"both halves of a k-step are the first", "[%x_slot_at0+16];", "[%x_slot_at0];", -1},
+};
+
+/* A kernel whose rows begin at any element; those of W are dealt. */
+static const Mutation halves_mutations[] = {
+    {"rows of x begin at words", "and.b32 %x_half_bits0, %x_row_begin0, 2;", "mov.b32 %x_half_bits0, 0;", 0},
+    {"every other row of W begins at a word", "and.b32 %w_half_bits1, %w_row_begin1, 2;",
+     "mov.b32 %w_half_bits1, 0;", 0},
+    {"rows of W begin inside words in a slot", "and.b32 %w_row_begin5, %w_row_begin5, -4;", "", 0},
+    {"the rest of a word is not there", "shf.r.wrap.b32 %w_frag3, %w_frag3, %bits_scratch,",
+     "shf.r.wrap.b32 %w_frag3, %w_frag3, %w_frag3,", 0},
+    {"rows of W are not dealt", "mad.lo.s32 %w_row, %bits_scratch, 8, %w_row;",
+     "mad.lo.s32 %w_row, %bits_scratch, 1, %w_row;", -1},
+    {"columns of y are not dealt", "mul.lo.s32 %col, %col, 16;", "mul.lo.s32 %col, %col, 2;", -1},
 };
 
 static const Subject subjects[] = {
@@ -103,6 +120,11 @@ static const Subject subjects[] = {
      .shapes = {{67, 75, 502}, {129, 40, 202}, {64, 127, 74}},
      .mutations = words_mutations,
      .n_mutations = sizeof words_mutations / sizeof *words_mutations},
+    {.config = "mma_sm80_f16_64x64x32_w4x1_s3_vx2_vw2_vy2",
+     .sm = "89",
+     .shapes = {{67, 75, 501}, {129, 40, 203}, {64, 127, 73}},
+     .mutations = halves_mutations,
+     .n_mutations = sizeof halves_mutations / sizeof *halves_mutations},
 };
 
 int main(void) { return test_subjects(subjects, sizeof subjects / sizeof *subjects); }

@@ -143,6 +143,10 @@ static void types_and_layouts(ts_context *context, const GenArch *arch)
         "128x256x32_w2x4_s4_xf32",
         "16x16x32_w1x1_s2_xcol_wcol",
         "80x48x64_w1x2_s3_lines",
+        "32x16x64_w1x1_s3_vx4",
+        "64x32x32_w1x1_s2_vx2_vw8_e_z_r_add",
+        "128x64x32_w2x1_s3_vx2_vw2_vy2_e_z_r_add",
+        "32x64x64_w1x2_s3_yf32_vx8_vw4_vy4",
         "128x64x64_w2x4_s4_yf32_lines",
         "64x32x64_w2x2_s4_lines_split",
     };
