@@ -92,13 +92,15 @@ def explain(shapes, arch, dtype, sms, program=PROGRAM):
 
 
 def parse_explain(text):
-    """{shape: (names, best first; whether rows are packed first)}"""
+    """{shape: (names, best first; whose rows are packed first: of "x", "W" or both, in a set)}"""
     found = {}
     for line in text.splitlines():
         heading = re.match(r"# (\d+)x(\d+)x(\d+) ", line)
         if heading:
             names = []
-            found[tuple(map(int, heading.groups()))] = names, "packed first" in line
+            packed = re.search(r"rows of (\w)( and W)? are packed first", line)
+            of = {packed[1], "W"} if packed and packed[2] else {packed[1]} if packed else set()
+            found[tuple(map(int, heading.groups()))] = names, of
         elif line and not line.startswith("#"):
             names.append(line.split()[0])
     return found
@@ -128,6 +130,7 @@ class Plan:
     shape: tuple
     direct: list
     packed: list  # empty where the library does not pack
+    packed_of: set  # whose rows are: see parse_explain()
 
 
 def make_plans(shapes, listed, ranked):
@@ -137,10 +140,12 @@ def make_plans(shapes, listed, ranked):
         names, packs = ranked[shape]
         direct, packed = list(names), []
         direct += [name for name in unranked(shape, listed) if name not in direct]
-        if packs:
+        if packs == {"x", "W"}:
             packed += ranked[aligned(shape)][0]
             packed += [name for name in unranked(aligned(shape), listed) if name not in packed]
-        plans.append(Plan(shape, direct, packed))
+        elif packs:  # the same with wide copies of what is packed
+            packed += [re.sub(f"_v{of.lower()}\\d", "", name) for name in direct for of in packs]
+        plans.append(Plan(shape, direct, packed, packs))
     return plans
 
 
@@ -267,7 +272,8 @@ def find_candidates(plan, preparer, sets):
     choice = Candidate(f"{chosen}+packed" if packs else chosen, "linear", ours.Linear(preparer.load(chosen)), sets)
     others = launches("launch", plan.direct, sets)
     if packs:
-        others += launches("packed", plan.packed, [(pad(x), pad(w), b) for x, w, b in sets])
+        of = plan.packed_of
+        others += launches("packed", plan.packed, [(pad(x) if "x" in of else x, pad(w) if "W" in of else w, b) for x, w, b in sets])
     for candidate in others:
         candidate.is_chosen = candidate.name == chosen and (candidate.how == "packed") == packs
     return [choice, *others]

@@ -471,7 +471,7 @@ static double shared_ns(const GenProblem *p, double late_ns)
  * writing them once. Kernels of wgmma read none in place. Times are those of an H200 (docs/tuning.md). */
 static double packing_ns(const GenProblem *p, bool pack_x, bool pack_w)
 {
-    const double launch_ns = 2000, mma_ns = 2000, sms = p->sm_count > 0 ? p->sm_count : 1;
+    const double launch_ns = 2000, mma_ns = 60, sms = p->sm_count > 0 ? p->sm_count : 1;
     const double bytes_a_ns = 26.5 * sms, mma_flops_a_ns = 4.24e3 * sms;
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
     double narrow = (pack_x ? 0 : narrow_ns(p, p->x_layout, p->x_align_bytes, true)) +
@@ -479,7 +479,7 @@ static double packing_ns(const GenProblem *p, bool pack_x, bool pack_w)
     double lost = narrow * busy_k_blocks(p);
     if (!pack_x && !pack_w) lost = shared_ns(p, lost);
     else lost += launch_ns + 4 * k * ((pack_x ? m : 0) + (pack_w ? n : 0)) / bytes_a_ns;
-    if (has_wgmma(p->arch) && narrow > 0) lost += mma_ns + 2 * m * n * k / mma_flops_a_ns;
+    if (has_wgmma(p->arch) && narrow > 0) lost += mma_ns * k / 64 + 2 * m * n * k / mma_flops_a_ns;
     return lost;
 }
 

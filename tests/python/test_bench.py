@@ -117,7 +117,7 @@ class OptionsTest(unittest.TestCase):
 # ---- choice.py ----
 
 EXPLAINED = """\
-# 333x4097x2050 f16, sm_90a, 132 SMs; with a workspace its rows are packed first, and another config is chosen
+# 333x4097x2050 f16, sm_90a, 132 SMs; with a workspace rows of x and W are packed first, and another config is chosen
 # config                                              us   tiles  waves
 mma_a_vx2_vw2_vy2                                  25.71     132      1
 mma_b_vx2_vw2_vy2                                  30.44     390      3
@@ -174,20 +174,25 @@ class ChoiceOptionsTest(unittest.TestCase):
 class ChoicePlanTest(unittest.TestCase):
     def test_explain_is_read(self):
         ranked = choice.parse_explain(EXPLAINED)
-        self.assertEqual(ranked[333, 4097, 2050], (["mma_a_vx2_vw2_vy2", "mma_b_vx2_vw2_vy2"], True))
-        self.assertEqual(ranked[16, 4096, 4096], (["wgmma_a"], False))
+        self.assertEqual(ranked[333, 4097, 2050], (["mma_a_vx2_vw2_vy2", "mma_b_vx2_vw2_vy2"], {"x", "W"}))
+        self.assertEqual(ranked[16, 4096, 4096], (["wgmma_a"], set()))
 
     def test_plans(self):
         packed, direct = choice.make_plans([(333, 4097, 2050), (16, 4096, 4096)], LISTED, choice.parse_explain(EXPLAINED))
-        self.assertEqual(direct, choice.Plan((16, 4096, 4096), ["wgmma_a", "wgmma_c_swap", "mma_b_split"], []))
+        self.assertEqual(direct, choice.Plan((16, 4096, 4096), ["wgmma_a", "wgmma_c_swap", "mma_b_split"], [], set()))
         self.assertEqual(packed.direct, ["mma_a_vx2_vw2_vy2", "mma_b_vx2_vw2_vy2", "mma_b_vx2", "mma_b_vw2_vy2"])
         self.assertEqual(packed.packed, ["wgmma_a_vy2", "mma_b_vy2", "wgmma_c_swap", "mma_b_split"])
+
+    def test_x_alone_is_packed(self):
+        explained = EXPLAINED.replace("rows of x and W are", "rows of x are")
+        packed, _ = choice.make_plans([(333, 4097, 2050), (16, 4096, 4096)], LISTED, choice.parse_explain(explained))
+        self.assertEqual((packed.packed_of, packed.packed[:2]), ({"x"}, ["mma_a_vw2_vy2", "mma_b_vw2_vy2"]))
 
     def test_what_the_program_says(self):
         shapes = [(4095, 4095, 4095), (4095, 4095, 4096), (1, 4095, 4095)]
         ranked = choice.parse_explain(choice.explain(shapes, "sm_90a", "bf16", 132, program()))
         self.assertEqual(list(ranked), shapes)
-        self.assertEqual([packs for _, packs in ranked.values()], [True, False, False])
+        self.assertEqual([packs for _, packs in ranked.values()], [{"x", "W"}, set(), set()])
         ending = ["_vx2_vw2_vy2", "_vy2", "_vw2"]
         for names, field in zip((names for names, _ in ranked.values()), ending):
             self.assertTrue(names and all("_bf16_" in name for name in names), names)
@@ -309,7 +314,7 @@ class ChoiceFlowTest(unittest.TestCase):
     def test_direct(self):
         refusal = tilesmith.MisalignedError("no")
         gpu = FakeGpu("b", False, a=(10, 0, None), b=(12, 0, None), c=(90, 0, None), d=(1, 0.5, None), e=(1, 0, refusal))
-        rows = self.rows(gpu, choice.Plan((8, 8, 8), ["b", "a", "c", "d", "e", "not loaded"], []))
+        rows = self.rows(gpu, choice.Plan((8, 8, 8), ["b", "a", "c", "d", "e", "not loaded"], [], set()))
         expected = [
             ("b", "linear", 12, "ok"),
             ("b", "launch", 12, "ok"),
@@ -323,7 +328,7 @@ class ChoiceFlowTest(unittest.TestCase):
 
     def test_behind_packing(self):
         gpu = FakeGpu("p", True, p=(100, 0, None), q=(10, 0, None), r=(500, 0, None), a=(90, 0, None), b=(500, 0, None))
-        rows = self.rows(gpu, choice.Plan((8, 8, 9), ["a", "b"], ["q", "p", "r"]))
+        rows = self.rows(gpu, choice.Plan((8, 8, 9), ["a", "b"], ["q", "p", "r"], {"x", "W"}))
         expected = [
             ("p+packed", "linear", 103, "ok"),
             ("a", "launch", 90, "ok"),
@@ -335,13 +340,13 @@ class ChoiceFlowTest(unittest.TestCase):
 
     def test_without_the_kernel_of_the_choice(self):
         gpu = FakeGpu("p", True, p=(100, 0, None), q=(10, 0, None))
-        rows = self.rows(gpu, choice.Plan((8, 8, 9), [], ["q"]))
+        rows = self.rows(gpu, choice.Plan((8, 8, 9), [], ["q"], {"x", "W"}))
         self.assertEqual(rows, [("p+packed", "linear", 103, "ok")])
         self.assertIn("what packing takes could not be measured", self.said)
 
     def test_nothing_is_right(self):
         gpu = FakeGpu("a", False, a=(10, float("nan"), None))
-        rows = self.rows(gpu, choice.Plan((8, 8, 8), ["a"], []))
+        rows = self.rows(gpu, choice.Plan((8, 8, 8), ["a"], [], set()))
         self.assertEqual([status for *_, status in rows], ["wrong", "wrong"])
 
 
