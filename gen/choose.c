@@ -272,6 +272,9 @@ static void set_layouts(const GenProblem *p, GenConfig *c)
 static bool suits(const struct Tile *t, const GenConfig *c)
 {
     if (t->lines && (c->x_copy_bytes < 16 || c->w_copy_bytes < 16)) return false;
+    bool gathers = (c->x_layout == GEN_LAYOUT_ANY && c->x_copy_bytes == 2) ||
+                   (c->w_layout == GEN_LAYOUT_ANY && c->w_copy_bytes == 2);
+    if (gathers && !t->narrow && t->m * t->n >= 64 * 64) return false;
     return c->x != GEN_F32 || t->x32_rate > 0;
 }
 
