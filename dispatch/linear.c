@@ -14,7 +14,7 @@ static ts_status launch_packed(ts_context *context, const ts_linear_args *args, 
     ts_status status = rt_kernels_find(context, &packed, &stream, &kernel);
     if (!status) status = rt_kernels_find_packing(context, &stream, &pack);
     if (!status) status = rt_launch_check(kernel, &packed, &grid); /* before anything is launched */
-    if (!status) status = rt_launch_pack(pack, args, packing->x, packing->w, packing->pitch, stream);
+    if (!status) status = rt_packing_launch(pack, args, packing, stream);
     return status ? status : rt_launch_checked(kernel, &packed, grid, stream);
 }
 

@@ -3,20 +3,33 @@
 #include "dispatch/kernels.h"
 
 /* Rows begin at whole lines of 128 bytes. */
-ts_status rt_packing_choose(ts_context *context, const ts_linear_args *args, RtPacking *packing)
+static RtPacked place(RtPacking *packing, const ts_matrix *matrix, GenLayout layout, int64_t rows, int64_t cols)
 {
     enum { LINE_ELEMS = 64 };
+    RtPacked p = {.is = true, .columns = layout == GEN_LAYOUT_COL, .offset = packing->bytes};
+    p.rows = (RtRows){*matrix, rows, cols};
+    if (p.columns) {
+        p.rows = (RtRows){*matrix, cols, rows};
+        p.rows.matrix.row_stride = matrix->col_stride, p.rows.matrix.col_stride = matrix->row_stride;
+    }
+    p.pitch = (p.rows.elems + LINE_ELEMS - 1) / LINE_ELEMS * LINE_ELEMS;
+    packing->bytes += (size_t)p.rows.count * (size_t)p.pitch * 2;
+    return p;
+}
+
+ts_status rt_packing_choose(ts_context *context, const ts_linear_args *args, RtPacking *packing)
+{
     GenProblem problem;
     const char *pinned;
+    bool pack_x, pack_w;
     *packing = (RtPacking){0};
     ts_status status = rt_kernels_pinned(context, &pinned);
     if (status || pinned || rt_problem_is_empty(args)) return status;
     status = rt_kernels_problem(context, args, &problem);
     if (status) return status;
-    gen_choose_packing(&problem, &packing->x, &packing->w);
-    packing->pitch = (args->k + LINE_ELEMS - 1) / LINE_ELEMS * LINE_ELEMS;
-    packing->w_offset = packing->x ? (size_t)args->m * (size_t)packing->pitch * 2 : 0;
-    packing->bytes = packing->w_offset + (packing->w ? (size_t)args->n * (size_t)packing->pitch * 2 : 0);
+    gen_choose_packing(&problem, &pack_x, &pack_w);
+    if (pack_x) packing->x = place(packing, &args->x, problem.x_layout, args->m, args->k);
+    if (pack_w) packing->w = place(packing, &args->w, problem.w_layout, args->n, args->k);
     return TS_OK;
 }
 
@@ -30,12 +43,31 @@ ts_status rt_packing_use(ts_context *context, const ts_linear_args *args, RtPack
     return status;
 }
 
+static void read_packed(ts_matrix *matrix, const RtPacked *p, ts_device_ptr workspace)
+{
+    if (!p->is) return;
+    *matrix = ts_matrix_make(workspace + p->offset, p->pitch, matrix->dtype);
+    if (p->columns) matrix->row_stride = 1, matrix->col_stride = p->pitch;
+}
+
 ts_linear_args rt_packing_args(const ts_linear_args *args, const RtPacking *packing)
 {
     ts_linear_args packed = *args;
     if (packing->bytes) packed.workspace = 0, packed.workspace_bytes = 0; /* it is taken */
-    if (packing->x) packed.x = ts_matrix_make(args->workspace, packing->pitch, args->x.dtype);
-    if (packing->w)
-        packed.w = ts_matrix_make(args->workspace + packing->w_offset, packing->pitch, args->w.dtype);
+    read_packed(&packed.x, &packing->x, args->workspace);
+    read_packed(&packed.w, &packing->w, args->workspace);
     return packed;
+}
+
+ts_status rt_packing_launch(const ts_kernel *pack, const ts_linear_args *args, const RtPacking *packing,
+                            ts_stream stream)
+{
+    const RtPacked *x = &packing->x, *w = &packing->w;
+    ts_device_ptr to = args->workspace;
+    const RtRows none = {0};
+    if (x->is && w->is && x->rows.elems == w->rows.elems)
+        return rt_launch_pack(pack, &x->rows, &w->rows, to, x->pitch, stream);
+    ts_status status = x->is ? rt_launch_pack(pack, &x->rows, &none, to, x->pitch, stream) : TS_OK;
+    if (!status && w->is) status = rt_launch_pack(pack, &none, &w->rows, to + w->offset, w->pitch, stream);
+    return status;
 }

@@ -1,15 +1,23 @@
-/* packing.h: rows of x or W that are not aligned are copied to the caller's workspace, where they are, in front of the
- * kernel. The problem that is chosen for is then the one that reads them there. */
+/* packing.h: rows of x or W that are not aligned, or columns where these have neighbouring elements, are copied to the
+ * caller's workspace, where they are, in front of the kernel. The problem that is chosen for is then the one that reads
+ * them there. */
 #ifndef DISPATCH_PACKING_H
 #define DISPATCH_PACKING_H
 
 #include "dispatch/problem.h"
+#include "runtime/kernel.h"
 
-/* What is packed, and where in the workspace. */
-typedef struct RtPacking {
-    bool x, w;
+/* A matrix that is packed: as rows, which are its columns if it is column-major, and where they go. */
+typedef struct RtPacked {
+    bool is, columns;
+    RtRows rows;
     int64_t pitch; /* elements */
-    size_t w_offset, bytes;
+    size_t offset; /* in the workspace, bytes */
+} RtPacked;
+
+typedef struct RtPacking {
+    RtPacked x, w;
+    size_t bytes; /* 0: nothing is packed */
 } RtPacking;
 
 /* What would be packed, given a workspace. With a pinned config nothing is. */
@@ -18,5 +26,8 @@ ts_status rt_packing_choose(ts_context *context, const ts_linear_args *args, RtP
 ts_status rt_packing_use(ts_context *context, const ts_linear_args *args, RtPacking *packing);
 /* The problem as the kernel sees it, reading what was packed. */
 ts_linear_args rt_packing_args(const ts_linear_args *args, const RtPacking *packing);
+/* Packs, by one launch if rows of both are equally long. */
+ts_status rt_packing_launch(const ts_kernel *pack, const ts_linear_args *args, const RtPacking *packing,
+                            ts_stream stream);
 
 #endif

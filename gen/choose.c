@@ -440,13 +440,15 @@ uint64_t gen_workspace_bytes(const GenConfig *c, const GenProblem *p)
 
 static bool can_pack(GenType type, const GenProblem *p, GenLayout layout, int align_bytes)
 {
-    return type == p->w && layout == GEN_LAYOUT_ROW && align_bytes < 16;
+    return type == p->w && layout != GEN_LAYOUT_ANY && align_bytes < GEN_CHUNK_BYTES;
 }
 
-/* What it costs that an operand's rows stay where they are, a k-block of 64, if tiles keep the SMs busy. */
+/* What it costs that an operand's rows stay where they are, a k-block of 64, if tiles keep the SMs busy. Of a
+ * column-major one rows are those of k. */
 static double narrow_ns(const GenProblem *p, GenLayout layout, int align_bytes, bool of_x)
 {
-    if (layout != GEN_LAYOUT_ROW || align_bytes >= GEN_CHUNK_BYTES || (of_x && p->x != p->w)) return 0;
+    if (layout == GEN_LAYOUT_ANY || align_bytes >= GEN_CHUNK_BYTES || (of_x && p->x != p->w)) return 0;
+    if (layout == GEN_LAYOUT_COL) return align_bytes >= 4 ? 400 : 800;
     if (align_bytes >= 4) return of_x ? 250 : 170;
     return of_x ? 450 : 300;
 }
@@ -479,9 +481,10 @@ static double packing_ns(const GenProblem *p, bool pack_x, bool pack_w)
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;
     double narrow = (pack_x ? 0 : narrow_ns(p, p->x_layout, p->x_align_bytes, true)) +
                     (pack_w ? 0 : narrow_ns(p, p->w_layout, p->w_align_bytes, false));
+    int launches = pack_x && pack_w && (p->x_layout == GEN_LAYOUT_COL || p->w_layout == GEN_LAYOUT_COL) ? 2 : 1; /* rows of m, n or k elements */
     double lost = narrow * busy_k_blocks(p);
     if (!pack_x && !pack_w) lost = shared_ns(p, lost);
-    else lost += launch_ns + 4 * k * ((pack_x ? m : 0) + (pack_w ? n : 0)) / bytes_a_ns;
+    else lost += launches * launch_ns + 4 * k * ((pack_x ? m : 0) + (pack_w ? n : 0)) / bytes_a_ns;
     if (has_wgmma(p->arch) && narrow > 0) lost += mma_ns * k / 64 + 2 * m * n * k / mma_flops_a_ns;
     return lost;
 }

@@ -69,9 +69,14 @@ ts_status rt_launch_check(const ts_kernel *kernel, const ts_linear_args *args, R
 ts_status rt_launch_checked(const ts_kernel *kernel, const ts_linear_args *args, RtGrid grid, ts_stream stream);
 /* Checks, and launches. */
 ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream);
-/* Launches a kernel that packs rows (gen/pack.c): those of x, where pack_x, and then those of w, where pack_w, to
- * rows at `pitch` elements from the workspace's address on. */
-ts_status rt_launch_pack(const ts_kernel *kernel, const ts_linear_args *args, bool pack_x, bool pack_w, int64_t pitch,
+/* Rows to pack; count 0: none. */
+typedef struct RtRows {
+    ts_matrix matrix;
+    int64_t count, elems;
+} RtRows;
+/* Launches a kernel that packs rows (gen/pack.c): those of x and then those of w, which are as long, to rows at `pitch`
+ * elements from the address `to` on. */
+ts_status rt_launch_pack(const ts_kernel *kernel, const RtRows *x, const RtRows *w, ts_device_ptr to, int64_t pitch,
                          ts_stream stream);
 
 #endif

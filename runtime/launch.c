@@ -517,24 +517,24 @@ ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stre
     return status ? status : rt_launch_checked(kernel, args, grid, stream);
 }
 
-ts_status rt_launch_pack(const ts_kernel *kernel, const ts_linear_args *args, bool pack_x, bool pack_w,
-                         int64_t pitch, ts_stream stream)
+ts_status rt_launch_pack(const ts_kernel *kernel, const RtRows *x, const RtRows *w, ts_device_ptr to, int64_t pitch,
+                         ts_stream stream)
 {
-    int64_t rows_of_x = pack_x ? args->m : 0, rows_of_w = pack_w ? args->n : 0;
     RtGrid grid = {0};
-    ts_status status = pack_x ? check_matrix(kernel, RT_TENSOR_x, &args->x, args->m, args->k) : TS_OK;
-    if (!status && pack_w) status = check_matrix(kernel, RT_TENSOR_w, &args->w, args->n, args->k);
-    if (!status) status = find_grid(kernel, rows_of_x + rows_of_w, args->k, 0, &grid);
+    int64_t elems = x->count ? x->elems : w->elems;
+    ts_status status = x->count ? check_matrix(kernel, RT_TENSOR_x, &x->matrix, x->count, x->elems) : TS_OK;
+    if (!status && w->count) status = check_matrix(kernel, RT_TENSOR_w, &w->matrix, w->count, w->elems);
+    if (!status) status = find_grid(kernel, x->count + w->count, elems, 0, &grid);
     if (status) return status;
     RtValues values = {
-        .x = args->x.data,
-        .w = args->w.data,
-        .y = args->workspace,
-        .m = (uint32_t)rows_of_x,
-        .n = (uint32_t)rows_of_w,
-        .k = (uint32_t)args->k,
-        .ldx = stride(args->x.row_stride, args->m),
-        .ldw = stride(args->w.row_stride, args->n),
+        .x = x->matrix.data,
+        .w = w->matrix.data,
+        .y = to,
+        .m = (uint32_t)x->count,
+        .n = (uint32_t)w->count,
+        .k = (uint32_t)elems,
+        .ldx = stride(x->matrix.row_stride, x->count),
+        .ldw = stride(w->matrix.row_stride, w->count),
         .ldy = (uint64_t)pitch,
     };
     return launch_grid(kernel, &values, grid, stream);

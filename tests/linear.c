@@ -261,6 +261,23 @@ static void packing(ts_context *context, Shape s)
     run(context, &c, "W packed");
 }
 
+/* Column-major: columns are packed. */
+static void packing_columns(ts_context *context, Shape s)
+{
+    Case c = plain_case(s);
+    c.workspace = true;
+    c.w_view = by_columns(0, s.n);
+    run(context, &c, "x packed, and columns of W");
+    c.x_view = by_columns(3, s.m + 2);
+    run(context, &c, "columns of x packed, and of W");
+    c.w_view = by_rows(1, s.k);
+    c.x = c.w = c.y = c.bias = GEN_BF16;
+    run(context, &c, "columns of x packed, and W");
+    c.x_view = by_columns(0, (s.m + 7) / 8 * 8);
+    c.w_view = by_columns(5, s.n);
+    run(context, &c, "columns of W packed");
+}
+
 /* Few rows of x, many of W, which would take as long to pack as to multiply. */
 static void packing_x(ts_context *context)
 {
@@ -355,9 +372,11 @@ int main(void)
     if (kit_on_gpu()) sweep(context, (Shape){333, 520, 1030});
     workspaces(context);
     packing(context, (Shape){1501, 1502, 201});
+    packing_columns(context, (Shape){501, 603, 403});
     packing_x(context);
     sharing(context);
     if (kit_on_gpu()) packing(context, (Shape){4095, 4095, 4095});
+    if (kit_on_gpu()) packing_columns(context, (Shape){1001, 3003, 2001});
     ts_context_destroy(context);
     return done();
 }
