@@ -453,13 +453,15 @@ static double narrow_ns(const GenProblem *p, GenLayout layout, int align_bytes, 
     return of_x ? 450 : 300;
 }
 
-/* How often the busiest SM pays for a k-block of 64. Few tiles leave room for that. */
+/* How often the busiest SM pays for a k-block of 64, and for the way to the first one, as long as four. Few tiles leave
+ * room for that. */
 static double busy_k_blocks(const GenProblem *p)
 {
-    const double least = 0.36;
+    const double enough = 0.36, begin = 4;
     double tiles = (double)(gen_ceil_div(p->m, 128) * gen_ceil_div(p->n, 128));
-    double waves = tiles / (p->sm_count > 0 ? p->sm_count : 1), busy = waves / least;
-    return (double)p->k / 64 * (waves > 1 ? waves : busy > 1 ? 1 : busy > least ? busy : least);
+    double waves = tiles / (p->sm_count > 0 ? p->sm_count : 1), busy = waves / enough, few = 0.2 + 2.7 * waves;
+    double least = few < enough ? few : enough;
+    return ((double)p->k / 64 + begin) * (waves > 1 ? waves : busy > 1 ? 1 : busy > least ? busy : least);
 }
 
 /* Blocks that share tiles, in the workspace that packing would take, pay for fewer k-blocks, and then they meet. */

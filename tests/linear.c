@@ -371,7 +371,7 @@ int main(void)
     sweep(context, even);
     if (kit_on_gpu()) sweep(context, (Shape){333, 520, 1030});
     workspaces(context);
-    packing(context, (Shape){1501, 1502, 201});
+    packing(context, (Shape){1501, 1502, 401});
     packing_columns(context, (Shape){501, 603, 403});
     packing_x(context);
     sharing(context);

@@ -286,6 +286,40 @@ static void sharing(void)
     ok(gen_choose(&p, &config, &error) && !config.split, "but not where there are tiles for all SMs");
 }
 
+static int power_of_2(int64_t bytes) { return (int)(bytes & -bytes) < 128 ? (int)(bytes & -bytes) : 128; }
+
+/* What was fastest on an H200, or nearly: rows without gaps packed or not (docs/tuning.md). */
+static void packing(void)
+{
+    static const struct {
+        const char *arch;
+        int64_t m, n, k;
+        bool x, w;
+    } cases[] = {
+        {"sm_80", 333, 4097, 2050, true, false},   {"sm_90a", 333, 4097, 2050, true, true},
+        {"sm_80", 512, 11008, 4094, true, false},  {"sm_90a", 4, 8192, 4095, true, false},
+        {"sm_80", 4095, 4095, 4095, true, true},   {"sm_90a", 4095, 4095, 65, true, true},
+        {"sm_80", 16, 4096, 4095, false, false},   {"sm_90a", 16, 4096, 4095, false, false},
+        {"sm_80", 128, 1024, 1026, false, false},  {"sm_90a", 128, 1024, 1026, true, true},
+        {"sm_80", 65, 129, 257, false, false},     {"sm_80", 1501, 1502, 201, true, true},
+        {"sm_80", 4096, 4096, 4096, false, false}, {"sm_90a", 1, 4097, 4097, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool x, w;
+        GenProblem p = {
+            .arch = gen_arch_find(cases[i].arch), .sm_count = 132, .m = cases[i].m, .n = cases[i].n, .k = cases[i].k};
+        p.x_align_bytes = p.m > 1 ? power_of_2(2 * p.k) : 128;
+        p.w_align_bytes = power_of_2(2 * p.k);
+        p.y_align_bytes = power_of_2(2 * p.n);
+        gen_choose_packing(&p, &x, &w);
+        ok(x == cases[i].x && w == cases[i].w, "%s %lldx%lldx%lld: x %d and W %d packed", cases[i].arch, (long long)p.m,
+           (long long)p.n, (long long)p.k, x, w);
+        p.x_layout = p.w_layout = GEN_LAYOUT_ANY;
+        gen_choose_packing(&p, &x, &w);
+        ok(!x && !w, "what is strided both ways is not");
+    }
+}
+
 /* The choice for an H200: 1000 x n x 1024, all f16 and aligned to lines but for what `change` does. */
 #define CHOSEN(beginning, change)                                                                            \
     do {                                                                                                     \
@@ -345,6 +379,7 @@ int main(void)
     wgmma_tiles();
     registers_of_a_block();
     sharing();
+    packing();
     choices_for_few_rows();
     choices_on_hopper();
     refusals();
