@@ -96,13 +96,13 @@ static int count_split_tiles(void)
     return n;
 }
 
-static bool has_wgmma(const GenArch *arch) { return arch->sm == 90 && arch->suffix == 'a'; }
+bool gen_has_wgmma(const GenArch *arch) { return arch->sm == 90 && arch->suffix == 'a'; }
 
 bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
 {
     if (i < 0) return false;
     gen_config_default(arch, type, config);
-    if (has_wgmma(arch)) {
+    if (gen_has_wgmma(arch)) {
         if (gen_wgmma_tile(i, config)) return true;
         i -= gen_wgmma_tile_count();
     }
@@ -405,7 +405,7 @@ int gen_rank(const GenProblem *p, GenCandidate *candidates, int most, GenError *
     if (!set_problem(p, &candidate, error)) return 0;
     rank_mma(p, candidate, &r, error);
     rank_split(p, candidate, &r, error);
-    if (has_wgmma(p->arch)) rank_wgmma(p, &candidate, &r, error);
+    if (gen_has_wgmma(p->arch)) rank_wgmma(p, &candidate, &r, error);
     return r.n; /* 0: *error says why the last candidate was refused */
 }
 
@@ -434,74 +434,4 @@ uint64_t gen_workspace_bytes(const GenConfig *c, const GenProblem *p)
     if (!c->split || !gen_plan(c, &plan, &error)) return 0;
     GenShares shares = shares_of(p, c, &plan);
     return shares_bytes(&shares, &plan);
-}
-
-/* ---- packing ---- */
-
-static bool can_pack(GenType type, const GenProblem *p, GenLayout layout, int align_bytes)
-{
-    return type == p->w && layout != GEN_LAYOUT_ANY && align_bytes < GEN_CHUNK_BYTES;
-}
-
-/* What it costs that an operand's rows stay where they are, a k-block of 64, if tiles keep the SMs busy. Of a
- * column-major one rows are those of k. */
-static double narrow_ns(const GenProblem *p, GenLayout layout, int align_bytes, bool of_x)
-{
-    if (layout == GEN_LAYOUT_ANY || align_bytes >= GEN_CHUNK_BYTES || (of_x && p->x != p->w)) return 0;
-    if (layout == GEN_LAYOUT_COL) return align_bytes >= 4 ? 400 : 800;
-    if (align_bytes >= 4) return of_x ? 250 : 170;
-    return of_x ? 450 : 300;
-}
-
-/* How often the busiest SM pays for a k-block of 64, and for the way to the first one, as long as four. Few tiles leave
- * room for that. */
-static double busy_k_blocks(const GenProblem *p)
-{
-    const double enough = 0.36, begin = 4;
-    double tiles = (double)(gen_ceil_div(p->m, 128) * gen_ceil_div(p->n, 128));
-    double waves = tiles / (p->sm_count > 0 ? p->sm_count : 1), busy = waves / enough, few = 0.2 + 2.7 * waves;
-    double least = few < enough ? few : enough;
-    return ((double)p->k / 64 + begin) * (waves > 1 ? waves : busy > 1 ? 1 : busy > least ? busy : least);
-}
-
-/* Blocks that share tiles, in the workspace that packing would take, pay for fewer k-blocks, and then they meet. */
-static double shared_ns(const GenProblem *p, double late_ns)
-{
-    const double meet_ns = 4000;
-    int64_t tiles = gen_ceil_div(p->m, 64) * gen_ceil_div(p->n, 64);
-    double shared = meet_ns + (0.15 + 0.004 * (double)p->m) * late_ns;
-    bool shares = gen_may_share(p->m, p->n, p->k) && tiles * 2 <= p->sm_count;
-    return shares && shared < late_ns ? shared : late_ns;
-}
-
-/* Time lost to rows that are not aligned to 16 bytes, if these are packed, which costs a launch, and reading and
- * writing them once. Kernels of wgmma read none in place. Times are those of an H200 (docs/tuning.md). */
-static double packing_ns(const GenProblem *p, bool pack_x, bool pack_w)
-{
-    const double launch_ns = 2000, mma_ns = 60, sms = p->sm_count > 0 ? p->sm_count : 1;
-    const double bytes_a_ns = 26.5 * sms, mma_flops_a_ns = 4.24e3 * sms;
-    double m = (double)p->m, n = (double)p->n, k = (double)p->k;
-    double narrow = (pack_x ? 0 : narrow_ns(p, p->x_layout, p->x_align_bytes, true)) +
-                    (pack_w ? 0 : narrow_ns(p, p->w_layout, p->w_align_bytes, false));
-    int launches = pack_x && pack_w && (p->x_layout == GEN_LAYOUT_COL || p->w_layout == GEN_LAYOUT_COL) ? 2 : 1; /* rows of m, n or k elements */
-    double lost = narrow * busy_k_blocks(p);
-    if (!pack_x && !pack_w) lost = shared_ns(p, lost);
-    else lost += launches * launch_ns + 4 * k * ((pack_x ? m : 0) + (pack_w ? n : 0)) / bytes_a_ns;
-    if (has_wgmma(p->arch) && narrow > 0) lost += mma_ns * k / 64 + 2 * m * n * k / mma_flops_a_ns;
-    return lost;
-}
-
-void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
-{
-    bool x = can_pack(p->x, p, p->x_layout, p->x_align_bytes), w = can_pack(p->w, p, p->w_layout, p->w_align_bytes);
-    double least_ns = 0;
-    *pack_x = *pack_w = false;
-    if (!x && !w) return;
-    for (int way = 0; way < 4; way++) {
-        bool take_x = way & 1, take_w = way & 2;
-        if ((take_x && !x) || (take_w && !w)) continue;
-        double ns = packing_ns(p, take_x, take_w);
-        if (way && ns >= least_ns) continue;
-        least_ns = ns, *pack_x = take_x, *pack_w = take_w;
-    }
 }

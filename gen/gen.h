@@ -184,8 +184,8 @@ bool gen_may_share(int64_t m, int64_t n, int64_t k);
 /* Workspace that a config whose blocks share tiles needs for m, n, k and sm_count of a problem; 0 where none are
  * shared. */
 uint64_t gen_workspace_bytes(const GenConfig *config, const GenProblem *problem);
-/* Whether x, w, or both should be packed first (pack.c): their rows are not aligned to 16 bytes, and the problem
- * reads them so often that it pays. */
+/* Whether x, w, or both should be packed first (pack.c): their rows, or columns where these have neighbouring elements,
+ * are not aligned to 16 bytes, and the problem reads them so often that it pays. */
 void gen_choose_packing(const GenProblem *problem, bool *pack_x, bool *pack_w);
 
 #endif

@@ -22,7 +22,9 @@ GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *
  * the shorter the share that is not hidden behind it. */
 double gen_total_ns(const GenEstimate *e, double work_ns, double not_hidden);
 
-/* choose.c: whether rows of an operand begin inside lines of memory. */
+/* choose.c: whether the wgmma back end writes for a chip, sm_90a. */
+bool gen_has_wgmma(const GenArch *arch);
+/* Whether rows of an operand begin inside lines of memory. */
 bool gen_cuts_lines(GenLayout layout, int align_bytes);
 
 static inline int64_t gen_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
