@@ -3,7 +3,8 @@
 #include "dispatch/kernels.h"
 
 /* Rows begin at whole lines of 128 bytes. */
-static RtPacked place(RtPacking *packing, const ts_matrix *matrix, GenLayout layout, int64_t rows, int64_t cols)
+static RtPacked place(RtPacking *packing, const ts_matrix *matrix, GenLayout layout, int64_t rows,
+                      int64_t cols)
 {
     enum { LINE_ELEMS = 64 };
     RtPacked p = {.is = true, .columns = layout == GEN_LAYOUT_COL, .offset = packing->bytes};

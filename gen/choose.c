@@ -187,9 +187,9 @@ static bool cuts_lines(const GenProblem *p)
     return gen_cuts_lines(p->x_layout, p->x_align_bytes) || gen_cuts_lines(p->w_layout, p->w_align_bytes);
 }
 
-/* Wavefronts of shared memory for 16 of k: those in which a warp reads fragments of `rows` rows, by ldmatrix, by words,
- * or by two words for one; dealt rows meet no conflicts. And those in which a row arrives, one a line of 128 bytes;
- * rows that begin inside a chunk lie in one more. */
+/* Wavefronts of shared memory for 16 of k: those in which a warp reads fragments of `rows` rows, by ldmatrix,
+ * by words, or by two words for one; dealt rows meet no conflicts. And those in which a row arrives, one a
+ * line of 128 bytes; rows that begin inside a chunk lie in one more. */
 static double read_wavefronts(int copy_bytes, int rows)
 {
     bool dealt = rows % (8 * GEN_CHUNK_BYTES / copy_bytes) == 0;
@@ -211,7 +211,8 @@ static double narrow_tensor_ns(const struct Tile *t, const GenConfig *c, double 
     bool words = c->x == c->w && c->x_layout == GEN_LAYOUT_ROW && c->w_layout == GEN_LAYOUT_ROW;
     if (narrowest >= GEN_CHUNK_BYTES) return tensor_ns;
     if (!words) return tensor_ns * (narrowest < 4 ? by_elements : by_pieces);
-    double fill = t->m * fill_wavefronts(c->x_copy_bytes, t->k) + t->n * fill_wavefronts(c->w_copy_bytes, t->k);
+    double fill =
+        t->m * fill_wavefronts(c->x_copy_bytes, t->k) + t->n * fill_wavefronts(c->w_copy_bytes, t->k);
     double read = read_wavefronts(c->x_copy_bytes, t->m / t->warps_m) +
                   read_wavefronts(c->w_copy_bytes, t->n / t->warps_n);
     double ns = wavefront_ns * (t->warps_m * t->warps_n * read + fill) * t->k / 16;
@@ -222,8 +223,8 @@ static double narrow_tensor_ns(const struct Tile *t, const GenConfig *c, double 
 /* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM
  * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
  * epilogue; and what memory takes to give x and W and to take y, most of it meanwhile. However small, a
- * k-block takes about 0.36 us; rows that begin inside a line of 128 bytes slow the copies, those that begin inside
- * 16 bytes much more (docs/tuning.md). A pure function of its arguments. */
+ * k-block takes about 0.36 us; rows that begin inside a line of 128 bytes slow the copies, those that begin
+ * inside 16 bytes much more (docs/tuning.md). A pure function of its arguments. */
 static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const GenConfig *c)
 {
     const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 0.15, dram_bytes = 3300;
@@ -339,7 +340,8 @@ static void rank_split(const GenProblem *p, GenConfig candidate, Ranking *r, Gen
         const struct Tile *t = split_tile(i);
         GenEstimate e = estimate(p, t, &candidate);
         set_tile(&candidate, t);
-        if (!suits(t, &candidate) || e.tiles * 2 > p->sm_count || !gen_plan(&candidate, &plan, error)) continue;
+        if (!suits(t, &candidate) || e.tiles * 2 > p->sm_count || !gen_plan(&candidate, &plan, error))
+            continue;
         GenShares shares = shares_of(p, &candidate, &plan);
         if (!shares.blocks || shares.tiles != e.tiles) continue;
         if (shares_bytes(&shares, &plan) > p->workspace_bytes) continue;
@@ -358,8 +360,8 @@ static void rank_mma(const GenProblem *p, GenConfig candidate, Ranking *r, GenEr
     }
 }
 
-/* How y leaves: TMA would store what is behind the last column, if that ends inside 16 bytes; of swapped tiles
- * the rest is stored by elements. */
+/* How y leaves: TMA would store what is behind the last column, if that ends inside 16 bytes; of swapped
+ * tiles the rest is stored by elements. */
 static bool plan_wgmma_candidate(const GenProblem *p, GenConfig *c, GenPlan *plan, GenError *error)
 {
     int given = c->y_store_bytes, y_bytes = gen_type_bytes(p->y);

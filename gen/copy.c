@@ -38,9 +38,8 @@ static void declare(Gemm *g, GenCopy *c)
     if (g->p->threads % p->row_parts) c->takes_part = copy_reg(g, c, PTX_PRED, "takes_part", 0);
     if (p->staged) {
         c->have = copy_reg(g, c, PTX_PRED, "have", p->part_elems);
-        c->raw = copy_reg(g, c,
-                          p->type == GEN_F32 ? PTX_F32 : PTX_B16,
-                          "raw", p->raw_regs * p->passes * g->p->raw_sets);
+        c->raw = copy_reg(g, c, p->type == GEN_F32 ? PTX_F32 : PTX_B16, "raw",
+                          p->raw_regs * p->passes * g->p->raw_sets);
     } else {
         c->size = copy_reg(g, c, PTX_B32, "size", pieces(c));
         if (p->layout == GEN_LAYOUT_COL) c->extent_size = copy_reg(g, c, PTX_B32, "extent_size", pieces(c));

@@ -123,8 +123,8 @@ static void line_turn(Mma *g, Operand *o, PtxArg row, PtxArg chunk)
 static bool words(const Operand *o) { return o->copy.plan->words; }
 static bool transposed(const Operand *o) { return o->copy.plan->layout == GEN_LAYOUT_COL; }
 
-/* Of rows that are dealt each 8 begin at the same byte of a chunk, but not where the next 8 do. Whether inside
- * a word changes, if it does, from row to row. */
+/* Of rows that are dealt each 8 begin at the same byte of a chunk, but not where the next 8 do. Whether
+ * inside a word changes, if it does, from row to row. */
 static int slot_places(const Operand *o) { return o->copy.plan->deal; }
 static int half_places(const Operand *o) { return slot_places(o) > 1 ? 2 : 1; }
 

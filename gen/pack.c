@@ -147,7 +147,7 @@ static void load_elements(Pack *p, int chunk)
     for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(p->g.word_scratch, i), span(p->elem, 2 * i, 2));
 }
 
-/* word_scratch = the 16 bytes from byte `byte` (0 to 14, even) on of the eight words raw, which are used up. */
+/* word_scratch = the 16 bytes from byte `byte` (even) on of the eight words raw, which are used up. */
 static void shift_vector(Gemm *g, PtxArg raw, PtxArg byte)
 {
     PtxKernel *k = g->k;

@@ -139,8 +139,8 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
     o->last_pass_rows = o->rows - (o->passes - 1) * o->rows_per_pass;
 }
 
-/* Rows that begin at the same byte of a chunk come together: then lanes that read words of eight of them meet no
- * bank conflicts. Rows or columns of y are dealt alike, and a warp has whole deals. */
+/* Rows that begin at the same byte of a chunk come together: then lanes that read words of eight of them meet
+ * no bank conflicts. Rows or columns of y are dealt alike, and a warp has whole deals. */
 static void deal(GenOperandPlan *o, int warp_rows)
 {
     int step = GEN_CHUNK_BYTES / o->align_bytes;
@@ -263,8 +263,8 @@ static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
         (p->x.staged ? p->x.raw_regs * p->x.passes : 0) + (p->w.staged ? p->w.raw_regs * p->w.passes : 0);
     p->regs_acc = p->mma_m * p->mma_n * 4;
     p->raw_sets = staged ? min_int(c->stages, 1 + p->regs_acc / staged) : 1;
-    p->regs_address = 2 * (p->x.passes + p->w.passes) + p->x.deal + p->w.deal +
-                      2 * (p->x.halves + p->w.halves);
+    p->regs_address =
+        2 * (p->x.passes + p->w.passes) + p->x.deal + p->w.deal + 2 * (p->x.halves + p->w.halves);
     p->w_frag_pairs = w_frag_pairs(p, GEN_MAX_REGS - REGS_REST - p->regs_acc - p->regs_address - staged);
     p->regs_frag = 4 * (p->mma_m + p->w_frag_pairs);
     int needed = p->regs_acc + p->regs_frag + p->regs_address + staged;

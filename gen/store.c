@@ -20,8 +20,8 @@
  * kept. Rows and columns behind the edge are not stored; a piece that the last column cuts is stored element
  * by element, in a loop.
  *
- * Where rows of x were dealt (copy.h), those of a buffer go to rows of y that are as far apart; where W's were, a
- * lane's columns of as many mma tiles lie side by side.
+ * Where rows of x were dealt (copy.h), those of a buffer go to rows of y that are as far apart; where W's
+ * were, a lane's columns of as many mma tiles lie side by side.
  */
 #include "gen/gemm.h"
 
@@ -59,15 +59,15 @@ typedef struct Store {
 static int rows_a_turn(const Store *s) { return 32 / s->p->y_row_lanes; }
 static int row_tile_pieces(const Store *s) { return 16 / rows_a_turn(s) * s->p->y_row_parts; }
 
-/* The row of the warp tile that stands in row `row` of the buffer of row tile i. Of eight such rows each is a deal
- * behind the one before, where rows of x are dealt. */
+/* The row of the warp tile that stands in row `row` of the buffer of row tile i. Of eight such rows each is a
+ * deal behind the one before, where rows of x are dealt. */
 static int row_of(const Store *s, int i, int row)
 {
     int deal = s->p->x.deal, eight = 2 * i + row / 8;
     return eight / deal * deal * 8 + row % 8 * deal + eight % deal;
 }
 
-/* From turn to turn, and how many turns are that far apart: with deals a turn that begins the next eight is not. */
+/* Rows from turn to turn, and how many turns are that far apart: with deals, those of eight rows. */
 static int turn_rows(const Store *s) { return rows_a_turn(s) * s->p->x.deal; }
 static int even_turns(const Store *s)
 {
@@ -281,8 +281,8 @@ void gen_bias_share(Gemm *g)
     }
 }
 
-/* A lane has neighbouring columns in pairs: two of one column tile; or, where W's rows are dealt to `deal` tiles,
- * those at the same place of two tiles. The first column of pair `pair`, from this lane's first one on: */
+/* A lane has neighbouring columns in pairs: two of one column tile; or, where W's rows are dealt to `deal`
+ * tiles, those at the same place of two tiles. The first column of pair `pair`, from this lane's first on: */
 static int pair_col(const Store *s, int pair)
 {
     int deal = s->p->w.deal;
@@ -315,8 +315,8 @@ static void read_bias(Store *s)
 static void stage_pair(Store *s, PtxArg low, PtxArg high, int buffer, int half, int pair)
 {
     const GenPlan *p = s->p;
-    PtxArg to =
-        mem(s->stage_at, buffer * p->y_buffer_bytes + half * 8 * p->y_pitch_bytes + pair_col(s, pair) * p->y_bytes);
+    PtxArg to = mem(s->stage_at, buffer * p->y_buffer_bytes + half * 8 * p->y_pitch_bytes +
+                                     pair_col(s, pair) * p->y_bytes);
     if (p->config.y == GEN_F32) {
         emit(s->k, ST_SHARED_V2_F32, to, span(low, 0, 2));
         return;
@@ -394,7 +394,8 @@ static void load_pieces(Store *s, int i, int first, int last)
 
 static void to_next_turn(Store *s, int i, int row)
 {
-    int next = row + rows_a_turn(s), rows = (next < 16 ? row_of(s, i, next) : row_of(s, i + 1, 0)) - row_of(s, i, row);
+    int next = row + rows_a_turn(s),
+        rows = (next < 16 ? row_of(s, i, next) : row_of(s, i + 1, 0)) - row_of(s, i, row);
     if (rows == turn_rows(s)) emit(s->k, ADD_S64, s->y_at, s->y_at, s->y_step);
     else add_rows(s, s->y_at, s->y_row, rows);
 }
@@ -413,8 +414,8 @@ static void store_pieces(Store *s, int i, int first, int last)
     }
 }
 
-/* Of rows `first` on of the buffer of row tile i, in turns that are equally far apart, the pieces that the last column
- * cuts. */
+/* Of rows `first` on of the buffer of row tile i, in turns that are equally far apart, the pieces that the
+ * last column cuts. */
 static void store_cut_turns(Store *s, int i, int first)
 {
     const GenPlan *p = s->p;

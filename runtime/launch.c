@@ -517,8 +517,8 @@ ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stre
     return status ? status : rt_launch_checked(kernel, args, grid, stream);
 }
 
-ts_status rt_launch_pack(const ts_kernel *kernel, const RtRows *x, const RtRows *w, ts_device_ptr to, int64_t pitch,
-                         ts_stream stream)
+ts_status rt_launch_pack(const ts_kernel *kernel, const RtRows *x, const RtRows *w, ts_device_ptr to,
+                         int64_t pitch, ts_stream stream)
 {
     RtGrid grid = {0};
     int64_t elems = x->count ? x->elems : w->elems;

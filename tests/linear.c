@@ -306,8 +306,8 @@ static bool takes_split(ts_context *context, ts_linear_args args, size_t workspa
     return kernel && strstr(info.config, "_split");
 }
 
-/* Few tiles and a long k: blocks share them where there is a workspace for it, and where the pin says so. On a
- * chip with wgmma clusters do that, without one. */
+/* Few tiles and a long k: blocks share them where there is a workspace for it, and where the pin says so. On
+ * a chip with wgmma clusters do that, without one. */
 static void sharing(ts_context *context)
 {
     Case c = plain_case((Shape){16, 72, 8192});
@@ -326,7 +326,8 @@ static void sharing(ts_context *context)
     ts_linear_workspace(context, &args, &bytes);
     ok(bytes > 0, "%zu B are asked for", bytes);
     ok(takes_split(context, args, bytes) && takes_split(context, args, 3 * bytes), "and used");
-    ok(!takes_split(context, args, bytes / 2) && !takes_split(context, args, 0), "or else tiles are not shared");
+    ok(!takes_split(context, args, bytes / 2) && !takes_split(context, args, 0),
+       "or else tiles are not shared");
     run(context, &c, "tiles shared");
 }
 

@@ -100,7 +100,8 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xf32", "x must have W's type (f16)");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_vx8", "TMA reads rows aligned to 16 bytes");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xany_vx2", "aligned to 16 bytes");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_cm3", "a cluster of 3x1 is not 1, 2 or 4 blocks along m and n");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_cm3",
+            "a cluster of 3x1 is not 1, 2 or 4 blocks along m and n");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_cm4_cn4", "at most 8 in all");
     refusal("wgmma_sm90a_f16_64x128x64_w2x1_s3", "does not split over 2 warpgroups of 64 rows");
     refusal("wgmma_sm90a_f16_128x88x64_w1x2_s3", "does not split over 2 warpgroups of 8 columns");
@@ -120,7 +121,8 @@ static void refusals(void)
     refusal("mma_sm89_f16_64x64x64_w2x2_s3_xf32_lines", "lines of 128 bytes of x if it is row-major");
     refusal("mma_sm89_f16_64x64x64_w2x2_s2_lines", "there are 2 stages");
     refusal("mma_sm89_f16_32x32x64_w1x1_s3_lines", "multiples of 8 apart; 32 threads copy 4 at once");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_lines", "lines, slots that hold lines of memory, is of the mma back end");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_lines",
+            "lines, slots that hold lines of memory, is of the mma back end");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_swap", "are of the wgmma back end, not of mma");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_ck2", "are of the wgmma back end, not of mma");
     refusal("wgmma_sm90a_f16_12x128x64_w1x2_s4_swap", "tile_m=12 is not a multiple of 8");
@@ -129,7 +131,8 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_16x128x64_w2x1_s4_swap", "each warpgroup has all rows of x: 2x1");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_pingpong_swap", "are not for swapped operands");
     refusal("wgmma_sm90a_f16_16x256x64_w1x1_s4_k1_swap", "are not for swapped operands");
-    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cm2_ck2_swap", "share k (cluster_k=2), or x and W (2x1), not both");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cm2_ck2_swap",
+            "share k (cluster_k=2), or x and W (2x1), not both");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_ck3_swap", "cluster_k=3 is not 1, 2, 4 or 8");
     refusal("wgmma_sm90a_f16_64x128x64_w1x2_s4_ck2", "share k with swapped operands (swap) alone");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_vy8_swap", "y_store_bytes=8 is not 16 or 2");
@@ -137,14 +140,15 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_64x128x128_w1x2_s5_ck4_swap", "need 278608 B of shared memory");
 }
 
-/* A kernel that may start before the one before it ends waits for that before it touches memory: in the text no
- * access stands before the first wait. */
+/* A kernel that may start before the one before it ends waits for that before it touches memory: in the text
+ * no access stands before the first wait. */
 static bool waits_first(const char *text)
 {
     static const char *const accesses[] = {"ld.global", "st.global", "cp.async", "ld.acquire", "st.release"};
     const char *wait = strstr(text, "    griddepcontrol.wait;");
     if (!strstr(text, "// early_start: yes\n")) return !wait;
-    if (strstr(text, "ld.global.nc")) return false; /* the kernel before may write there while this one runs */
+    if (strstr(text, "ld.global.nc"))
+        return false; /* the kernel before may write there while this one runs */
     for (size_t i = 0; wait && i < sizeof accesses / sizeof *accesses; i++) {
         const char *access = strstr(text, accesses[i]);
         if (access && access < wait) return false;
@@ -164,8 +168,8 @@ static void wgmma_tiles(void)
     ok(!gen_wgmma_tile(n, &config) && !gen_wgmma_tile(-1, &config), "and there are no others");
 }
 
-/* A block's threads get equal shares when it starts; setmaxnreg deals out no more than those, or it would wait for
- * ever. All tiles are tried with up to three blocks on an SM. */
+/* A block's threads get equal shares when it starts; setmaxnreg deals out no more than those, or it would
+ * wait for ever. All tiles are tried with up to three blocks on an SM. */
 static void registers_of_a_block(void)
 {
     GenConfig config;
@@ -178,12 +182,14 @@ static void registers_of_a_block(void)
         config.min_blocks = i % 4;
         for (config.stages = 2; config.stages < 8; config.stages++) {
             if (!gen_plan(&config, &plan, &error) || !plan.g.regs_producer) continue;
-            int warpgroups = plan.threads / 128, started = 65536 / 128 / plan.blocks_per_sm / warpgroups / 8 * 8;
+            int warpgroups = plan.threads / 128,
+                started = 65536 / 128 / plan.blocks_per_sm / warpgroups / 8 * 8;
             tried++;
             good += plan.g.regs_producer + plan.g.consumers * plan.g.regs_consumer <= warpgroups * started;
         }
     }
-    ok(tried > 100 && good == tried, "of %d blocks, %d have the registers that their warpgroups ask for", tried, good);
+    ok(tried > 100 && good == tried, "of %d blocks, %d have the registers that their warpgroups ask for",
+       tried, good);
 }
 
 /* Each listed config: its name parses back to it, and its kernel's text to the same text, twice. */
@@ -306,14 +312,17 @@ static void packing(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool x, w;
-        GenProblem p = {
-            .arch = gen_arch_find(cases[i].arch), .sm_count = 132, .m = cases[i].m, .n = cases[i].n, .k = cases[i].k};
+        GenProblem p = {.arch = gen_arch_find(cases[i].arch),
+                        .sm_count = 132,
+                        .m = cases[i].m,
+                        .n = cases[i].n,
+                        .k = cases[i].k};
         p.x_align_bytes = p.m > 1 ? power_of_2(2 * p.k) : 128;
         p.w_align_bytes = power_of_2(2 * p.k);
         p.y_align_bytes = power_of_2(2 * p.n);
         gen_choose_packing(&p, &x, &w);
-        ok(x == cases[i].x && w == cases[i].w, "%s %lldx%lldx%lld: x %d and W %d packed", cases[i].arch, (long long)p.m,
-           (long long)p.n, (long long)p.k, x, w);
+        ok(x == cases[i].x && w == cases[i].w, "%s %lldx%lldx%lld: x %d and W %d packed", cases[i].arch,
+           (long long)p.m, (long long)p.n, (long long)p.k, x, w);
         p.x_layout = p.w_layout = GEN_LAYOUT_ANY;
         gen_choose_packing(&p, &x, &w);
         ok(!x && !w, "what is strided both ways is not");
@@ -323,7 +332,8 @@ static void packing(void)
 /* The choice for an H200: 1000 x n x 1024, all f16 and aligned to lines but for what `change` does. */
 #define CHOSEN(beginning, change)                                                                            \
     do {                                                                                                     \
-        GenProblem p = {.arch = gen_arch_for_device(9, 0), .sm_count = 132, .m = 1000, .n = 1024, .k = 1024};  \
+        GenProblem p = {                                                                                     \
+            .arch = gen_arch_for_device(9, 0), .sm_count = 132, .m = 1000, .n = 1024, .k = 1024};            \
         GenConfig config;                                                                                    \
         GenError error;                                                                                      \
         char name[GEN_MAX_NAME] = "";                                                                        \
@@ -336,7 +346,8 @@ static void packing(void)
 /* Few rows want tiles of few rows, also where memory decides. */
 static void choices_for_few_rows(void)
 {
-    static const int64_t shapes[][3] = {{1, 8192, 8192}, {16, 4096, 4096}, {8, 14336, 4096}, {16, 28672, 8192}};
+    static const int64_t shapes[][3] = {
+        {1, 8192, 8192}, {16, 4096, 4096}, {8, 14336, 4096}, {16, 28672, 8192}};
     for (int a = 0; a < gen_arch_count(); a++)
         for (int i = 0; i < 4; i++) {
             GenProblem p = {.arch = gen_arch_at(a), .sm_count = 128};
@@ -370,7 +381,8 @@ static void choices_on_hopper(void)
     p.x_align_bytes = p.w_align_bytes = p.y_align_bytes = 16;
     ok(gen_choose(&p, &config, &error) && (config.y_store_bytes < 16 || stores_elements(&config)),
        "1023 columns are not stored by TMA");
-    ok(!gen_arch_for_device(8, 9)->suffix && !gen_arch_for_device(10, 0)->suffix, "sm_90a is for sm_90 alone");
+    ok(!gen_arch_for_device(8, 9)->suffix && !gen_arch_for_device(10, 0)->suffix,
+       "sm_90a is for sm_90 alone");
 }
 
 int main(void)
