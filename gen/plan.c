@@ -253,6 +253,9 @@ static bool by_columns(const GenPlan *p)
     return warps > 4 && warps <= 8;
 }
 
+/* Places of rows that begin at different bytes, and how fragments are shifted. */
+static int regs_words(const GenOperandPlan *o) { return (o->deal > 1 ? o->deal : 0) + (o->halves ? 2 : 0); }
+
 /* Registers: accumulators, fragments (two sets of W's), one 64-bit pointer a pass; the rest is experience
  * with ptxas (docs/configs.md). Occupancy: what registers, shared memory, warps and blocks allow. */
 static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
@@ -263,8 +266,7 @@ static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
         (p->x.staged ? p->x.raw_regs * p->x.passes : 0) + (p->w.staged ? p->w.raw_regs * p->w.passes : 0);
     p->regs_acc = p->mma_m * p->mma_n * 4;
     p->raw_sets = staged ? min_int(c->stages, 1 + p->regs_acc / staged) : 1;
-    p->regs_address =
-        2 * (p->x.passes + p->w.passes) + p->x.deal + p->w.deal + 2 * (p->x.halves + p->w.halves);
+    p->regs_address = 2 * (p->x.passes + p->w.passes) + regs_words(&p->x) + regs_words(&p->w);
     p->w_frag_pairs = w_frag_pairs(p, GEN_MAX_REGS - REGS_REST - p->regs_acc - p->regs_address - staged);
     p->regs_frag = 4 * (p->mma_m + p->w_frag_pairs);
     int needed = p->regs_acc + p->regs_frag + p->regs_address + staged;
