@@ -98,9 +98,8 @@ def parse_explain(text):
         heading = re.match(r"# (\d+)x(\d+)x(\d+) ", line)
         if heading:
             names = []
-            packed = re.search(r"rows of (\w)( and W)? are packed first", line)
-            of = {packed[1], "W"} if packed and packed[2] else {packed[1]} if packed else set()
-            found[tuple(map(int, heading.groups()))] = names, of
+            packed = re.search(r"rows of (x and W|x|W) are packed first", line)
+            found[tuple(map(int, heading.groups()))] = names, set(packed[1].split(" and ")) if packed else set()
         elif line and not line.startswith("#"):
             names.append(line.split()[0])
     return found

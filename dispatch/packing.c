@@ -7,8 +7,7 @@ static RtPacked place(RtPacking *packing, const ts_matrix *matrix, GenLayout lay
                       int64_t cols)
 {
     enum { LINE_ELEMS = 64 };
-    RtPacked p = {.is = true, .columns = layout == GEN_LAYOUT_COL, .offset = packing->bytes};
-    p.rows = (RtRows){*matrix, rows, cols};
+    RtPacked p = {{*matrix, rows, cols}, .columns = layout == GEN_LAYOUT_COL, .offset = packing->bytes};
     if (p.columns) {
         p.rows = (RtRows){*matrix, cols, rows};
         p.rows.matrix.row_stride = matrix->col_stride, p.rows.matrix.col_stride = matrix->row_stride;
@@ -46,7 +45,7 @@ ts_status rt_packing_use(ts_context *context, const ts_linear_args *args, RtPack
 
 static void read_packed(ts_matrix *matrix, const RtPacked *p, ts_device_ptr workspace)
 {
-    if (!p->is) return;
+    if (!p->rows.count) return;
     *matrix = ts_matrix_make(workspace + p->offset, p->pitch, matrix->dtype);
     if (p->columns) matrix->row_stride = 1, matrix->col_stride = p->pitch;
 }
@@ -64,11 +63,15 @@ ts_status rt_packing_launch(const ts_kernel *pack, const ts_linear_args *args, c
                             ts_stream stream)
 {
     const RtPacked *x = &packing->x, *w = &packing->w;
-    ts_device_ptr to = args->workspace;
     const RtRows none = {0};
-    if (x->is && w->is && x->rows.elems == w->rows.elems)
-        return rt_launch_pack(pack, &x->rows, &w->rows, to, x->pitch, stream);
-    ts_status status = x->is ? rt_launch_pack(pack, &x->rows, &none, to, x->pitch, stream) : TS_OK;
-    if (!status && w->is) status = rt_launch_pack(pack, &none, &w->rows, to + w->offset, w->pitch, stream);
-    return status;
+    bool both = x->rows.count && w->rows.count, together = !both || x->rows.elems == w->rows.elems;
+    ts_status status = rt_check_pack(pack, &x->rows, &w->rows);
+    if (status) return status;
+    if (together) {
+        int64_t pitch = x->rows.count ? x->pitch : w->pitch;
+        return rt_launch_pack(pack, &x->rows, &w->rows, args->workspace, pitch, stream);
+    }
+    status = rt_launch_pack(pack, &x->rows, &none, args->workspace + x->offset, x->pitch, stream);
+    return status ? status
+                  : rt_launch_pack(pack, &none, &w->rows, args->workspace + w->offset, w->pitch, stream);
 }

@@ -7,10 +7,10 @@
 #include "dispatch/problem.h"
 #include "runtime/kernel.h"
 
-/* A matrix that is packed: as rows, which are its columns if it is column-major, and where they go. */
+/* A matrix that is packed: as rows, which are its columns if it is column-major, and where they go. No rows: it is not. */
 typedef struct RtPacked {
-    bool is, columns;
     RtRows rows;
+    bool columns;
     int64_t pitch; /* elements */
     size_t offset; /* in the workspace, bytes */
 } RtPacked;
@@ -26,7 +26,7 @@ ts_status rt_packing_choose(ts_context *context, const ts_linear_args *args, RtP
 ts_status rt_packing_use(ts_context *context, const ts_linear_args *args, RtPacking *packing);
 /* The problem as the kernel sees it, reading what was packed. */
 ts_linear_args rt_packing_args(const ts_linear_args *args, const RtPacking *packing);
-/* Packs, by one launch if rows of both are equally long. */
+/* Packs, by one launch if rows of both are equally long; nothing is launched if something is wrong with either. */
 ts_status rt_packing_launch(const ts_kernel *pack, const ts_linear_args *args, const RtPacking *packing,
                             ts_stream stream);
 

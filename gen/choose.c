@@ -192,9 +192,9 @@ static bool cuts_lines(const GenProblem *p)
  * line of 128 bytes; rows that begin inside a chunk lie in one more. */
 static double read_wavefronts(int copy_bytes, int rows)
 {
-    bool dealt = rows % (8 * GEN_CHUNK_BYTES / copy_bytes) == 0;
     double least = rows / 4.0;
-    return copy_bytes >= GEN_CHUNK_BYTES ? least : least * (copy_bytes < 4 ? 2 : 1) * (dealt ? 1 : 1.5);
+    if (copy_bytes >= GEN_CHUNK_BYTES) return least;
+    return least * (copy_bytes < 4 ? 2 : 1) * (gen_deal(copy_bytes, rows) > 1 ? 1 : 1.5);
 }
 static double fill_wavefronts(int copy_bytes, int tile_k)
 {

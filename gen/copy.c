@@ -39,7 +39,7 @@ static void declare(Gemm *g, GenCopy *c)
     if (p->staged) {
         c->have = copy_reg(g, c, PTX_PRED, "have", p->part_elems);
         c->raw = copy_reg(g, c, p->type == GEN_F32 ? PTX_F32 : PTX_B16, "raw",
-                          p->raw_regs * p->passes * g->p->raw_sets);
+                          p->part_elems * p->passes * g->p->raw_sets);
     } else {
         c->size = copy_reg(g, c, PTX_B32, "size", pieces(c));
         if (p->layout == GEN_LAYOUT_COL) c->extent_size = copy_reg(g, c, PTX_B32, "extent_size", pieces(c));
@@ -134,20 +134,6 @@ static void skip_k_blocks(Gemm *g, const GenCopy *c, PtxArg base, PtxArg wide)
     emit(g->k, MAD_LO_S64, base, wide, c->advance, base);
 }
 
-/* The row of the tile that stands in row `place` of a slot, where rows are dealt. */
-static void dealt_row(Gemm *g, const GenCopy *c, PtxArg row, PtxArg place)
-{
-    PtxKernel *k = g->k;
-    PtxArg part = g->bits_scratch;
-    int step = c->plan->deal;
-    emit(k, AND_B32, row, place, imm(-8 * step));
-    emit(k, AND_B32, part, place, imm(7));
-    emit(k, MAD_LO_S32, row, part, imm(step), row);
-    emit(k, SHR_U32, part, place, imm(3));
-    emit(k, AND_B32, part, part, imm(step - 1));
-    emit(k, ADD_S32, row, row, part);
-}
-
 /* One pointer a pass: base + row * pitch + chunk, along k. Rows behind the end are those from the first on
  * again: a copy is slow when many threads read the same row. */
 static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
@@ -178,7 +164,7 @@ static void row_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
     for (int i = 0; i < p->passes; i++) {
         if (p->deal > 1) {
             emit(k, ADD_S32, place, c->row, imm(i * p->rows_per_pass));
-            dealt_row(g, c, row, place);
+            gen_dealt_row(g, p->deal, row, place);
             emit(k, ADD_S32, row, row, c->first);
         } else if (i) emit(k, ADD_S32, row, row, imm(p->rows_per_pass));
         emit(k, SUB_S32, inside, row, c->extent);
@@ -336,7 +322,7 @@ void gen_copy_async(Gemm *g, GenCopy *c, int pass, GenCopyPlace place, bool size
 
 static PtxArg raw_of(const GenCopy *c, int pass, int set)
 {
-    return span(c->raw, c->plan->raw_regs * (set * c->plan->passes + pass), c->plan->raw_regs);
+    return span(c->raw, c->plan->part_elems * (set * c->plan->passes + pass), c->plan->part_elems);
 }
 
 static void load_raw(Gemm *g, const GenCopy *c, PtxArg to, PtxArg from, PtxArg guard)

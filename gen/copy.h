@@ -62,8 +62,8 @@ typedef struct GenCopy {
     PtxArg size;        /* b32[pieces]: source sizes at the end of k */
     PtxArg extent_size; /* b32[pieces]: column-major: source sizes at the end of m or n */
     PtxArg have;        /* pred[8]: through registers: which elements lie before the end of k */
-    PtxArg raw;         /* f32, b16 or, shifted, b32 [raw_sets * passes * raw_regs]: on their way through */
-                        /* registers; set 0 is for the loops */
+    PtxArg raw;         /* f32 or b16 [raw_sets * passes * part_elems]: on their way through registers; set 0 is for */
+                        /* the loops */
 } GenCopy;
 
 /* Emits addresses; all that is not a register is set. smem: the shared address of the ring. */
@@ -88,8 +88,7 @@ void gen_copy_load(Gemm *g, GenCopy *c, int pass, int set, bool sized);
 void gen_copy_store(Gemm *g, GenCopy *c, int pass, int set, GenCopyPlace to);
 
 /* With lines: in registers called name..., the chunk of a line at which row `row` of the tile begins. With words: the
- * byte of a chunk at which it does, in a slot too, row `row` of the tile or, dealt, any that is as far from a multiple
- * of deal. */
+ * byte of a chunk at which it does, in memory and in a slot. */
 PtxArg gen_copy_line_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row);
 PtxArg gen_copy_row_begin(Gemm *g, const GenCopy *c, const char *name, PtxArg row);
 

@@ -4,7 +4,7 @@
  *     gemm_mma.c   the back end for mma.sync: fragments, pipeline
  *     gemm_wgmma.c the back end for wgmma and TMA: producer, consumers, barriers (wgmma.h)
  *     copy.c       operands from global to shared memory
- *     layout.c     the swizzle of tiles in shared memory
+ *     layout.c     the swizzle of tiles in shared memory, and the order of rows that are dealt
  *     convert.c    16-bit elements to and from fp32
  *     store_wgmma.c, store_swapped.c  from the accumulators of wgmma to y
  *     split.c      blocks that share tiles along k
@@ -101,6 +101,8 @@ void gen_split_end(Gemm *g, PtxArg end);
  * Equal to the TMA modes SWIZZLE_128B, _64B and _32B. PTX ISA 5.5.7 (swizzling modes).
  * Emits: at = row * row_bytes + 16 * (chunk ^ f(row)). */
 void gen_swizzled_offset(Gemm *g, int row_bytes, PtxArg at, PtxArg row, PtxArg chunk);
+/* row = gen_dealt(deal, place), for deal > 1; two registers. */
+void gen_dealt_row(Gemm *g, int deal, PtxArg row, PtxArg place);
 
 /* convert.c: value = the fp32 of a b16 element; word = two fp32, each rounded once, to nearest even. */
 void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element);

@@ -300,9 +300,12 @@ static void copy(Mma *g, int first, int last, bool sized)
         int pass;
         GenCopy *c = copy_of(g, i, &pass);
         GenCopyPlace to = {c->to, 0};
-        if (c->plan->staged) gen_copy_store(g->gemm, c, pass, 0, to);
-        if (c->plan->staged) gen_copy_load(g->gemm, c, pass, 0, sized);
-        else gen_copy_async(g->gemm, c, pass, to, sized, false);
+        if (!c->plan->staged) {
+            gen_copy_async(g->gemm, c, pass, to, sized, false);
+            continue;
+        }
+        gen_copy_store(g->gemm, c, pass, 0, to);
+        gen_copy_load(g->gemm, c, pass, 0, sized);
     }
 }
 
@@ -506,13 +509,12 @@ static void store_rest(Mma *g, GenCopy *c)
 static void first_copies(Mma *g)
 {
     int filled = g->plan->config.stages - 1;
-    bool ahead = any_staged(g);
-    for (int block = 0; block < filled + ahead; block++) {
+    for (int block = 0; block < filled + any_staged(g); block++) {
         copy_sizes(g, false);
         for (int i = 0; i < 2; i++) {
             GenCopy *c = i ? &g->w.copy : &g->x.copy;
             if (c->plan->staged) load_first(g, c, block);
-            if (!c->plan->staged && block < filled) copy_first(g, c, block);
+            else if (block < filled) copy_first(g, c, block);
         }
         if (block < filled) commit(g);
     }
@@ -560,7 +562,6 @@ static void k_block(Mma *g, Copies copies, PtxArg end)
         else multiply_step(g, step, copies);
         if (copies == COPIES_NONE) leave_at_end(g, step, end);
     }
-    if (copies == COPIES_NONE) return;
 }
 
 /* Elements of k that must be left for a turn of whole copies: it ends one k-block's and may begin the

@@ -111,40 +111,30 @@ static bool check_operand(const GenOperandPlan *o, const char *name, int tile, i
                     name, tile, warp_tile);
 }
 
-/* `tile`: how much of m or n the operand's tile spans. */
-static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o, int tile)
+/* `tile`, `warp_tile`: how much of m or n the operand's tile spans, and a warp's part of it. */
+static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o, int tile, int warp_tile)
 {
-    bool col = o->layout == GEN_LAYOUT_COL;
+    bool col = o->layout == GEN_LAYOUT_COL, row = o->layout == GEN_LAYOUT_ROW;
     o->elem_bytes = gen_type_bytes(o->type);
-    bool row = o->layout == GEN_LAYOUT_ROW;
     o->staged = o->type != c->w || (o->align_bytes == 2 && !row) || o->layout == GEN_LAYOUT_ANY;
     o->words = !o->staged && o->align_bytes < GEN_CHUNK_BYTES && row;
     o->halves = o->words && o->align_bytes == 2;
-    o->deal = 1;
+    o->deal = o->words ? gen_deal(o->align_bytes, warp_tile) : 1;
     o->copy_bytes = o->words ? GEN_CHUNK_BYTES : o->align_bytes;
     o->lines = c->lines;
     o->rows = col ? c->tile_k : tile;
     o->row_bytes = 2 * (col ? tile : c->tile_k) + (o->words ? GEN_CHUNK_BYTES : 0);
     /* A thread loads 16 bytes at once: of f32 that is half a chunk. */
-    bool halves = o->type == GEN_F32 && o->layout == GEN_LAYOUT_ROW && o->align_bytes == 16;
-    o->part_bytes = halves ? GEN_CHUNK_BYTES / 2 : GEN_CHUNK_BYTES;
+    bool half_chunks = o->type == GEN_F32 && row && o->align_bytes == 16;
+    o->part_bytes = half_chunks ? GEN_CHUNK_BYTES / 2 : GEN_CHUNK_BYTES;
     o->part_elems = o->part_bytes / 2;
     o->row_parts = o->row_bytes / o->part_bytes;
-    o->raw_regs = o->part_elems;
     o->rows_per_pass = p->threads / o->row_parts;
     if (o->rows_per_pass < 1) o->rows_per_pass = 1;
     int even = o->rows_per_pass & -o->rows_per_pass; /* its power of 2 */
     o->swizzle_period = even < 8 && !o->words ? 8 / even : 1;
     o->passes = (o->rows + o->rows_per_pass - 1) / o->rows_per_pass;
     o->last_pass_rows = o->rows - (o->passes - 1) * o->rows_per_pass;
-}
-
-/* Rows that begin at the same byte of a chunk come together: then lanes that read words of eight of them meet
- * no bank conflicts. Rows or columns of y are dealt alike, and a warp has whole deals. */
-static void deal(GenOperandPlan *o, int warp_rows)
-{
-    int step = GEN_CHUNK_BYTES / o->align_bytes;
-    if (o->words && warp_rows % (8 * step) == 0) o->deal = step;
 }
 
 static bool check_lines(const GenConfig *c, const GenOperandPlan *o, const char *name, GenError *error)
@@ -191,10 +181,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     p->x = (GenOperandPlan){.type = c->x, .layout = c->x_layout, .align_bytes = c->x_copy_bytes};
     p->w = (GenOperandPlan){.type = c->w, .layout = c->w_layout, .align_bytes = c->w_copy_bytes};
     plan_store(c, p);
-    plan_operand(c, p, &p->x, c->tile_m);
-    plan_operand(c, p, &p->w, c->tile_n);
-    deal(&p->x, p->warp_m);
-    deal(&p->w, p->warp_n);
+    plan_operand(c, p, &p->x, c->tile_m, p->warp_m);
+    plan_operand(c, p, &p->w, c->tile_n, p->warp_n);
     if (!check_operand(&p->x, "x", c->tile_m, p->warp_m, error) ||
         !check_operand(&p->w, "w", c->tile_n, p->warp_n, error) || !check_lines(c, &p->x, "x", error) ||
         !check_lines(c, &p->w, "W", error))
@@ -263,7 +251,7 @@ static bool plan_occupancy(const GenConfig *c, GenPlan *p, GenError *error)
     enum { REGS_REST = 22, ENOUGH_BLOCKS = 8 }; /* addresses and loop state */
     const GenArch *a = c->arch;
     int staged =
-        (p->x.staged ? p->x.raw_regs * p->x.passes : 0) + (p->w.staged ? p->w.raw_regs * p->w.passes : 0);
+        (p->x.staged ? p->x.part_elems * p->x.passes : 0) + (p->w.staged ? p->w.part_elems * p->w.passes : 0);
     p->regs_acc = p->mma_m * p->mma_n * 4;
     p->raw_sets = staged ? min_int(c->stages, 1 + p->regs_acc / staged) : 1;
     p->regs_address = 2 * (p->x.passes + p->w.passes) + regs_words(&p->x) + regs_words(&p->w);

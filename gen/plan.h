@@ -22,7 +22,6 @@ typedef struct GenOperandPlan {
     int part_bytes;     /* of a row, that a thread copies at once: a chunk, or half of one */
     int part_elems;
     int row_parts;
-    int raw_regs;       /* a part on its way through registers */
     int rows_per_pass;  /* rows that all threads copy at once */
     int passes;         /* parts that a thread copies */
     int last_pass_rows; /* rows left for the last pass; rows_per_pass when it is full */
@@ -127,6 +126,20 @@ enum {
     GEN_MAX_REGS = 255,
     GEN_FLAG_BYTES = 8,      /* of the workspace, behind the slots */
 };
+
+/* How rows of a warp tile are dealt where lanes read words: of 8 * deal rows come 0, deal .. 7 * deal, then 1, deal + 1 ..
+ * (copy.h). gen_deal: as many as begin at different bytes of a chunk; 1, none, if a warp has no whole deals. */
+static inline int gen_deal(int align_bytes, int warp_rows)
+{
+    int deal = GEN_CHUNK_BYTES / align_bytes;
+    return warp_rows % (8 * deal) == 0 ? deal : 1;
+}
+/* The row that stands at `place`. gen_dealt_row() writes the same into a kernel. */
+static inline int gen_dealt(int deal, int place)
+{
+    int eight = place / 8;
+    return eight / deal * deal * 8 + place % 8 * deal + eight % deal;
+}
 
 /* plan_wgmma.c: the rest of a plan whose epilogue and name are there. */
 bool gen_plan_wgmma(const GenConfig *config, GenPlan *plan, GenError *error);

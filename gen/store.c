@@ -59,13 +59,8 @@ typedef struct Store {
 static int rows_a_turn(const Store *s) { return 32 / s->p->y_row_lanes; }
 static int row_tile_pieces(const Store *s) { return 16 / rows_a_turn(s) * s->p->y_row_parts; }
 
-/* The row of the warp tile that stands in row `row` of the buffer of row tile i. Of eight such rows each is a
- * deal behind the one before, where rows of x are dealt. */
-static int row_of(const Store *s, int i, int row)
-{
-    int deal = s->p->x.deal, eight = 2 * i + row / 8;
-    return eight / deal * deal * 8 + row % 8 * deal + eight % deal;
-}
+/* The row of the warp tile that stands in row `row` of the buffer of row tile i. */
+static int row_of(const Store *s, int i, int row) { return gen_dealt(s->p->x.deal, 16 * i + row); }
 
 /* Rows from turn to turn, and how many turns are that far apart: with deals, those of eight rows. */
 static int turn_rows(const Store *s) { return rows_a_turn(s) * s->p->x.deal; }
@@ -191,15 +186,6 @@ static void fragment_places(Store *s)
     s->piece_at = buffers;
 }
 
-/* Of a turn's rows this lane's, as a distance from the first one's. */
-static void dealt_row(Store *s, PtxArg row)
-{
-    PtxArg eight = s->g->bits_scratch;
-    emit(s->k, SHR_U32, eight, row, imm(3));
-    emit(s->k, AND_B32, row, row, imm(7));
-    emit(s->k, MAD_LO_S32, row, row, imm(s->p->x.deal), eight);
-}
-
 static void piece_places(Store *s)
 {
     PtxKernel *k = s->k;
@@ -215,7 +201,11 @@ static void piece_places(Store *s)
     emit(k, MAD_LO_S32, s->piece_at, from_col, imm(p->y_bytes), s->piece_at);
     PtxArg warp_cols = word_reg(s, "piece_warp_cols");
     if (p->y_row_idle) emit(k, SUB_S32, warp_cols, imm(p->warp_n), col);
-    if (p->x.deal > 1) dealt_row(s, row);
+    if (p->x.deal > 1) {
+        PtxArg place_in_buffer = row;
+        row = word_reg(s, "dealt_piece_row");
+        gen_dealt_row(s->g, p->x.deal, row, place_in_buffer);
+    }
     place(s, row, col, s->piece_rows, s->piece_cols);
     if (p->y_row_idle) emit(k, MIN_S32, s->piece_cols, s->piece_cols, warp_cols);
     matrix_place(s, "y", (MatrixParams){s->g->y_param, s->g->ldy_param, s->g->csy_param}, row, col, &s->y_at,
@@ -351,7 +341,7 @@ static void stage_rows(Store *s, int i)
 {
     for (int half = 0; half < 2; half++) {
         ptx_comment(s->k, "rows l/4 + %d of this warp's places", 16 * i + 8 * half);
-        int row = row_of(s, i, 8 * half), next = half ? row_of(s, i + 1, 0) : row_of(s, i, 8);
+        int row = row_of(s, i, 8 * half), next = row_of(s, i, 8 * half + 8);
         if (s->p->epilogue.uses_r) emit(s->k, SETP_GT_S32, s->p_row, s->rows_left, imm(row));
         for (int j = 0; j < s->p->mma_n; j += 2) finish(s, i, half, j, s->p->mma_n - j < 2 ? 1 : 2);
         if (s->p->epilogue.uses_r) add_rows(s, s->r_at, s->r_row, next - row);
@@ -392,10 +382,10 @@ static void load_pieces(Store *s, int i, int first, int last)
     }
 }
 
+/* Moves y_at on from row `row` of the buffer of row tile i. */
 static void to_next_turn(Store *s, int i, int row)
 {
-    int next = row + rows_a_turn(s),
-        rows = (next < 16 ? row_of(s, i, next) : row_of(s, i + 1, 0)) - row_of(s, i, row);
+    int rows = row_of(s, i, row + rows_a_turn(s)) - row_of(s, i, row);
     if (rows == turn_rows(s)) emit(s->k, ADD_S64, s->y_at, s->y_at, s->y_step);
     else add_rows(s, s->y_at, s->y_row, rows);
 }

@@ -74,8 +74,10 @@ typedef struct RtRows {
     ts_matrix matrix;
     int64_t count, elems;
 } RtRows;
-/* Launches a kernel that packs rows (gen/pack.c): those of x and then those of w, which are as long, to rows at `pitch`
- * elements from the address `to` on. */
+/* Whether a kernel that packs rows (gen/pack.c) can read these. */
+ts_status rt_check_pack(const ts_kernel *kernel, const RtRows *x, const RtRows *w);
+/* Launches it for what was checked: rows of x and then those of w, which are as long, go to rows at `pitch` elements from
+ * the address `to` on. */
 ts_status rt_launch_pack(const ts_kernel *kernel, const RtRows *x, const RtRows *w, ts_device_ptr to, int64_t pitch,
                          ts_stream stream);
 

@@ -517,14 +517,19 @@ ts_status rt_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stre
     return status ? status : rt_launch_checked(kernel, args, grid, stream);
 }
 
+ts_status rt_check_pack(const ts_kernel *kernel, const RtRows *x, const RtRows *w)
+{
+    ts_status status = x->count ? check_matrix(kernel, RT_TENSOR_x, &x->matrix, x->count, x->elems) : TS_OK;
+    if (status || !w->count) return status;
+    return check_matrix(kernel, RT_TENSOR_w, &w->matrix, w->count, w->elems);
+}
+
 ts_status rt_launch_pack(const ts_kernel *kernel, const RtRows *x, const RtRows *w, ts_device_ptr to,
                          int64_t pitch, ts_stream stream)
 {
     RtGrid grid = {0};
     int64_t elems = x->count ? x->elems : w->elems;
-    ts_status status = x->count ? check_matrix(kernel, RT_TENSOR_x, &x->matrix, x->count, x->elems) : TS_OK;
-    if (!status && w->count) status = check_matrix(kernel, RT_TENSOR_w, &w->matrix, w->count, w->elems);
-    if (!status) status = find_grid(kernel, x->count + w->count, elems, 0, &grid);
+    ts_status status = find_grid(kernel, x->count + w->count, elems, 0, &grid);
     if (status) return status;
     RtValues values = {
         .x = x->matrix.data,
