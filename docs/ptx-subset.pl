@@ -56,7 +56,7 @@ for my $line (split /\n/, $rows) {
         $out .= row($1, $2, $3, $4, $5, $6);
         $n++;
     } elsif ($line =~ /^PTX_WGMMA\(X\)/) {
-        for my $macro ('PTX_WGMMA_F16', 'PTX_WGMMA_BF16') {
+        for my $macro ('PTX_WGMMA_F16', 'PTX_WGMMA_BF16', 'PTX_WGMMA_A_F16', 'PTX_WGMMA_A_BF16') {
             my ($text, $rows) = family($ops, $macro);
             $out .= $text;
             $n += $rows;

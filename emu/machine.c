@@ -125,7 +125,7 @@ void machine_step(Cluster *c, Warp *w)
     uint32_t lanes = here & guard_lanes(w, in);
     w->jumping = 0;
     if (lanes) {
-        if (in->accumulators) accumulators_touch(w, in);
+        if (in->touches_held) held_touch(w, in);
         in->exec(w, in, lanes);
         if (!w->retry) count_op(&w->block->counters, in->op);
     }
@@ -204,7 +204,7 @@ static void block_free(Block *b)
     if (!b) return;
     for (int i = 0; i < MAX_WARPS; i++) {
         free(b->warp[i].copies.copy);
-        accumulators_close(&b->warp[i]);
+        held_close(&b->warp[i]);
     }
     free(b->warp[0].registers);
     free(b->shared);
@@ -224,7 +224,7 @@ static bool warps_open(Block *b)
         w->index = i;
         w->actor = b->rank * b->n_warps + i;
         w->registers = registers + bytes * (size_t)i;
-        ok = !b->program->uses_warpgroups || accumulators_open(w);
+        ok = !b->program->uses_warpgroups || held_open(w);
     }
     return ok;
 }

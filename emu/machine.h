@@ -91,7 +91,7 @@ struct Inst {
     Exec exec;
     uint16_t op;       /* PtxOp */
     bool collective;   /* all 32 lanes, or it is undefined */
-    bool accumulators; /* touches registers that some wgmma of the kernel accumulates in */
+    bool touches_held; /* touches registers that some wgmma of the kernel accumulates in or multiplies */
     bool guard_negate;
     int32_t guard;     /* byte offset of the predicate, or -1 */
     uint32_t target;   /* of a branch */
@@ -163,7 +163,7 @@ struct Warp {
     int registers_each; /* of a thread, as setmaxnreg counts */
     uint32_t bulk_groups[LANES]; /* cp.async.bulk groups committed by each lane */
     CopyQueue copies;
-    Accumulators accumulators;
+    HeldRegisters held;
 };
 
 typedef struct Launch {

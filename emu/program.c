@@ -88,34 +88,37 @@ static bool decode(Program *p, int source, const uint32_t *label, Inst *in, unsi
     return true;
 }
 
-static bool is_wgmma(PtxOp op) { return op >= PTX_WGMMA_F16_N8 && op <= PTX_WGMMA_BF16_N256; }
-
-static bool overlaps(const PtxInst *inst, const PtxInst *wgmma)
+static bool overlaps(const PtxInst *inst, const PtxArg *held)
 {
-    const PtxArg *acc = &wgmma->arg[0];
     for (int a = 0; a < inst->n_args; a++) {
         const PtxArg *arg = &inst->arg[a];
-        if (arg->kind == PTX_ARG_REG && arg->cls == PTX_F32 && arg->first < acc->first + acc->count &&
-            acc->first < arg->first + arg->count)
+        if (arg->kind == PTX_ARG_REG && arg->cls == held->cls && arg->first < held->first + held->count &&
+            held->first < arg->first + arg->count)
             return true;
     }
     return false;
 }
 
-/* What the kernel uses of the machine beyond its warps; and who touches accumulators. */
+/* Whether an instruction touches accumulators of a wgmma, or registers that A is in. */
+static bool touches(const PtxInst *inst, const PtxInst *wgmma)
+{
+    return overlaps(inst, &wgmma->arg[0]) || (wgmma->arg[1].cls == PTX_B32 && overlaps(inst, &wgmma->arg[1]));
+}
+
+/* What the kernel uses of the machine beyond its warps; and who touches what wgmma holds. */
 static void find_uses(Program *p)
 {
     const PtxKernel *k = p->kernel;
     for (int i = 0; i < p->n_inst; i++) {
         PtxOp op = (PtxOp)p->inst[i].op;
         p->uses_mbarriers |= op == PTX_MBARRIER_INIT;
-        p->uses_warpgroups |= is_wgmma(op) || (op >= PTX_WGMMA_FENCE && op <= PTX_WGMMA_WAIT) ||
+        p->uses_warpgroups |= ptx_is_wgmma(op) || (op >= PTX_WGMMA_FENCE && op <= PTX_WGMMA_WAIT) ||
                               op == PTX_SETMAXNREG_INC || op == PTX_SETMAXNREG_DEC;
     }
     for (int w = 0; w < k->n_inst; w++)
-        for (int i = 0; i < p->n_inst && is_wgmma(k->inst[w].op); i++)
-            p->inst[i].accumulators |=
-                !is_wgmma((PtxOp)p->inst[i].op) && overlaps(&k->inst[p->inst[i].source], &k->inst[w]);
+        for (int i = 0; i < p->n_inst && ptx_is_wgmma(k->inst[w].op); i++)
+            p->inst[i].touches_held |=
+                !ptx_is_wgmma((PtxOp)p->inst[i].op) && touches(&k->inst[p->inst[i].source], &k->inst[w]);
 }
 
 /* Where each label (by string id) leads. */

@@ -25,7 +25,7 @@ void warpgroups_new_block(Block *b)
     }
     for (int i = 0; i < b->n_warps; i++) {
         b->warp[i].registers_each = entry_registers(b);
-        accumulators_new_block(&b->warp[i]);
+        held_new_block(&b->warp[i]);
     }
 }
 
@@ -103,8 +103,7 @@ void warpgroup_end_warp(Warp *w)
     if (at != g->n)
         trap(w, 0, TRAP_WARPGROUP, "the warp ends, and has not executed line %d like others of its warpgroup",
              g->step[at % GROUP_STEPS].in->line);
-    if (w->accumulators.in_flight)
-        trap(w, 0, TRAP_WARPGROUP, "the warp ends, and has not waited for its wgmma");
+    if (w->held.in_flight) trap(w, 0, TRAP_WARPGROUP, "the warp ends, and has not waited for its wgmma");
 }
 
 /* ---- setmaxnreg, PTX ISA 9.7.19.5 ---- */

@@ -19,7 +19,7 @@ enum { GROUP_WARPS = 4, GROUP_STEPS = 256 };
 
 typedef struct GroupStep {
     const struct Inst *in;
-    uint64_t a, b; /* wgmma: descriptors */
+    uint64_t a, b; /* wgmma: descriptors; a: 0, if A is in registers */
     bool wgmma, accumulate;
     uint32_t read_clock; /* a commit: when somebody has waited for it first (race.h) */
 } GroupStep;
@@ -33,13 +33,14 @@ typedef struct Warpgroup {
     int actor, reader;            /* race.h */
 } Warpgroup;
 
-/* The registers of one warp that wgmma accumulates in. */
-typedef struct Accumulators {
-    uint32_t *state;  /* [fp32 register] TOUCHED, FENCED, or the step in flight + IN_FLIGHT */
+/* The registers of one warp that wgmma holds from its issue to the wait: accumulators, and those that A is in. */
+typedef struct HeldRegisters {
+    uint32_t *state;  /* [register, of fp32, then of 32 bits] TOUCHED, FENCED, or the step in flight + IN_FLIGHT */
     float *value;     /* [fp32 register][lane], while in flight */
-    int n, in_flight; /* registers */
+    int n_f32, n;     /* registers: of fp32, all */
+    int in_flight;
     uint32_t commits; /* by this warp */
-} Accumulators;
+} HeldRegisters;
 
 /* ---- the log (warpgroup.c) ---- */
 void warpgroups_new_block(struct Block *b);
@@ -50,11 +51,11 @@ bool warpgroup_passed(const Warpgroup *g, uint32_t step); /* all four warps have
 /* The last lanes of a warp have returned. */
 void warpgroup_end_warp(struct Warp *w);
 
-/* ---- the accumulators (wgmma.c) ---- */
-bool accumulators_open(struct Warp *w);
-void accumulators_close(struct Warp *w);
-void accumulators_new_block(struct Warp *w);
-/* An instruction other than wgmma touches registers that wgmma accumulates in. */
-void accumulators_touch(struct Warp *w, const struct Inst *in);
+/* ---- registers that wgmma holds (wgmma.c) ---- */
+bool held_open(struct Warp *w);
+void held_close(struct Warp *w);
+void held_new_block(struct Warp *w);
+/* An instruction other than wgmma touches some of them. */
+void held_touch(struct Warp *w, const struct Inst *in);
 
 #endif

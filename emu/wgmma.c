@@ -1,8 +1,9 @@
 /* wgmma.c: wgmma.mma_async m64nNk16, its fence, commit and wait (PTX ISA 9.7.15).
  *
  * From issue to the wait that covers it, the accumulators hold poison in the register file and their values
- * here; an instruction that touches them is a trap. The operands' bytes count as read from the first issue to
- * the first wait; they are in fact read when all four warps have issued, or by the wait.
+ * here; an instruction that touches them, or registers that A is in, is a trap. The operands' bytes count as
+ * read from the first issue to the first wait; they are in fact read when all four warps have issued, or by
+ * the wait.
  */
 #include "emu/execs.h"
 
@@ -16,10 +17,21 @@ enum { M = 64, K = 16, MAX_N = 256, CHUNK = 16, CHUNKS = 16 /* of 8 rows */ };
 /* States of an accumulator: used since the last wgmma.fence, fenced, in flight with a step. */
 enum { TOUCHED, FENCED, IN_FLIGHT };
 
-_Static_assert(PTX_WGMMA_F16_N256 - PTX_WGMMA_F16_N8 == 31 && PTX_WGMMA_BF16_N8 - PTX_WGMMA_F16_N8 == 32,
-               "the rows stand in the order of type and N");
+_Static_assert(PTX_WGMMA_F16_N256 - PTX_WGMMA_F16_N8 == 31 && PTX_WGMMA_BF16_N8 - PTX_WGMMA_F16_N8 == 32 &&
+                   PTX_WGMMA_A_F16_N8 - PTX_WGMMA_F16_N8 == 64 &&
+                   PTX_WGMMA_A_BF16_N8 - PTX_WGMMA_F16_N8 == 96,
+               "the rows stand in the order of where A is, type and N");
 static int op_n(int op) { return ((op - PTX_WGMMA_F16_N8) % 32 + 1) * 8; }
-static bool op_is_f16(int op) { return op < PTX_WGMMA_BF16_N8; }
+static bool op_is_f16(int op) { return (op - PTX_WGMMA_F16_N8) / 32 % 2 == 0; }
+static bool a_in_registers(int op) { return op >= PTX_WGMMA_A_F16_N8; }
+
+/* Operands behind the accumulators and A: B's descriptor, the predicate; of descriptors the majors, A's
+ * first. */
+enum { ARG_ACC, ARG_A, ARG_B, ARG_ADD, ARG_MAJOR };
+static bool major_of_b(const Inst *in)
+{
+    return in->arg[a_in_registers(in->op) ? ARG_MAJOR : ARG_MAJOR + 1].imm != 0;
+}
 
 /* ---- operands in shared memory, PTX ISA 9.7.15.5.1.2 ----
  *
@@ -79,13 +91,15 @@ static void check_visible(Warp *w, const Rows *r)
         }
 }
 
+/* No rows, if A is in registers. */
 static Rows rows_a(Warp *w, const GroupStep *s)
 {
-    return (Rows){matrix(w, s->a, s->in->arg[4].imm != 0), 0, M / 8};
+    if (a_in_registers(s->in->op)) return (Rows){0};
+    return (Rows){matrix(w, s->a, s->in->arg[ARG_MAJOR].imm != 0), 0, M / 8};
 }
 static Rows rows_b(Warp *w, const GroupStep *s)
 {
-    return (Rows){matrix(w, s->b, s->in->arg[5].imm != 0), 0, (uint32_t)op_n(s->in->op) / 8};
+    return (Rows){matrix(w, s->b, major_of_b(s->in)), 0, (uint32_t)op_n(s->in->op) / 8};
 }
 
 /* Of the group's reads of a step: in flight, or done at a clock. */
@@ -132,6 +146,21 @@ static void load(Warp *w, const Rows *r, bool f16, double (*to)[K])
         }
 }
 
+/* A in registers (9.7.15.5.1.1): register i of lane l of warp q is row 16q + l/4 + 8 (i%2), its halves k = 2
+ * (l%4) + 8 (i/2) and the next. */
+static void load_registers(Warp *first_warp, const Inst *in, bool f16, double (*to)[K])
+{
+    for (int q = 0; q < GROUP_WARPS; q++) {
+        const uint32_t(*a)[LANES] = read_row(first_warp + q, in, ARG_A);
+        for (int i = 0; i < 4; i++)
+            for (int l = 0; l < LANES; l++) {
+                double *pair = &to[16 * q + l / 4 + 8 * (i % 2)][2 * (l % 4) + 8 * (i / 2)];
+                pair[0] = widen((uint16_t)a[i][l], f16);
+                pair[1] = widen((uint16_t)(a[i][l] >> 16), f16);
+            }
+    }
+}
+
 static void transpose8(const double (*b)[K], double to[K][8])
 {
     for (int k = 0; k < K; k++)
@@ -141,7 +170,7 @@ static void transpose8(const double (*b)[K], double to[K][8])
 /* Columns 8j .. 8j+7 of row m. */
 static void accumulate(Warp *w, uint32_t first, int m, int j, const Row8 *sum, bool add)
 {
-    float *value = w->accumulators.value + (first + 4 * (uint32_t)j + 2 * (m % 16 / 8)) * LANES + m % 8 * 4;
+    float *value = w->held.value + (first + 4 * (uint32_t)j + 2 * (m % 16 / 8)) * LANES + m % 8 * 4;
     for (int e = 0; e < 8; e++) {
         float *d = value + e % 2 * LANES + e / 2;
         *d = canonical((float)((*sum)[e] + (add ? (double)*d : 0)));
@@ -150,7 +179,7 @@ static void accumulate(Warp *w, uint32_t first, int m, int j, const Row8 *sum, b
 
 static uint32_t first_accumulator(const Warp *w, const Inst *in)
 {
-    return (in->arg[0].row - w->block->program->row[PTX_F32]) / (4 * LANES);
+    return (in->arg[ARG_ACC].row - w->block->program->row[PTX_F32]) / (4 * LANES);
 }
 
 static void execute(Warp *first_warp, const GroupStep *s)
@@ -159,7 +188,8 @@ static void execute(Warp *first_warp, const GroupStep *s)
     double eight[K][8] __attribute__((aligned(64)));
     Rows of_a = rows_a(first_warp, s), of_b = rows_b(first_warp, s);
     uint32_t first = first_accumulator(first_warp, s->in);
-    load(first_warp, &of_a, op_is_f16(s->in->op), a);
+    if (a_in_registers(s->in->op)) load_registers(first_warp, s->in, op_is_f16(s->in->op), a);
+    else load(first_warp, &of_a, op_is_f16(s->in->op), a);
     load(first_warp, &of_b, op_is_f16(s->in->op), b);
     for (int j = 0; j < op_n(s->in->op) / 8; j++) {
         transpose8((const double(*)[K])b + 8 * j, eight);
@@ -180,29 +210,31 @@ static void execute_until(Warp *w, Warpgroup *g, uint32_t step)
     }
 }
 
-/* ---- accumulators ---- */
+/* ---- registers in flight ---- */
 
-bool accumulators_open(Warp *w)
+bool held_open(Warp *w)
 {
-    Accumulators *a = &w->accumulators;
-    a->n = w->block->program->kernel->reg_count[PTX_F32];
-    a->state = calloc((size_t)a->n + 1, sizeof *a->state);
-    a->value = malloc(((size_t)a->n + 1) * LANES * sizeof *a->value);
-    return a->state && a->value;
+    HeldRegisters *h = &w->held;
+    const int *count = w->block->program->kernel->reg_count;
+    h->n_f32 = count[PTX_F32];
+    h->n = h->n_f32 + count[PTX_B32];
+    h->state = calloc((size_t)h->n + 1, sizeof *h->state);
+    h->value = malloc(((size_t)h->n_f32 + 1) * LANES * sizeof *h->value);
+    return h->state && h->value;
 }
 
-void accumulators_close(Warp *w)
+void held_close(Warp *w)
 {
-    free(w->accumulators.state);
-    free(w->accumulators.value);
+    free(w->held.state);
+    free(w->held.value);
 }
 
-void accumulators_new_block(Warp *w)
+void held_new_block(Warp *w)
 {
-    Accumulators *a = &w->accumulators;
-    memset(a->state, 0, (size_t)a->n * sizeof *a->state);
-    a->in_flight = 0;
-    a->commits = 0;
+    HeldRegisters *h = &w->held;
+    memset(h->state, 0, (size_t)h->n * sizeof *h->state);
+    h->in_flight = 0;
+    h->commits = 0;
 }
 
 static float *register_row(const Warp *w, uint32_t reg)
@@ -210,64 +242,79 @@ static float *register_row(const Warp *w, uint32_t reg)
     return (float *)(w->registers + w->block->program->row[PTX_F32]) + reg * LANES;
 }
 
-static void take(Warp *w, uint32_t reg)
-{
-    Accumulators *a = &w->accumulators;
-    memcpy(a->value + reg * LANES, register_row(w, reg), LANES * sizeof *a->value);
-    poison(register_row(w, reg), LANES * sizeof *a->value);
-    a->in_flight++;
-}
-
 static int line_in_flight(Warp *w, uint32_t reg)
 {
     const Warpgroup *g = warpgroup_of(w);
-    return g->step[(w->accumulators.state[reg] - IN_FLIGHT) % GROUP_STEPS].in->line;
+    return g->step[(w->held.state[reg] - IN_FLIGHT) % GROUP_STEPS].in->line;
 }
 
-/* The registers of a wgmma go from the register file to where it accumulates. */
-static void claim(Warp *w, const Inst *in, uint32_t number)
+/* Accumulators go from the register file to where they accumulate. */
+static void claim_accumulators(Warp *w, const Inst *in, uint32_t number)
 {
-    Accumulators *a = &w->accumulators;
+    HeldRegisters *h = &w->held;
     const Warpgroup *g = warpgroup_of(w);
     uint32_t first = first_accumulator(w, in), n = (uint32_t)op_n(in->op) / 2;
     for (uint32_t r = first; r < first + n; r++) {
-        if (a->state[r] == TOUCHED)
+        if (h->state[r] == TOUCHED)
             trap(w, 0, TRAP_WARPGROUP,
                  "accumulator %u was used by other instructions, or never, since the last wgmma.fence",
                  r - first);
-        if (a->state[r] == FENCED) take(w, r);
-        else if (op_n(g->step[(a->state[r] - IN_FLIGHT) % GROUP_STEPS].in->op) != op_n(in->op))
+        if (h->state[r] == FENCED) {
+            memcpy(h->value + r * LANES, register_row(w, r), LANES * sizeof *h->value);
+            poison(register_row(w, r), LANES * sizeof *h->value);
+            h->in_flight++;
+        } else if (op_n(g->step[(h->state[r] - IN_FLIGHT) % GROUP_STEPS].in->op) != op_n(in->op)) {
             trap(w, 0, TRAP_WARPGROUP, "accumulator %u is in flight in the wgmma of another shape of line %d",
                  r - first, line_in_flight(w, r));
-        a->state[r] = number + IN_FLIGHT;
+        }
+        h->state[r] = number + IN_FLIGHT;
     }
 }
 
-/* What the steps up to this one accumulated goes back. */
+/* A's registers stay what they are, for whoever touches them traps. */
+static void claim_a(Warp *w, const Inst *in, uint32_t number)
+{
+    enum { A_REGISTERS = 4 };
+    HeldRegisters *h = &w->held;
+    uint32_t first =
+        (uint32_t)h->n_f32 + (in->arg[ARG_A].row - w->block->program->row[PTX_B32]) / (4 * LANES);
+    for (uint32_t r = first; r < first + A_REGISTERS; r++) {
+        if (h->state[r] == TOUCHED)
+            trap(w, 0, TRAP_WARPGROUP,
+                 "register %u of A was used by other instructions, or never, since the last wgmma.fence",
+                 r - first);
+        if (h->state[r] == FENCED) h->in_flight++;
+        h->state[r] = number + IN_FLIGHT;
+    }
+}
+
+/* What the steps up to this one accumulated goes back, and their registers are free. */
 static void land(Warp *w, uint32_t step)
 {
-    Accumulators *a = &w->accumulators;
-    for (uint32_t r = 0; r < (uint32_t)a->n && a->in_flight; r++) {
-        if (a->state[r] < IN_FLIGHT || a->state[r] - IN_FLIGHT > step) continue;
-        memcpy(register_row(w, r), a->value + r * LANES, LANES * sizeof *a->value);
-        a->state[r] = FENCED;
-        a->in_flight--;
+    HeldRegisters *h = &w->held;
+    for (uint32_t r = 0; r < (uint32_t)h->n && h->in_flight; r++) {
+        if (h->state[r] < IN_FLIGHT || h->state[r] - IN_FLIGHT > step) continue;
+        if (r < (uint32_t)h->n_f32)
+            memcpy(register_row(w, r), h->value + r * LANES, LANES * sizeof *h->value);
+        h->state[r] = FENCED;
+        h->in_flight--;
     }
 }
 
-void accumulators_touch(Warp *w, const Inst *in)
+void held_touch(Warp *w, const Inst *in)
 {
     const PtxInst *source = &w->block->program->kernel->inst[in->source];
-    uint32_t *state = w->accumulators.state;
+    HeldRegisters *h = &w->held;
     for (int i = 0; i < source->n_args; i++) {
         const PtxArg *arg = &source->arg[i];
-        if (arg->kind != PTX_ARG_REG || arg->cls != PTX_F32) continue;
-        for (uint32_t r = arg->first; r < arg->first + arg->count; r++) {
-            if (state[r] >= IN_FLIGHT)
+        if (arg->kind != PTX_ARG_REG || (arg->cls != PTX_F32 && arg->cls != PTX_B32)) continue;
+        uint32_t first = arg->first + (arg->cls == PTX_B32 ? (uint32_t)h->n_f32 : 0);
+        for (uint32_t r = first; r < first + arg->count; r++) {
+            if (h->state[r] >= IN_FLIGHT)
                 trap(w, 0, TRAP_WARPGROUP,
-                     "operand %d is an accumulator of the wgmma of line %d, for which nobody has waited",
-                     i + 1, line_in_flight(w, r));
-            state[r] = TOUCHED;
+                     "operand %d is %s of the wgmma of line %d, for which nobody has waited", i + 1,
+                     arg->cls == PTX_F32 ? "an accumulator" : "in A", line_in_flight(w, r));
+            h->state[r] = TOUCHED;
         }
     }
 }
@@ -285,37 +332,39 @@ static uint64_t uniform(Warp *w, const Inst *in, int arg)
 static void issue(Warp *w, const Inst *in)
 {
     Warpgroup *g = warpgroup_of(w);
-    uint32_t p = read_predicate(w, in, 3), number, quarter = (uint32_t)w->index % GROUP_WARPS;
+    uint32_t p = read_predicate(w, in, ARG_ADD), number, quarter = (uint32_t)w->index % GROUP_WARPS;
     if (p && p != ALL_LANES) trap(w, first_lane(~p), TRAP_WARPGROUP, "the predicates of the lanes differ");
-    GroupStep s = {in, uniform(w, in, 1), uniform(w, in, 2), true, p != 0, 0};
+    bool registers = a_in_registers(in->op);
+    GroupStep s = {in, registers ? 0 : uniform(w, in, ARG_A), uniform(w, in, ARG_B), true, p != 0, 0};
     Rows a = rows_a(w, &s), b = rows_b(w, &s);
-    a.first = 2 * quarter;
-    a.end = a.first + 2;
+    a.first = a.end / GROUP_WARPS * quarter; /* a warp reads its rows of A, and all of B */
+    a.end = a.end / GROUP_WARPS * (quarter + 1);
     check_visible(w, &a);
     check_visible(w, &b);
     bool first = g->at[quarter] == g->n;
     if (!warpgroup_step(w, s, &number)) return;
-    claim(w, in, number);
+    claim_accumulators(w, in, number);
+    if (registers) claim_a(w, in, number);
     if (first) mark_step(w, g, &s, NULL);
     if (warpgroup_passed(g, number) && cluster_draw(w->block->cluster) % 2) execute_until(w, g, number);
     count(&w->block->counters, COUNT_wgmma, 1);
 }
 
-#define EXEC_F16(X, n, acc)                                                                                  \
-    void exec_WGMMA_F16_N##n(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, issue(w, in); }
-#define EXEC_BF16(X, n, acc)                                                                                 \
-    void exec_WGMMA_BF16_N##n(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, issue(w, in); }
-PTX_WGMMA_N(EXEC_F16, )
-PTX_WGMMA_N(EXEC_BF16, )
+#define EXEC(type, n, acc)                                                                                   \
+    void exec_WGMMA_##type##_N##n(Warp *w, const Inst *in, uint32_t lanes) { (void)lanes, issue(w, in); }
+PTX_WGMMA_N(EXEC, F16)
+PTX_WGMMA_N(EXEC, BF16)
+PTX_WGMMA_N(EXEC, A_F16)
+PTX_WGMMA_N(EXEC, A_BF16)
 
 void exec_WGMMA_FENCE(Warp *w, const Inst *in, uint32_t lanes)
 {
-    Accumulators *a = &w->accumulators;
+    HeldRegisters *h = &w->held;
     uint32_t number;
     (void)lanes;
     if (!warpgroup_step(w, (GroupStep){.in = in}, &number)) return;
-    for (int r = 0; r < a->n; r++)
-        if (a->state[r] == TOUCHED) a->state[r] = FENCED;
+    for (int r = 0; r < h->n; r++)
+        if (h->state[r] == TOUCHED) h->state[r] = FENCED;
 }
 
 void exec_WGMMA_COMMIT(Warp *w, const Inst *in, uint32_t lanes)
@@ -324,8 +373,8 @@ void exec_WGMMA_COMMIT(Warp *w, const Inst *in, uint32_t lanes)
     uint32_t number;
     (void)lanes;
     if (!warpgroup_step(w, (GroupStep){.in = in}, &number)) return;
-    if (w->accumulators.commits == g->n_commits) g->commit[g->n_commits++ % GROUP_STEPS] = number;
-    w->accumulators.commits++;
+    if (w->held.commits == g->n_commits) g->commit[g->n_commits++ % GROUP_STEPS] = number;
+    w->held.commits++;
 }
 
 /* The operands of everything up to a commit are read: their bytes are free for those who know of it. */
@@ -345,7 +394,7 @@ static void finish_reads(Warp *w, Warpgroup *g, uint32_t commit)
 void exec_WGMMA_WAIT(Warp *w, const Inst *in, uint32_t lanes)
 {
     Warpgroup *g = warpgroup_of(w);
-    uint32_t pending = (uint32_t)in->arg[0].imm, commits = w->accumulators.commits, number;
+    uint32_t pending = (uint32_t)in->arg[0].imm, commits = w->held.commits, number;
     (void)lanes;
     if (commits <= pending) {
         warpgroup_step(w, (GroupStep){.in = in}, &number);

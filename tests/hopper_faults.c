@@ -55,6 +55,9 @@ static const char prologue[] =
 #define WGMMA                                                                                                \
     "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%a0, %a1, %a2, %a3}, %desc, %desc, %none, 1, 1, 0, " \
     "0;\n"
+#define WGMMA_A                                                                                              \
+    "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%a0, %a1, %a2, %a3}, {%w0, %w1, %w2, %w3}, %desc, "  \
+    "%none, 1, 1, 0;\n"
 #define WORDS      "mov.b32 %w0, 1;\nmov.b32 %w1, 1;\nmov.b32 %w2, 1;\nmov.b32 %w3, 1;\n"
 #define WAIT_WGMMA "wgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;\n"
 #define OPERANDS   WORDS FILL "fence.proxy.async.shared::cta;\nbar.sync 0;\nwgmma.fence.sync.aligned;\n"
@@ -271,6 +274,17 @@ static const Fault faults[] = {
      OPERANDS WGMMA
      "wgmma.commit_group.sync.aligned;\nbra T;\nT:\n! neg.f32 %x, %a3;\nwgmma.wait_group.sync.aligned 0;\n",
      128, 1, LAUNCH_FAILED, "for which nobody has waited"},
+    {"a product of registers", OPERANDS WGMMA_A WAIT_WGMMA "mov.b32 %w1, 2;\nneg.f32 %x, %a0;\n", 128, 1,
+     SUCCESS, NULL},
+    {"A touched on a way that the checker does not follow",
+     OPERANDS WGMMA_A
+     "wgmma.commit_group.sync.aligned;\nbra T;\nT:\n! mov.b32 %w2, 2;\nwgmma.wait_group.sync.aligned 0;\n",
+     128, 1, LAUNCH_FAILED, "is in A of the wgmma"},
+    {"B written while wgmma reads it, and A is in registers",
+     OPERANDS WGMMA_A
+     "wgmma.commit_group.sync.aligned;\n! @%one st.shared.b32 [%smem], %r;\nwgmma.wait_group.sync.aligned "
+     "0;\n",
+     128, 1, LAUNCH_FAILED, "which a wgmma reads"},
     {"an end without a wait", OPERANDS WGMMA "wgmma.commit_group.sync.aligned;\n! ret;\n", 128, 1,
      LAUNCH_FAILED, "has not waited for its wgmma"},
     {"registers that nobody gives", "! setmaxnreg.inc.sync.aligned.u32 256;\n", 384, 1, LAUNCH_FAILED,

@@ -433,11 +433,21 @@ static double half_of(const Block *b, int mantissa, int first, int n, int i)
     return narrow_value((uint16_t)(b->in[i / 2 / n][first + i / 2 % n] >> 16 * (i & 1)), mantissa);
 }
 
+typedef enum Order { BY_ROWS, BY_COLUMNS, REGISTERS } Order;
+
 typedef struct Product {
     int n, b_words; /* of B, per lane; A is in words 0 to 3, B in those behind */
-    bool a_by_columns, b_by_columns;
+    Order a, b;
     int to; /* the word of the first result */
 } Product;
+
+/* Which half of the words of all lanes an element of A is. In registers (PTX ISA 9.7.15.5.1.1) rows 8 apart and then k 8
+ * apart are the next register. */
+static int half_of_a(Order order, int m, int k)
+{
+    int lane = m / 16 * 32 + m % 8 * 4 + k % 8 / 2, reg = m % 16 / 8 + k / 8 * 2;
+    return order == REGISTERS ? 8 * lane + 2 * reg + k % 2 : order == BY_COLUMNS ? 64 * k + m : 16 * m + k;
+}
 
 /* A product of a warpgroup: what each lane holds of A and B is the matrix row by row, or column by column. */
 static void wgmma_product(const Block *b, int mantissa, const Product *p, bool add)
@@ -446,8 +456,8 @@ static void wgmma_product(const Block *b, int mantissa, const Product *p, bool a
         int m = l / 32 * 16 + l % 32 / 4 + 8 * (i / 2 % 2), n = 8 * (i / 4) + 2 * (l % 4) + i % 2;
         double sum = 0;
         for (int k = 0; k < 16; k++)
-            sum += half_of(b, mantissa, 0, 4, p->a_by_columns ? 64 * k + m : 16 * m + k) *
-                   half_of(b, mantissa, 4, p->b_words, p->b_by_columns ? p->n * k + n : 16 * n + k);
+            sum += half_of(b, mantissa, 0, 4, half_of_a(p->a, m, k)) *
+                   half_of(b, mantissa, 4, p->b_words, p->b == BY_COLUMNS ? p->n * k + n : 16 * n + k);
         out[p->to + i] = bits((float)(sum + (add ? f32(in[6 + i]) : 0)));
     }
 }
@@ -455,12 +465,22 @@ static void wgmma_product(const Block *b, int mantissa, const Product *p, bool a
 static void wgmma(const Block *b, int mantissa)
 {
     static const Product product[] = {
-        {8, 2, false, false, 0}, {24, 2, false, true, 4}, {32, 2, true, true, 16}};
+        {8, 2, BY_ROWS, BY_ROWS, 0}, {24, 2, BY_ROWS, BY_COLUMNS, 4}, {32, 2, BY_COLUMNS, BY_COLUMNS, 16}};
     for (int i = 0; i < 3; i++) wgmma_product(b, mantissa, &product[i], i == 2);
 }
-static void wgmma_atoms(const Block *b) { wgmma_product(b, 10, &(Product){64, 4, true, true, 0}, false); }
+static void wgmma_a(const Block *b, int mantissa)
+{
+    wgmma_product(b, mantissa, &(Product){8, 2, REGISTERS, BY_ROWS, 0}, false);
+    wgmma_product(b, mantissa, &(Product){24, 2, REGISTERS, BY_COLUMNS, 4}, true);
+}
+static void wgmma_atoms(const Block *b)
+{
+    wgmma_product(b, 10, &(Product){64, 4, BY_COLUMNS, BY_COLUMNS, 0}, false);
+}
 static void wgmma_f16(const Block *b) { wgmma(b, 10); }
 static void wgmma_bf16(const Block *b) { wgmma(b, 7); }
+static void wgmma_a_f16(const Block *b) { wgmma_a(b, 10); }
+static void wgmma_a_bf16(const Block *b) { wgmma_a(b, 7); }
 
 static void control(const Block *b)
 {
@@ -633,6 +653,12 @@ static const File files[] = {
     {"wgmma_bf16", wgmma_bf16, .half = bf16_integer, .threads = 128, .shared_bytes = 4096},
     {"wgmma_bf16", wgmma_bf16, .half = bf16_special, .threads = 128, .shared_bytes = 4096},
     {"wgmma_bf16", wgmma_bf16, .half = bf16_real, .real = true, .threads = 128, .shared_bytes = 4096},
+    {"wgmma_a_f16", wgmma_a_f16, .half = f16_integer, .threads = 128, .shared_bytes = 4096},
+    {"wgmma_a_f16", wgmma_a_f16, .half = f16_special, .threads = 128, .shared_bytes = 4096},
+    {"wgmma_a_f16", wgmma_a_f16, .half = f16_real, .real = true, .threads = 128, .shared_bytes = 4096},
+    {"wgmma_a_bf16", wgmma_a_bf16, .half = bf16_integer, .threads = 128, .shared_bytes = 4096},
+    {"wgmma_a_bf16", wgmma_a_bf16, .half = bf16_special, .threads = 128, .shared_bytes = 4096},
+    {"wgmma_a_bf16", wgmma_a_bf16, .half = bf16_real, .real = true, .threads = 128, .shared_bytes = 4096},
     {"wgmma_atoms", wgmma_atoms, .half = f16_integer, .threads = 128, .shared_bytes = 4096},
     {"control", control, .threads = 32},
     {"barrier", barrier, .threads = 128, .shared_bytes = 512},
@@ -756,11 +782,12 @@ static bool same(const File *f, const Words *got, const Words *wanted, const Wor
 
 static bool covered[PTX_N_OPS];
 
-/* The rows of wgmma differ in N alone: one stands for all of its type. */
+/* The rows of wgmma differ in N alone: one stands for all of its type, with A by descriptor or in registers. */
 static PtxOp stands_for(PtxOp op)
 {
-    if (op >= PTX_WGMMA_F16_N8 && op <= PTX_WGMMA_F16_N256) return PTX_WGMMA_F16_N8;
-    if (op >= PTX_WGMMA_BF16_N8 && op <= PTX_WGMMA_BF16_N256) return PTX_WGMMA_BF16_N8;
+    static const PtxOp first[] = {PTX_WGMMA_F16_N8, PTX_WGMMA_BF16_N8, PTX_WGMMA_A_F16_N8, PTX_WGMMA_A_BF16_N8};
+    for (int i = 0; ptx_is_wgmma(op) && i < 4; i++)
+        if (op >= first[i] && op < first[i] + 32) return first[i];
     return op;
 }
 

@@ -24,7 +24,7 @@
 #define PTX_OPS_H
 
 /* clang-format off */
-/* One row for each N of wgmma, and accumulators a thread; f16 and bf16. */
+/* One row for each N of wgmma, and accumulators a thread; f16 and bf16; the 64 rows by descriptor, or (A) from registers. */
 #define PTX_WGMMA_N(ROW, X) \
     ROW(X, 8, 4) ROW(X, 16, 8) ROW(X, 24, 12) ROW(X, 32, 16) ROW(X, 40, 20) ROW(X, 48, 24) ROW(X, 56, 28) ROW(X, 64, 32) \
     ROW(X, 72, 36) ROW(X, 80, 40) ROW(X, 88, 44) ROW(X, 96, 48) ROW(X, 104, 52) ROW(X, 112, 56) ROW(X, 120, 60) ROW(X, 128, 64) \
@@ -34,7 +34,12 @@
     X(WGMMA_F16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.f16.f16 %+{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
 #define PTX_WGMMA_BF16(X, n, acc) \
     X(WGMMA_BF16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.bf16.bf16 %+{" #acc "f}, %d, %d, %p, 1, 1, %i<0,1>, %i<0,1>", "9.7.15.5.2")
-#define PTX_WGMMA(X) PTX_WGMMA_N(PTX_WGMMA_F16, X) PTX_WGMMA_N(PTX_WGMMA_BF16, X)
+#define PTX_WGMMA_A_F16(X, n, acc) \
+    X(WGMMA_A_F16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.f16.f16 %+{" #acc "f}, %{4r}, %d, %p, 1, 1, %i<0,1>", "9.7.15.5.2")
+#define PTX_WGMMA_A_BF16(X, n, acc) \
+    X(WGMMA_A_BF16_N##n, 90, 80, WARP | ASYNC | ARCH, "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32.bf16.bf16 %+{" #acc "f}, %{4r}, %d, %p, 1, 1, %i<0,1>", "9.7.15.5.2")
+#define PTX_WGMMA(X) \
+    PTX_WGMMA_N(PTX_WGMMA_F16, X) PTX_WGMMA_N(PTX_WGMMA_BF16, X) PTX_WGMMA_N(PTX_WGMMA_A_F16, X) PTX_WGMMA_N(PTX_WGMMA_A_BF16, X)
 
 #define PTX_OPS(X) \
 /* structure of the text */ \

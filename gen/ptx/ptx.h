@@ -28,6 +28,10 @@ typedef enum PtxSpecial { PTX_SPECIALS(X) PTX_N_SPECIALS } PtxSpecial;
 typedef enum PtxParamType { PTX_PARAM_TYPES(X) PTX_N_PARAM_TYPES } PtxParamType;
 #undef X
 
+/* Of the rows of wgmma.mma_async, which stand one behind the other. Operand 0 is the accumulators; operand 1 A, by its
+ * descriptor (.b64) or in registers (.b32). */
+static inline bool ptx_is_wgmma(PtxOp op) { return op >= PTX_WGMMA_F16_N8 && op <= PTX_WGMMA_A_BF16_N256; }
+
 typedef enum PtxFlags {
     PTX_FLAG_LOAD = 1,
     PTX_FLAG_STORE = 2,

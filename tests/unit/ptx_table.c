@@ -144,6 +144,10 @@ static void refusals_of_the_checker(void)
 
 #define WGMMA                                                                                                \
     "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%a0, %a1, %a2, %a3}, %d, %d, %p, 1, 1, 0, 0;\n"
+#define WGMMA_A                                                                                              \
+    "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%a0, %a1, %a2, %a3}, {%w0, %w1, %w2, %w3}, %d, %p, " \
+    "1, 1, 0;\n"
+#define A_WORDS "mov.b32 %w0, 1;\nmov.b32 %w1, 1;\nmov.b32 %w2, 1;\nmov.b32 %w3, 1;\n"
 #define FENCE   "wgmma.fence.sync.aligned;\n"
 #define COMMIT  "wgmma.commit_group.sync.aligned;\n"
 #define WAIT(n) "wgmma.wait_group.sync.aligned " #n ";\n"
@@ -161,7 +165,7 @@ static void wgmma_rules(void)
         {"sm_90a", "", FENCE "mov.f32 %a2, 0f00000000;\n" WGMMA COMMIT WAIT(0),
          "accumulates in %a2, with no wgmma.fence"},
         {"sm_90a", "", FENCE WGMMA COMMIT "neg.f32 %x, %a3;\n" WAIT(0),
-         "uses %a3, an accumulator of the wgmma of line 11"},
+         "uses %a3, an accumulator of the wgmma of line 12"},
         {"sm_90a", "", FENCE WGMMA COMMIT WAIT(1) "neg.f32 %x, %a3;\n", "uses %a3"},
         {"sm_90a", "", FENCE WGMMA WAIT(0) "neg.f32 %x, %a3;\n", "uses %a3"},
         {"sm_90a", "", FENCE WGMMA COMMIT FENCE WGMMA COMMIT WAIT(1) "neg.f32 %x, %a3;\n", "uses %a3"},
@@ -178,6 +182,10 @@ static void wgmma_rules(void)
          FENCE WGMMA "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {%a0, %a1, %a2, %a3, %a4, %a5, %a6, "
                      "%a7}, %d, %d, %p, 1, 1, 0, 0;\n",
          "accumulates in %a0, which is in flight in a wgmma of another shape"},
+        {"sm_90a", "", A_WORDS FENCE WGMMA_A WGMMA_A COMMIT WAIT(0) "mov.b32 %w2, 2;\n", NULL},
+        {"sm_90a", "", FENCE A_WORDS WGMMA_A COMMIT WAIT(0), "multiplies %w0, with no wgmma.fence"},
+        {"sm_90a", "", A_WORDS FENCE WGMMA_A COMMIT "mov.b32 %w3, 2;\n" WAIT(0),
+         "uses %w3, an operand of the wgmma of line 16"},
         {"sm_90", "", FENCE, "WGMMA_FENCE needs sm_90a; the target is sm_90"},
         {"sm_100", "", "setmaxnreg.dec.sync.aligned.u32 40;\n", "needs sm_90a; the target is sm_100"},
         {"sm_90a", "", "setmaxnreg.dec.sync.aligned.u32 40;\n", "needs .maxntid"},
@@ -195,7 +203,8 @@ static void wgmma_rules(void)
         snprintf(text, sizeof text,
                  ".version 8.7\n.target %s\n.address_size 64\n.visible .entry k()\n%s{\n.reg .pred "
                  "%%p;\n.reg .b64 %%d;\n"
-                 ".reg .f32 %%x, %%a<8>, %%b<4>;\nmov.b64 %%d, 0; setp.ne.b64 %%p, %%d, 0;\n%sret;\n}\n",
+                 ".reg .b32 %%w<4>;\n.reg .f32 %%x, %%a<8>, %%b<4>;\nmov.b64 %%d, 0; setp.ne.b64 %%p, %%d, "
+                 "0;\n%sret;\n}\n",
                  kernel[i].target, kernel[i].directives, kernel[i].body);
         PtxKernel *k = ptx_parse(text);
         bool good = !k->error[0] && ptx_check(k);
