@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const OptionId takes[] = {OPT_SHAPE, OPT_ARCH, OPT_DTYPE, OPT_EPILOGUE, OPT_SMS, OPT_TOP, OPT_HELP};
+static const OptionId takes[] = {OPT_SHAPE, OPT_ARCH, OPT_DTYPE, OPT_X_DTYPE, OPT_EPILOGUE, OPT_SMS, OPT_TOP, OPT_HELP};
 
 enum { USUAL_TOP = 8, MAX_TOP = 100 };
 
@@ -22,27 +22,27 @@ static int usual_sms(const GenArch *arch)
 
 /* Of rows without gaps, at an aligned address: the largest power of 2 up to 16 that divides a row's bytes. A
  * single row has no next one that could lie elsewhere, and so ts_linear() finds it aligned. */
-static int row_align(int64_t rows, int64_t cols)
+static int row_align(GenType type, int64_t rows, int64_t cols)
 {
-    int64_t bits = 128 | (rows > 1 ? 2 * cols : 0);
+    int64_t bits = 128 | (rows > 1 ? gen_type_bytes(type) * cols : 0);
     return (int)(bits & -bits);
 }
 
-static GenProblem contiguous(const Options *o, const GenArch *arch, GenType type, Shape s)
+static GenProblem contiguous(const Options *o, const GenArch *arch, GenType x, GenType type, Shape s)
 {
     return (GenProblem){
         .arch = arch,
         .sm_count = given(o, OPT_SMS) ? o->number[OPT_SMS] : usual_sms(arch),
-        .x = type,
+        .x = x,
         .w = type,
         .bias = type,
-        .y = type,
+        .y = x,
         .m = s.m,
         .n = s.n,
         .k = s.k,
-        .x_align_bytes = row_align(s.m, s.k),
-        .w_align_bytes = row_align(s.n, s.k),
-        .y_align_bytes = row_align(s.m, s.n),
+        .x_align_bytes = row_align(x, s.m, s.k),
+        .w_align_bytes = row_align(type, s.n, s.k),
+        .y_align_bytes = row_align(x, s.m, s.n),
         .epilogue = o->text[OPT_EPILOGUE],
     };
 }
@@ -51,8 +51,9 @@ static void print_heading(const GenProblem *p)
 {
     bool pack_x, pack_w;
     gen_choose_packing(p, &pack_x, &pack_w);
-    printf("# %lldx%lldx%lld %s, %s, %d SMs", (long long)p->m, (long long)p->n, (long long)p->k,
-           gen_type_name(p->w), p->arch->name, p->sm_count);
+    printf("# %lldx%lldx%lld %s", (long long)p->m, (long long)p->n, (long long)p->k, gen_type_name(p->w));
+    if (p->x != p->w) printf(" (x %s)", gen_type_name(p->x));
+    printf(", %s, %d SMs", p->arch->name, p->sm_count);
     if (pack_x || pack_w)
         printf("; with a workspace rows of %s are packed first, and another config is chosen",
                pack_x && pack_w ? "x and W" : pack_x ? "x" : "W");
@@ -87,16 +88,19 @@ static int explain(const Options *o, const GenProblem *p)
 static int run_explain(const Options *o)
 {
     const GenArch *arch;
-    GenType type;
+    GenType type, x;
     Shape *shape = NULL;
     int n = 0;
     int status = choose_arch(o, &arch);
     if (!status) status = choose_type(o, GEN_F16, &type);
+    x = type;
+    if (!status && given(o, OPT_X_DTYPE) && !gen_type_parse(o->text[OPT_X_DTYPE], &x))
+        status = usage("explain", "--x-dtype '%s' is not known; write f32, f16 or bf16", o->text[OPT_X_DTYPE]);
     if (!status) status = check_epilogue(o);
     if (!status && !given(o, OPT_SHAPE)) status = usage("explain", "--shape MxNxK is missing");
     if (!status) status = shapes_read(o, 1, &shape, &n);
     for (int i = 0; i < n && !status; i++) {
-        GenProblem p = contiguous(o, arch ? arch : gen_arch_find("sm_89"), type, shape[i]);
+        GenProblem p = contiguous(o, arch ? arch : gen_arch_find("sm_89"), x, type, shape[i]);
         status = explain(o, &p);
     }
     free(shape);

@@ -15,6 +15,7 @@
 #define CLI_OPTIONS(X) \
 X(ARCH,         "arch",          0,   TEXT, "SM",     "chip to write for: sm_80, sm_86, sm_89, ...") \
 X(DTYPE,        "dtype",         0,   TEXT, "TYPE",   "element type of x, W, bias and y: f16 or bf16") \
+X(X_DTYPE,      "x-dtype",       0,   TEXT, "TYPE",   "element type of x, and of y, if not W's: f32, f16 or bf16") \
 X(CONFIG,       "config",        0,   TEXT, "NAME",   "start from this configuration, as 'tilesmith list' names it") \
 X(TILE,         "tile",          0,   TEXT, "MxNxK",  "outputs of a block, and its step along k") \
 X(WARPS,        "warps",         0,   TEXT, "MxN",    "warps of a block along m and n") \

@@ -61,7 +61,28 @@ static const char *const tiles[] = {
     "168x64x64_w1x1_s6_swap",
     "128x128x64_w1x2_s5_ck2_swap",
 };
-enum { N_TILES = sizeof tiles / sizeof *tiles };
+/* For x of another type than W's, which reads and writes more of shared memory: fewer stages fit. */
+static const char *const converting_tiles[] = {
+    "128x256x64_w2x1_s3_g16",
+    "128x256x64_w2x1_s3_g16_cn2",
+    "128x192x64_w2x1_s3_g12_cn2",
+    "128x168x64_w2x1_s3_g12_cn2",
+    "128x128x64_w2x1_s4_g12",
+    "128x128x64_w2x1_s4_g12_cn2",
+    "128x128x64_w2x1_s4_cn4",
+    "128x64x64_w2x1_s4_cn2",
+    "64x256x64_w1x1_s4_g16",
+    "64x192x64_w1x1_s5_g16",
+    "64x128x64_w1x1_s6_g16",
+    "64x64x64_w1x1_s8_g12",
+    "64x64x128_w1x1_s4_g12",
+    "64x32x128_w1x1_s5",
+    "64x16x128_w1x1_s5",
+};
+enum {
+    N_TILES = sizeof tiles / sizeof *tiles,
+    N_CONVERTING = sizeof converting_tiles / sizeof *converting_tiles,
+};
 
 int gen_wgmma_tile_count(void) { return N_TILES; }
 
@@ -70,8 +91,9 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     char name[GEN_MAX_NAME];
     GenConfig tile;
     GenError error;
-    if (i < 0 || i >= N_TILES) return false;
-    snprintf(name, sizeof name, "wgmma_sm90a_f16_%s", tiles[i]);
+    bool converts = c->x != c->w;
+    if (i < 0 || i >= (converts ? N_CONVERTING : N_TILES)) return false;
+    snprintf(name, sizeof name, "wgmma_sm90a_f16_%s", (converts ? converting_tiles : tiles)[i]);
     if (!gen_config_parse(name, &tile, &error)) return false;
     c->backend = tile.backend;
     c->tile_m = tile.tile_m;
@@ -121,6 +143,27 @@ static double asked_bytes(const GenBoxPlan *o, int sharers, GenLayout layout, in
     return (double)o->tile_bytes / sharers * (gen_cuts_lines(layout, align_bytes) ? cut_rows : 1);
 }
 
+/* Rows behind the end of a matrix, in the last box that TMA loads of them: of the last tile along m, or n. */
+static double rows_behind(const GenBoxPlan *o, int64_t rows)
+{
+    int64_t part = rows % o->row_step;
+    return o->col || !part ? 0 : (double)(o->row_step - part) * o->k_boxes;
+}
+
+/* TMA fills such a row in more time than it loads one. The tiles that have them wait; of several waves an SM
+ * has its share of them. */
+static double fill_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
+{
+    const double row_ns = 5;
+    const GenConfig *c = &plan->config;
+    double x = rows_behind(&plan->g.x, p->m), w = rows_behind(&plan->g.w, p->n);
+    if (waves > 1) {
+        x /= (double)gen_ceil_div(p->m, c->tile_m);
+        w /= (double)gen_ceil_div(p->n, c->tile_n);
+    }
+    return row_ns * (x + w);
+}
+
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
  * (TMA writes it, wgmma reads both sides), L2, for an SM and for all, and the latency of a load, spread over
  * the stages. They get a little in each other's way, and blocks that share loads wait for each other. */
@@ -137,6 +180,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
     e->l2_ns = larger(n * asked / l2_sm_bytes, running * asked / l2_bytes);
+    e->l2_ns = larger(e->l2_ns, fill_ns(p, plan, e->waves));
     e->latency_ns = latency / c->stages;
     double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns));
     double together =

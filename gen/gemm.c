@@ -87,7 +87,7 @@ static void box_header(Gemm *g)
     if (h->tma_store)
         snprintf(y, sizeof y, " y=%dx%d%s", h->chunk_cols, h->chunk_rows,
                  h->chunk_swizzled ? "" : " plain=y");
-    ptx_header(g->k, "boxes: x=%dx%d w=%dx%d%s", h->x.box_step, h->x.box_rows, h->w.box_step, h->w.box_rows,
+    ptx_header(g->k, "boxes: x=%dx%d w=%dx%d%s", h->x.box_elems, h->x.box_rows, h->w.box_elems, h->w.box_rows,
                y);
 }
 

@@ -111,7 +111,7 @@ static void init_barriers(Wgmma *g)
     for (int i = 0; i < stages(g); i++) {
         emit(k, MBARRIER_INIT, mem(g->smem, full_offset(g) + 8 * i), imm(1));
         emit(k, MBARRIER_INIT, mem(g->smem, empty_offset(g) + 8 * i),
-             imm(g->h->releases * (g->plan->config.pingpong ? 1 : g->h->consumers)));
+             imm(g->h->releases * g->h->release_warps * (g->plan->config.pingpong ? 1 : g->h->consumers)));
     }
     if (g->h->tma_store) gen_wgmma_store_barriers(g);
     emit(k, FENCE_MBARRIER_INIT);
@@ -262,12 +262,14 @@ typedef struct Source {
     const GenBoxPlan *plan;
     const char *name;
     PtxArg map, first; /* b64: tensor map; b32: row0 or col0 */
+    PtxArg end;        /* b32: m or n */
     int sharers;       /* blocks of the cluster that have it in common, and load shares of it */
     PtxArg sharer;     /* b32: which of them this block is */
     bool once;         /* it is read once: L2 may forget it first */
     PtxArg share;      /* b32: bytes in a slot to this block's share */
     PtxArg origin;     /* b32: of this block's share along m or n */
-    PtxArg mask;       /* b16: the sharers, by their ranks in the cluster */
+    PtxArg left; /* b32, signed: elements from there to the end; PTX_NONE: there is one box along m or n */
+    PtxArg mask; /* b16: the sharers, by their ranks in the cluster */
 } Source;
 
 /* The sharers of x have ranks side by side, those of W cluster_n apart. */
@@ -293,6 +295,8 @@ static void source_setup(Wgmma *g, Source *s, bool of_x)
 {
     char name[32];
     s->origin = s->first;
+    snprintf(name, sizeof name, "%s_left", s->name);
+    if (s->plan->row_boxes > 1) s->left = word(g, name);
     if (s->sharers == 1) return;
     snprintf(name, sizeof name, "%s_share", s->name);
     s->share = word(g, name);
@@ -306,23 +310,60 @@ static void source_setup(Wgmma *g, Source *s, bool of_x)
 static void source_place(Wgmma *g, const Source *s)
 {
     if (s->sharers > 1) emit(g->k, MAD_LO_S32, s->origin, s->sharer, imm(s->plan->share_step), s->first);
+    if (s->left.kind) emit(g->k, SUB_S32, s->left, s->end, s->origin);
 }
 
-/* All boxes of a k-block, whose first k is `along`, to the slot at `slot_at`. */
+/* bytes += what comes to a slot of this source: boxes that begin before the end, and the first one of each
+ * share in any case. For if a block sent nothing to another one, that could go round the ring while this one
+ * still waits for a third to release the slot. */
+static void add_bytes(Wgmma *g, const Source *s, PtxArg bytes)
+{
+    PtxKernel *k = g->k;
+    const GenBoxPlan *o = s->plan;
+    PtxArg boxes = at(g->gemm->word_scratch, 0), shares = at(g->gemm->word_scratch, 1);
+    int each = o->k_boxes * o->box_bytes;
+    if (!s->left.kind) {
+        emit(k, ADD_S32, bytes, bytes, imm(s->sharers * each));
+        return;
+    }
+    emit(k, SUB_S32, boxes, s->end, s->first);
+    emit(k, ADD_S32, boxes, boxes, imm(o->row_step - 1));
+    emit(k, MAX_S32, boxes, boxes,
+         imm(s->sharers > 1 ? 0 : o->row_step)); /* tiles of a cluster may lie behind the end */
+    emit(k, DIV_U32, boxes, boxes, imm(o->row_step));
+    emit(k, MIN_U32, boxes, boxes, imm(s->sharers * o->row_boxes));
+    emit(k, MAD_LO_S32, bytes, boxes, imm(each), bytes);
+    if (s->sharers == 1) return;
+    emit(k, ADD_S32, shares, boxes, imm(o->row_boxes - 1));
+    emit(k, DIV_U32, shares, shares, imm(o->row_boxes)); /* that have such boxes */
+    emit(k, SUB_S32, shares, imm(s->sharers), shares);
+    emit(k, MAD_LO_S32, bytes, shares, imm(each), bytes);
+}
+
+static void load_box(Wgmma *g, const Source *s, PtxArg guard, PtxArg box, PtxArg corner, PtxArg full)
+{
+    PtxKernel *k = g->k;
+    if (s->sharers > 1) emit_if(k, guard, TMA_LOAD_MULTICAST, box, s->map, corner, full, s->mask);
+    else if (s->once) emit_if(k, guard, TMA_LOAD_HINT, box, s->map, corner, full, g->evict_first);
+    else emit_if(k, guard, TMA_LOAD, box, s->map, corner, full);
+}
+
+/* This block's boxes of a k-block, whose first k is `along`, to the slot at `slot_at`: the first, and those
+ * that begin before the end. */
 static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, PtxArg full)
 {
     PtxKernel *k = g->k;
     const GenBoxPlan *o = s->plan;
     PtxArg to = slot_at, corner = span(g->gemm->word_scratch, 2, 2);
     if (s->sharers > 1) emit(k, ADD_S32, to = at(g->gemm->word_scratch, 0), slot_at, s->share);
-    for (int i = 0; i < o->boxes; i++) {
-        PtxArg fast = o->col ? s->origin : along, slow = o->col ? along : s->origin;
-        emit(k, ADD_S32, at(corner, 0), fast, imm(i * o->box_step));
-        emit(k, MOV_B32, at(corner, 1), slow);
-        PtxArg box = mem(to, o->smem_offset + i * o->box_stride);
-        if (s->sharers > 1) emit(k, TMA_LOAD_MULTICAST, box, s->map, corner, full, s->mask);
-        else if (s->once) emit(k, TMA_LOAD_HINT, box, s->map, corner, full, g->evict_first);
-        else emit(k, TMA_LOAD, box, s->map, corner, full);
+    for (int row = 0; row < o->row_boxes; row++) {
+        if (row) emit(k, SETP_GT_S32, g->p, s->left, imm(row * o->row_step));
+        emit(k, ADD_S32, at(corner, o->col ? 0 : 1), s->origin, imm(row * o->row_step));
+        for (int i = 0; i < o->k_boxes; i++) {
+            emit(k, ADD_S32, at(corner, o->col ? 1 : 0), along, imm(i * o->k_step));
+            load_box(g, s, row ? g->p : PTX_NONE,
+                     mem(to, o->smem_offset + row * o->row_stride + i * o->k_stride), corner, full);
+        }
     }
 }
 
@@ -331,6 +372,7 @@ typedef struct Producer {
     Source source[2];
     PtxArg along, left; /* b32: first k of the next k-block; k-blocks left of the tile */
     PtxArg slot_at;     /* b32: shared address of the slot */
+    PtxArg bytes;       /* b32: that come to a slot */
 } Producer;
 
 static void produce_block(Producer *p)
@@ -340,7 +382,7 @@ static void produce_block(Producer *p)
     PtxArg barriers = slot_barrier(g, g->ring, 0);
     gen_wgmma_wait(g, "wait_empty", mem(barriers, empty_offset(g)), g->ring.phase);
     PtxArg full = mem(barriers, full_offset(g));
-    emit(k, MBARRIER_EXPECT_TX, full, imm(g->plan->stage_bytes));
+    emit(k, MBARRIER_EXPECT_TX, full, p->bytes);
     emit(k, MAD_LO_S32, p->slot_at, g->ring.slot, imm(g->plan->stage_bytes), g->smem);
     for (int i = 0; i < 2; i++) load_boxes(g, &p->source[i], p->slot_at, p->along, full);
     emit(k, ADD_S32, p->along, p->along, imm(g->plan->config.tile_k));
@@ -353,16 +395,23 @@ static Producer producer_setup(Wgmma *g)
     const GenConfig *c = &g->plan->config;
     Producer p = {
         g,
-        {{.plan = &g->h->x, .name = "x", .map = g->x_map, .first = g->row0, .sharers = c->cluster_n},
+        {{.plan = &g->h->x,
+          .name = "x",
+          .map = g->x_map,
+          .first = g->row0,
+          .end = g->gemm->m,
+          .sharers = c->cluster_n},
          {.plan = &g->h->w,
           .name = "w",
           .map = g->w_map,
           .first = g->col0,
+          .end = g->gemm->n,
           .sharers = c->cluster_m,
           .once = c->swap}},
         .along = word(g, "k_first"),
         .left = word(g, "k_blocks_left"),
         .slot_at = word(g, "slot_at"),
+        .bytes = word(g, "bytes_to_come"),
     };
     for (int i = 0; i < 2; i++) source_setup(g, &p.source[i], i == 0);
     if (c->swap) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
@@ -377,7 +426,8 @@ static void produce_begin(Producer *p)
     Wgmma *g = p->g;
     PtxKernel *k = g->k;
     gen_wgmma_tile_place(g);
-    for (int i = 0; i < 2; i++) source_place(g, &p->source[i]);
+    emit(k, MOV_B32, p->bytes, imm(0));
+    for (int i = 0; i < 2; i++) source_place(g, &p->source[i]), add_bytes(g, &p->source[i], p->bytes);
     emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
     emit(k, SELP_B32, p->along, imm(g->plan->config.tile_k), imm(0), g->p);
     if (shares_k(g)) emit(k, MAD_LO_S32, p->along, g->first_k_block, imm(g->plan->config.tile_k), p->along);
@@ -519,10 +569,13 @@ static int step_bytes(const GenBoxPlan *o, int step)
 
 /* ---- the consumers: products ---- */
 
-/* The row of the table for 64 x n. */
-static PtxOp wgmma_op(GenType type, int n)
+/* The row of the table for 64 x n, which stand in the order of n. */
+static PtxOp wgmma_op(const Wgmma *g)
 {
-    return (PtxOp)((type == GEN_F16 ? PTX_WGMMA_F16_N8 : PTX_WGMMA_BF16_N8) + (n / 8 - 1));
+    bool f16 = g->plan->config.w == GEN_F16;
+    PtxOp by_descriptor = f16 ? PTX_WGMMA_F16_N8 : PTX_WGMMA_BF16_N8,
+          from_registers = f16 ? PTX_WGMMA_A_F16_N8 : PTX_WGMMA_A_BF16_N8;
+    return (PtxOp)((g->h->converts ? from_registers : by_descriptor) + (g->h->wgmma_n / 8 - 1));
 }
 
 /* Registers of a k-block's products. */
@@ -552,8 +605,29 @@ static void multiply_step(Wgmma *g, PtxArg acc, PtxArg x, PtxArg w, PtxArg add)
     PtxArg x_col = imm(g->h->x.col), w_col = imm(g->h->w.col);
     PtxArg of_x[] = {PTX_NONE, acc, x, w, add, x_col, w_col},
            of_w[] = {PTX_NONE, acc, w, x, add, w_col, x_col};
-    ptx_emit(g->k, __FILE__, __LINE__, wgmma_op(c->w, g->h->wgmma_n), PTX_NONE, false, 6,
-             c->swap ? of_w : of_x);
+    ptx_emit(g->k, __FILE__, __LINE__, wgmma_op(g), PTX_NONE, false, 6, c->swap ? of_w : of_x);
+}
+
+/* Two k-steps, a group, of x in registers and the W of a slot. */
+static void multiply_converted(Wgmma *g, Product *m, int first_step)
+{
+    PtxKernel *k = g->k;
+    const GenWgmmaPlan *h = g->h;
+    emit(k, WGMMA_FENCE);
+    for (int step = first_step; step < first_step + 2; step++) {
+        PtxArg w = m->w_at;
+        if (step) emit(k, ADD_S64, w = m->w, m->w_at, imm(w_bytes(g, step, 0) / 16));
+        for (int i = 0; i < h->wgmmas; i++) {
+            PtxArg args[] = {PTX_NONE,
+                             span(g->acc, i * h->acc_regs, h->acc_regs),
+                             gen_wgmma_x_fragment(g, step, i),
+                             w,
+                             step ? m->yes : m->add,
+                             imm(h->w.col)};
+            ptx_emit(k, __FILE__, __LINE__, wgmma_op(g), PTX_NONE, false, 5, args);
+        }
+    }
+    emit(k, WGMMA_COMMIT);
 }
 
 /* All k-steps of the k-block in slot r.slot, for the wgmmas first .. last - 1 of this consumer's rows. */
@@ -583,18 +657,21 @@ typedef struct Release {
     PtxArg p;       /* predicate: this thread tells one */
 } Release;
 
+/* Which of the threads that tell this one is, of its consumer or of its warp. */
+static PtxArg teller(const Wgmma *g) { return g->h->release_warps > 1 ? g->gemm->lane : g->thread; }
+
 /* The rank of the block that this thread tells; any one of the cluster, if it tells none. */
 static PtxArg released_block(Wgmma *g)
 {
     PtxKernel *k = g->k;
     const GenConfig *c = &g->plan->config;
     PtxArg block = at(g->gemm->word_scratch, 0), of_w = at(g->gemm->word_scratch, 1);
-    emit(k, AND_B32, block, g->thread, imm((c->cluster_n > 1 ? c->cluster_n : c->cluster_m) - 1));
+    emit(k, AND_B32, block, teller(g), imm((c->cluster_n > 1 ? c->cluster_n : c->cluster_m) - 1));
     if (c->cluster_m == 1 || c->cluster_n == 1) return block;
     emit(k, MAD_LO_S32, block, g->rank_m, imm(c->cluster_n), block);
-    emit(k, AND_B32, of_w, g->thread, imm(c->cluster_m - 1)); /* all of them, whichever comes first */
+    emit(k, AND_B32, of_w, teller(g), imm(c->cluster_m - 1)); /* all of them, whichever comes first */
     emit(k, MAD_LO_S32, of_w, of_w, imm(c->cluster_n), g->rank_n);
-    emit(k, SETP_LT_U32, g->p, g->thread, imm(c->cluster_n));
+    emit(k, SETP_LT_U32, g->p, teller(g), imm(c->cluster_n));
     emit(k, SELP_B32, block, block, of_w, g->p);
     return block;
 }
@@ -604,7 +681,7 @@ static Release release_setup(Wgmma *g)
     PtxKernel *k = g->k;
     Release r = {word(g, "empty_at"), ptx_reg(k, PTX_PRED, "p_release")};
     emit(k, ADD_S32, r.barrier, g->smem, imm(empty_offset(g)));
-    emit(k, SETP_LT_U32, r.p, g->thread, imm(g->h->releases));
+    emit(k, SETP_LT_U32, r.p, teller(g), imm(g->h->releases));
     if (shares_loads(g)) emit(k, MAPA, r.barrier, r.barrier, released_block(g));
     return r;
 }
@@ -683,6 +760,50 @@ static void main_loop(Consumer *c)
         emit(k, WGMMA_WAIT, imm(0));
         release(g, &c->release, c->before, c->release.p);
     }
+}
+
+/* ---- the consumers: x by way of registers ---- */
+
+/* Waits for the k-block at hand, and reads its first two k-steps of x. */
+static void read_first(Consumer *c)
+{
+    Wgmma *g = c->g;
+    gen_wgmma_wait(g, "wait_full", slot_barrier(g, g->ring, full_offset(g)), g->ring.phase);
+    gen_wgmma_x_slot(g, g->ring.slot);
+    gen_wgmma_x_read(g, 0);
+}
+
+/* Two k-steps are read while those before are multiplied, whose registers are others; so the first ones of a
+ * k-block under the last ones of the one before, whose slot is released then. */
+static void main_loop_converted(Consumer *c)
+{
+    Wgmma *g = c->g;
+    PtxKernel *k = g->k;
+    Product *m = &c->product;
+    PtxArg loop = ptx_label(k, "main_loop"), done = ptx_label(k, "main_loop_done");
+    read_first(c);
+    emit(k, LABEL, loop);
+    emit(k, SETP_NE_U32, m->add, c->block, imm(0));
+    emit(k, MUL_WIDE_U32, m->w_at, g->ring.slot, imm(g->plan->stage_bytes / 16));
+    emit(k, ADD_S64, m->w_at, m->w_at, g->w_desc);
+    for (int step = 0; step < g->plan->k_steps; step += 2) {
+        if (step >= 4) emit(k, WGMMA_WAIT, imm(1));
+        if (step) gen_wgmma_x_read(g, step);
+        multiply_converted(g, m, step);
+    }
+    emit(k, MOV_B32, c->before, g->ring.slot);
+    gen_wgmma_advance(g, g->ring, stages(g));
+    emit(k, ADD_S32, c->block, c->block, imm(1));
+    emit(k, SETP_GE_U32, g->p, c->block, g->k_blocks);
+    emit_if(k, g->p, BRA, done);
+    emit(k, WGMMA_WAIT, imm(1));
+    read_first(c);
+    emit(k, WGMMA_WAIT, imm(0));
+    release(g, &c->release, c->before, c->release.p);
+    emit(k, BRA, loop);
+    emit(k, LABEL, done);
+    emit(k, WGMMA_WAIT, imm(0));
+    release(g, &c->release, c->before, c->release.p);
 }
 
 /* ---- the consumers: halves out of step ---- */
@@ -801,6 +922,7 @@ static void consumer_place(Wgmma *g)
     emit(k, SUB_S32, g->consumer, g->warpgroup, imm(1));
     emit(k, AND_B32, g->thread, g->gemm->tid, imm(GEN_WG_THREADS - 1));
     operand_descriptors(g);
+    if (g->h->converts) gen_wgmma_x_setup(g);
     g->acc = ptx_regs(k, PTX_F32, "acc", g->plan->regs_acc);
 }
 
@@ -815,10 +937,8 @@ static Consumer consumer_setup(Wgmma *g)
                           ptx_reg(k, PTX_PRED, "p_add"),
                           ptx_reg(k, PTX_PRED, "p_yes")};
     emit(k, SETP_EQ_U32, c.product.yes, g->consumer, g->consumer);
-    if (g->h->loop_waits) {
-        c.before = word(g, "slot_before");
-        c.p_before = ptx_reg(k, PTX_PRED, "p_before");
-    }
+    if (g->h->loop_waits || g->h->converts) c.before = word(g, "slot_before");
+    if (g->h->loop_waits) c.p_before = ptx_reg(k, PTX_PRED, "p_before");
     if (skew(g)) {
         c.ahead = gen_wgmma_ring(g, "slot_ahead", "phase_ahead");
         c.in_step = word(g, "k_blocks_in_step");
@@ -840,7 +960,8 @@ static void consume_tile(Consumer *c)
     emit(g->k, MOV_B32, c->block, imm(skew(g)));
     ptx_section(g->k, "main loop: one k-block a turn");
     if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * GEN_WG_THREADS, false);
-    main_loop(c);
+    if (g->h->converts) main_loop_converted(c);
+    else main_loop(c);
     if (skew(g)) turn_out_of_step(c);
     else store_tile(g);
 }

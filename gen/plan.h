@@ -28,22 +28,25 @@ typedef struct GenOperandPlan {
     int swizzle_period; /* passes after which the swizzle of a thread's chunk repeats */
 } GenOperandPlan;
 
-/* The tile of x or w by TMA: boxes of 64 elements, that are neighbours in memory, by box_rows; each a piece of
- * shared memory with rows of 128 bytes, swizzled by the TMA. In a cluster each block loads its share of the
- * boxes, or of their rows, for all that need them. */
+/* The tile of x or w by TMA, in boxes: pieces of shared memory with rows of 128 bytes, which are neighbours in memory,
+ * swizzled by the TMA. In a cluster each block loads its share of the tile's rows of m or n for all that need them. A
+ * box has few rows, and boxes wholly behind the last row of the matrix are not loaded: TMA fills a row behind the end
+ * in more time than it loads one (docs/tuning.md). */
 typedef struct GenBoxPlan {
-    bool col;        /* the 64 elements lie along m or n, not along k */
+    bool col;        /* the 128 bytes, 64 elements, lie along m or n, not along k */
     int tile_bytes;
     int smem_offset; /* in a stage */
-    int box_rows;
-    int boxes;       /* that a block loads */
-    int box_stride;  /* bytes in shared memory from box to box */
-    int box_step;    /* elements, along k or along m or n, from box to box */
+    int box_elems, box_rows; /* in a row of 128 bytes; rows, along k if col */
+    int box_bytes;
+    int row_boxes;   /* along m or n, that a block loads: its share */
+    int row_step;    /* elements of m or n in a box */
+    int row_stride;  /* bytes in shared memory from one to the next */
+    int k_boxes, k_step, k_stride; /* the same along k */
     int share_bytes; /* in shared memory from one block's share to the next one's */
     int share_step;  /* the same, in elements along m or n */
     int lbo_bytes;   /* of wgmma's descriptor (PTX ISA 9.7.15.5.1.2): between 64-element columns of a "col" tile */
     int step_bytes;  /* from k-step to k-step in a box */
-    int atom_bytes;  /* from 64 k to 64 k (row-major), or from 64 rows of m or n to the next (col) */
+    int atom_bytes;  /* from 128 bytes along k to the next (row-major), or from 64 rows of m or n to the next (col) */
 } GenBoxPlan;
 
 /* What the wgmma back end plans (plan_wgmma.c). */
@@ -56,6 +59,8 @@ typedef struct GenWgmmaPlan {
     int cluster;        /* blocks of a cluster */
     int load_sharers;   /* of them, those that load x or W for each other */
     int releases;       /* arrivals of a consumer that has read a slot: one a block that loaded a share of x, and of W */
+    bool converts;      /* x is not of W's type: consumers read it from its slots, and multiply from registers */
+    int release_warps;  /* of a consumer, that say so: one, or, if each of them reads x for itself, all */
     GenBoxPlan x, w;
     int regs_producer, regs_consumer; /* of a thread, by setmaxnreg; regs_producer = 0: without it */
     int chunk_cols;     /* y leaves in chunks of so many columns */

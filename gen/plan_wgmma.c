@@ -5,7 +5,7 @@
 
 enum {
     ATOM = GEN_SWIZZLE_BYTES / 2, /* elements of 16 bits in a row of shared memory */
-    MAX_BOX_ROWS = 256,
+    MOST_BOX_ROWS = 32,
     REGS_REST = 28,          /* of a consumer, beside its accumulators */
     SWAPPED_CHUNK_ROWS = 32, /* fewer rows of y are stored by elements */
 };
@@ -24,10 +24,13 @@ static bool check_fields(const GenConfig *c, GenError *error)
         return gen_fail(error, "%s is of the mma back end, not of wgmma",
                         c->lines ? "lines, slots that hold lines of memory,"
                                  : "split, blocks that share tiles along k,");
-    if (c->x != c->w)
-        return gen_fail(error,
-                        "TMA copies without converting: x must have W's type (%s), or take the mma back end",
-                        gen_type_name(c->w));
+    if (c->x != c->w && (c->x_layout != GEN_LAYOUT_ROW || c->swap || c->pingpong || c->skew_blocks))
+        return gen_fail(
+            error,
+            "x of another type than W's (%s) is converted on its way to registers, from rows (not "
+            "xcol) by warpgroups in step (not pingpong, swap, skew_blocks): leave those out, or "
+            "take the mma back end",
+            gen_type_name(c->w));
     if (c->x_copy_bytes != 16 || c->w_copy_bytes != 16)
         return gen_fail(error, "TMA reads rows aligned to 16 bytes, x has %d and W %d: take the mma back end",
                         c->x_copy_bytes, c->w_copy_bytes);
@@ -96,42 +99,53 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
     g->wgmma_n = c->swap ? g->wg_m : g->wg_n;
     g->acc_regs = g->wgmma_n / 2;
     g->loop_waits = apart ? 1 : 0; /* two that work at once cover each other's gaps */
+    g->converts = c->x != c->w;
+    g->release_warps = g->converts ? GEN_WG_THREADS / 32 : 1;
     return true;
 }
 
-/* `tile` elements along m or n, of which each of `sharers` blocks loads an equal part. */
-static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, int tile, int wg_tile,
-                         int sharers, GenError *error)
+/* Rows of a box, of which equal ones make up `rows`. */
+static int few_rows(int rows)
 {
-    o->tile_bytes = 2 * tile * c->tile_k;
+    int few = rows < MOST_BOX_ROWS ? rows : MOST_BOX_ROWS;
+    while (rows % few) few--;
+    return few;
+}
+
+/* `tile` elements along m or n, of which each of `sharers` blocks loads an equal part. */
+static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, GenType type, int tile,
+                         int wg_tile, int sharers, GenError *error)
+{
+    int share = tile / sharers;
+    o->box_elems = GEN_SWIZZLE_BYTES / gen_type_bytes(type);
+    o->tile_bytes = gen_type_bytes(type) * tile * c->tile_k;
+    o->share_step = share;
+    o->share_bytes = o->tile_bytes / sharers;
     if (o->col) {
         if (tile % (ATOM * sharers) || wg_tile % ATOM)
             return gen_fail(
                 error, "a column-major %s is loaded by 64 along its columns; its tile has %d for %d blocks",
                 name, tile, sharers);
         o->box_rows = c->tile_k;
-        o->boxes = tile / ATOM / sharers;
-        o->box_step = ATOM;
-        o->share_step = tile / sharers;
-        o->share_bytes = o->boxes * c->tile_k * GEN_SWIZZLE_BYTES;
-        o->lbo_bytes = o->atom_bytes = c->tile_k * GEN_SWIZZLE_BYTES;
+        o->row_step = ATOM;
+        o->k_boxes = 1;
+        o->lbo_bytes = o->atom_bytes = o->box_rows * GEN_SWIZZLE_BYTES;
         o->step_bytes = 16 * GEN_SWIZZLE_BYTES;
     } else {
         if (tile % sharers)
             return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share evenly", name, tile,
                             sharers);
-        o->box_rows = tile / sharers;
-        o->boxes = c->tile_k / ATOM;
-        o->box_step = ATOM;
-        o->share_step = o->box_rows;
+        o->row_step = o->box_rows = few_rows(share);
+        o->k_boxes = c->tile_k / o->box_elems;
+        o->k_step = o->box_elems;
+        o->k_stride = o->atom_bytes = tile * GEN_SWIZZLE_BYTES;
+        o->share_bytes /= o->k_boxes;
         o->lbo_bytes = 16; /* not used */
-        o->atom_bytes = tile * GEN_SWIZZLE_BYTES;
         o->step_bytes = 32;
-        o->share_bytes = o->box_rows * GEN_SWIZZLE_BYTES;
     }
-    o->box_stride = o->atom_bytes;
-    return o->box_rows <= MAX_BOX_ROWS ||
-           gen_fail(error, "a box of %s has %d rows; TMA takes %d", name, o->box_rows, MAX_BOX_ROWS);
+    o->row_boxes = share / o->row_step;
+    o->box_bytes = o->row_stride = o->box_rows * GEN_SWIZZLE_BYTES;
+    return true;
 }
 
 /* 16-byte pieces in a row of a chunk that is not swizzled: as many as divide the tile's row, in few enough
@@ -228,8 +242,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     GenWgmmaPlan *g = &p->g;
     g->x.col = c->x_layout == GEN_LAYOUT_COL;
     g->w.col = c->w_layout == GEN_LAYOUT_COL;
-    if (!plan_operand(c, &g->x, "x", c->tile_m, g->wg_m, c->cluster_n, error) ||
-        !plan_operand(c, &g->w, "W", c->tile_n, g->wg_n, c->cluster_m, error))
+    if (!plan_operand(c, &g->x, "x", c->x, c->tile_m, g->wg_m, c->cluster_n, error) ||
+        !plan_operand(c, &g->w, "W", c->w, c->tile_n, g->wg_n, c->cluster_m, error))
         return false;
     g->w.smem_offset = g->x.tile_bytes;
     p->stage_bytes = g->x.tile_bytes + g->w.tile_bytes;

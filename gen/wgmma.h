@@ -1,6 +1,7 @@
 /* wgmma.h: what the files of the wgmma back end share.
  *
  *     gemm_wgmma.c     barriers, tile walk, producer, main loop of the consumers
+ *     convert_wgmma.c  x of another type than W's, from its slots to registers
  *     store_wgmma.c    from accumulators to y
  *     store_swapped.c  the same with swapped operands
  */
@@ -8,6 +9,8 @@
 #define GEN_WGMMA_H
 
 #include "gen/gemm.h"
+
+enum { X_PLACES = 4 };
 
 /* A place in the ring of stages: the slot, and the parity of the turn round the ring. */
 typedef struct GenRing {
@@ -39,6 +42,11 @@ typedef struct Wgmma {
     PtxArg consumer, thread;  /* b32: which of the consumers; thread in it, 0 to 127 */
     PtxArg x_desc, w_desc;    /* b64: descriptors of this consumer's operands in slot 0 */
     PtxArg acc;               /* f32[regs_acc] */
+    /* of convert_wgmma.c */
+    PtxArg x_read, x_at;      /* b32[X_PLACES]: where this lane reads x in slot 0, and in the slot at hand */
+    PtxArg x_odd;             /* predicate: the lane's rows are odd */
+    PtxArg x_raw, x_halves, x_words; /* f32[2], b16[2], b32[2]: elements on their way */
+    PtxArg x_fragments;       /* b32[]: of two pairs of k-steps */
     /* of store_wgmma.c */
     Epilogue epilogue;
     PtxArg bias_at, bias_raw; /* b32: this consumer's bias in shared memory; f32[]: on its way there */
@@ -83,6 +91,13 @@ void gen_wgmma_advance(Wgmma *g, GenRing r, int slots);
 void gen_wgmma_first_tile(Wgmma *g);
 void gen_wgmma_tile_place(Wgmma *g);
 void gen_wgmma_next_tile(Wgmma *g);
+
+/* convert_wgmma.c, of a consumer: what stays the same; to a slot; reads k-steps `step`, which is even, and step + 1, into
+ * registers, which are those of steps 4 before, too; those of a step and a wgmma. */
+void gen_wgmma_x_setup(Wgmma *g);
+void gen_wgmma_x_slot(Wgmma *g, PtxArg slot);
+void gen_wgmma_x_read(Wgmma *g, int step);
+PtxArg gen_wgmma_x_fragment(const Wgmma *g, int step, int wgmma);
 
 /* store_wgmma.c */
 /* Of a consumer: what stays the same for all tiles; what begins a tile (its bias is loaded); what ends its main loop

@@ -15,7 +15,10 @@ static const Mutation mutations[] = {
      -1},
     {"the storing thread does not wait for a buffer of y", "@!%p bra wait_y_", "// @!%p bra wait_y_", -1},
     {"a buffer of y is given back before TMA has read it", "cp.async.bulk.wait_group.read 0;", "", -1},
-    {"fewer bytes are expected than come", ", 40960;", ", 40944;", 0},
+    {"fewer bytes are expected than come", "%word_scratch0, 4096, %bytes_to_come;",
+     "%word_scratch0, 4080, %bytes_to_come;", 0},
+    {"a box behind the end is loaded", "setp.gt.s32 %p, %x_left, 32;", "setp.gt.s32 %p, %x_left, -999;", 0},
+    {"a box before the end is not loaded", "setp.gt.s32 %p, %x_left, 32;", "setp.gt.s32 %p, %x_left, 64;", 0},
     {"the barriers are used before they are known", "barrier.cluster.wait.acquire.aligned;", "", 0},
     {"the producer does not wait for the other block's barriers", "barrier.cluster.wait.acquire.aligned;", "",
      1},
@@ -77,6 +80,8 @@ static const Mutation square_mutations[] = {
     {"each block waits for its own consumers only", "], 8;", "], 2;", 0},
     {"x goes to the blocks that W goes to", "cvt.u16.u32 %x_mask", "mov.b16 %x_mask, 5; // ", 0},
     {"W goes to the blocks that x goes to", "cvt.u16.u32 %w_mask", "mov.b16 %w_mask, 3; // ", 0},
+    {"the first boxes of shares behind the end are not expected", "%word_scratch1, 4096, %bytes_to_come;",
+     "%word_scratch1, 0, %bytes_to_come;", 0},
     {"a block loads the other one's share of x", "mad.lo.s32 %x_origin, %rank_n, 20, %row0;",
      "mad.lo.s32 %x_origin, %rank_m, 20, %row0;", 0},
     {"no proxy fence before TMA stores", "fence.proxy.async.shared::cta;", "", -1},
@@ -126,6 +131,30 @@ static const Mutation column_mutations[] = {
      "mov.b32 %w_share, 0;", 0},
 };
 
+/* x in f32, read by each warp for itself; two blocks load shares of it. */
+static const Mutation converting_mutations[] = {
+    {"a consumer does not wait for its first slot", "@!%p bra wait_full_", "// @!%p bra wait_full_", 0},
+    {"nor for the next ones", "@!%p bra wait_full_", "// @!%p bra wait_full_", 1},
+    {"x is read into registers that are being multiplied", "wgmma.wait_group.sync.aligned 1;", "", 0},
+    {"a slot is released before wgmma has read it", "wgmma.wait_group.sync.aligned 0;",
+     "wgmma.wait_group.sync.aligned 1;", 0},
+    {"the accumulators are read before wgmma is done", "wgmma.wait_group.sync.aligned 0;",
+     "wgmma.wait_group.sync.aligned 1;", 1},
+    {"wgmma without the fence behind x's registers", "wgmma.fence.sync.aligned;", "", 1},
+    {"one warp of a consumer is enough to release a slot", "], 16;", "], 4;", 0},
+    {"odd rows do not exchange their k-steps", "selp.b32 %x_fragment0, %x_word1, %x_word0, %p_odd_row;",
+     "mov.b32 %x_fragment0, %x_word0;", 0},
+    {"a lane reads a chunk that is another one's", "xor.b32 %x_read1, %word_scratch3, 32;",
+     "xor.b32 %x_read1, %word_scratch3, 64;", 0},
+    {"all warps read the rows of the first", "mad.lo.s32 %word_scratch0, %word_scratch3, 16, %word_scratch0;",
+     "", 0},
+    {"both consumers read the rows of the first",
+     "mad.lo.s32 %word_scratch0, %word_scratch0, 8192, %smem_base;", "mov.b32 %word_scratch0, %smem_base;",
+     0},
+    {"x from the slot before", "mad.lo.s32 %x_at2, %slot, 40960, %x_read2;", "mov.b32 %x_at2, %x_read2;", 1},
+    {"W from the wrong k-step", "add.s64 %w_step, %w_slot, 4;", "add.s64 %w_step, %w_slot, 2;", 0},
+};
+
 static const Subject subjects[] = {
     {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
      .sm = "90",
@@ -159,6 +188,12 @@ static const Subject subjects[] = {
      .shapes = {{300, 520, 260}, {700, 136, 130}, {1000, 264, 64}},
      .mutations = skew_mutations,
      .n_mutations = sizeof skew_mutations / sizeof *skew_mutations},
+    {.config = "wgmma_sm90a_f16_128x64x64_w2x1_s3_xf32_cn2",
+     .sm = "90",
+     .budget = "4000000",
+     .shapes = ODD_SHAPES,
+     .mutations = converting_mutations,
+     .n_mutations = sizeof converting_mutations / sizeof *converting_mutations},
 };
 
 int main(void)

@@ -115,6 +115,21 @@ static void epilogues(ts_context *context, const GenArch *arch)
     }
 }
 
+/* `fields` of a config in f16, and in bf16, where an x of the other type is f16. */
+static void run_types(ts_context *context, GenBackend backend, const GenArch *arch, const char *fields)
+{
+    const char *other = strstr(fields, "_xbf16");
+    char name[GEN_MAX_NAME], start[32];
+    snprintf(start, sizeof start, "%s_sm%d%.1s", backend == GEN_BACKEND_MMA ? "mma" : "wgmma", arch->sm,
+             &arch->suffix);
+    snprintf(name, sizeof name, "%s_f16_%s", start, fields);
+    run_config(context, name, shapes, sizeof shapes / sizeof *shapes);
+    if (other)
+        snprintf(name, sizeof name, "%s_bf16_%.*s_xf16%s", start, (int)(other - fields), fields, other + 6);
+    else snprintf(name, sizeof name, "%s_bf16_%s", start, fields);
+    run_config(context, name, shapes, sizeof shapes / sizeof *shapes);
+}
+
 /* Types and layouts that the listed configs leave out, on tiles of several kinds. */
 static void types_and_layouts(ts_context *context, const GenArch *arch)
 {
@@ -150,20 +165,12 @@ static void types_and_layouts(ts_context *context, const GenArch *arch)
         "128x64x64_w2x4_s4_yf32_lines",
         "64x32x64_w2x2_s4_lines_split",
     };
-    for (size_t i = 0; i < 2 * sizeof config / sizeof *config; i++) {
-        char name[GEN_MAX_NAME];
-        GenType w = i % 2 ? GEN_BF16 : GEN_F16;
-        const char *text = config[i / 2], *same = strstr(text, "_xbf16");
-        snprintf(name, sizeof name, "mma_sm%d%.1s_%s_%.*s%s", arch->sm, &arch->suffix, gen_type_name(w),
-                 same && w == GEN_BF16 ? (int)(same - text) : (int)strlen(text), text,
-                 same && w == GEN_BF16 ? "_xf16" : "");
-        if (same && w == GEN_BF16) strncat(name, same + 6, sizeof name - strlen(name) - 1);
-        run_config(context, name, shapes, sizeof shapes / sizeof *shapes);
-    }
+    for (size_t i = 0; i < sizeof config / sizeof *config; i++)
+        run_types(context, GEN_BACKEND_MMA, arch, config[i]);
 }
 
 /* What the listed configs of the wgmma back end leave out. */
-static void wgmma_variants(ts_context *context)
+static void wgmma_variants(ts_context *context, const GenArch *arch)
 {
     static const char *const config[] = {
         "128x128x64_w2x1_s4_cm2",
@@ -207,12 +214,16 @@ static void wgmma_variants(ts_context *context)
         "40x64x64_w1x1_s4_biasf32_yf32_ck8_swap",
         "16x256x64_w1x2_s4_yany_vy2_ck2_swap",
         "32x64x64_w1x1_s4_ck4_swap_e_z_r_add_gelu",
+        "128x256x64_w2x1_s3_xf32_g16_cn2",
+        "128x128x64_w2x1_s3_xf32_yf32_wcol",
+        "128x64x64_w1x1_s3_xf32_yf32_vy4",
+        "64x32x128_w1x1_s4_xf32_yany_vy2",
+        "128x72x64_w2x1_s3_xf32_biasf32_cm2_cn2",
+        "128x128x64_w2x1_s3_xbf16_cn2",
+        "64x96x128_w1x1_s2_xbf16_o2_e_z_r_add_gelu",
     };
-    for (size_t i = 0; i < 2 * sizeof config / sizeof *config; i++) {
-        char name[GEN_MAX_NAME];
-        snprintf(name, sizeof name, "wgmma_sm90a_%s_%s", i % 2 ? "bf16" : "f16", config[i / 2]);
-        run_config(context, name, shapes, sizeof shapes / sizeof *shapes);
-    }
+    for (size_t i = 0; i < sizeof config / sizeof *config; i++)
+        run_types(context, GEN_BACKEND_WGMMA, arch, config[i]);
 }
 
 /* The shipped kernels of the wgmma back end, whatever the order in which the warps run. */
@@ -271,7 +282,7 @@ int main(void)
     no_bias(context, "mma_sm80_f16_64x64x32_w2x2_s3");
     epilogues(context, arch);
     types_and_layouts(context, arch);
-    if (arch->suffix) wgmma_variants(context), cut_columns(context);
+    if (arch->suffix) wgmma_variants(context, arch), cut_columns(context);
     if (arch->suffix && !kit_on_gpu()) shipped_schedules(context);
     listed(context, arch, GEN_F16);
     listed(context, arch, GEN_BF16);

@@ -97,7 +97,9 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_64x8x64_w1x1_s17", "stages=17 is not from 2 to 16");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_split",
             "split, blocks that share tiles along k, is of the mma back end");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xf32", "x must have W's type (f16)");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xf32_xcol", "from rows (not xcol)");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xbf16_pingpong", "x of another type than W's (f16)");
+    refusal("wgmma_sm90a_f16_64x64x64_w1x1_s3_xf32_swap", "by warpgroups in step");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_vx8", "TMA reads rows aligned to 16 bytes");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xany_vx2", "aligned to 16 bytes");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_cm3",
@@ -166,6 +168,9 @@ static void wgmma_tiles(void)
     for (int i = 0; i < n; i++) good += gen_wgmma_tile(i, &config) && gen_config_check(&config, &error);
     ok(good == n, "%d of %d wgmma tiles of the list are good", good, n);
     ok(!gen_wgmma_tile(n, &config) && !gen_wgmma_tile(-1, &config), "and there are no others");
+    config.x = GEN_F32;
+    for (n = good = 0; gen_wgmma_tile(n, &config); n++) good += gen_config_check(&config, &error);
+    ok(n > 10 && good == n, "%d of %d tiles for x in f32 are good", good, n);
 }
 
 /* A block's threads get equal shares when it starts; setmaxnreg deals out no more than those, or it would
@@ -372,7 +377,11 @@ static void choices_on_hopper(void)
     CHOSEN("wgmma_sm90a_f16_16x64x128_w1x1_s7_ck2_swap", (p.m = 16, p.n = 4096, p.k = 4096));
     CHOSEN("wgmma_sm90a_f16_72x128x64_w1x2_s7_cm2_cn4_swap",
            (p.n = p.k = 1000, p.x_align_bytes = p.w_align_bytes = 16));
-    CHOSEN("mma_", p.x = GEN_F32);
+    CHOSEN("wgmma_", p.x = GEN_F32);
+    CHOSEN("wgmma_", p.x = GEN_BF16);
+    CHOSEN("wgmma_sm90a_f16_128x256x64_w2x1_s3_xf32_yf32_g16", (p.m = p.n = p.k = 2048, p.x = p.y = GEN_F32));
+    CHOSEN("mma_sm90a_f16_16x64x128_w1x4_s4_xf32", (p.m = 4, p.n = p.k = 4096, p.x = GEN_F32));
+    CHOSEN("mma_", (p.x = GEN_F32, p.x_layout = GEN_LAYOUT_COL));
     CHOSEN("mma_", p.x_align_bytes = 8);
     CHOSEN("mma_", p.w_layout = GEN_LAYOUT_ANY);
     GenProblem p = {.arch = gen_arch_for_device(9, 0), .sm_count = 132, .m = 1000, .n = 1023, .k = 1024};
