@@ -16,9 +16,12 @@ static const char *const tiles[] = {
     "256x168x64_w2x1_s3_k1",
     "256x176x64_w2x1_s3_k1",
     "256x128x64_w2x1_s4",
+    "128x224x64_w2x1_s4_g12",
+    "128x200x64_w2x1_s5_g12",
     "192x192x64_w3x1_s3_g12",
     "192x128x64_w3x1_s4",
     "128x192x64_w2x1_s4_g12",
+    "128x160x64_w2x1_s5_g12",
     "128x128x64_w2x1_s5_g12_pingpong",
     "128x128x64_w2x1_s6_g12",
     "128x128x128_w2x1_s3_g12",
@@ -28,6 +31,8 @@ static const char *const tiles[] = {
     "128x64x64_w2x1_s8",
     "128x64x128_w2x1_s4",
     "64x128x64_w2x1_s6_g16_pingpong",
+    "64x152x64_w1x1_s8_g12",
+    "64x88x64_w1x1_s9_g12",
     "64x96x128_w1x1_s4_g16",
     "64x64x128_w1x1_s5_g12",
     "64x48x128_w1x1_s6_g12",
@@ -54,12 +59,24 @@ static const char *const tiles[] = {
     "32x64x128_w1x1_s8_ck2_swap",
     "64x64x128_w1x1_s6_swap",
     "64x64x128_w1x1_s6_ck2_swap",
+    "96x64x64_w1x1_s9_ck4_swap",
+    "104x64x64_w1x1_s9_swap",
+    "112x64x64_w1x1_s9_ck2_swap",
+    "128x64x64_w1x1_s8_ck2_swap",
+    "128x64x64_w1x1_s8_ck4_swap",
+    "160x64x64_w1x1_s6_ck2_swap",
     "64x128x128_w1x2_s4_swap",
     "64x128x128_w1x2_s4_ck2_swap",
     "64x128x64_w1x2_s8_ck2_swap",
+    "80x128x64_w1x2_s7_swap",
+    "80x128x64_w1x2_s7_ck2_swap",
     "112x128x64_w1x2_s6_swap",
+    "152x128x64_w1x2_s5_swap",
+    "176x128x64_w1x2_s4_swap",
     "168x64x64_w1x1_s6_swap",
     "128x128x64_w1x2_s5_ck2_swap",
+    "96x192x64_w1x3_s4_ck4_swap",
+    "160x192x64_w1x3_s3_swap",
 };
 /* For x of another type than W's, which reads and writes more of shared memory: fewer stages fit. */
 static const char *const converting_tiles[] = {
@@ -150,18 +167,19 @@ static double rows_behind(const GenBoxPlan *o, int64_t rows)
     return o->col || !part ? 0 : (double)(o->row_step - part) * o->k_boxes;
 }
 
-/* TMA fills such a row in more time than it loads one. The tiles that have them wait; of several waves an SM
- * has its share of them. */
-static double fill_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
+/* TMA takes its time for each box, and to fill such a row, which comes to 16 bytes a clock. The tiles that have
+ * them wait; of several waves an SM has its share of them. */
+static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    const double row_ns = 5;
+    const double box_ns = 25, row_ns = 5;
+    double boxes = plan->g.x.row_boxes * plan->g.x.k_boxes + plan->g.w.row_boxes * plan->g.w.k_boxes;
     const GenConfig *c = &plan->config;
     double x = rows_behind(&plan->g.x, p->m), w = rows_behind(&plan->g.w, p->n);
     if (waves > 1) {
         x /= (double)gen_ceil_div(p->m, c->tile_m);
         w /= (double)gen_ceil_div(p->n, c->tile_n);
     }
-    return row_ns * (x + w);
+    return larger(box_ns * boxes, row_ns * (x + w));
 }
 
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
@@ -180,7 +198,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
     e->l2_ns = larger(n * asked / l2_sm_bytes, running * asked / l2_bytes);
-    e->l2_ns = larger(e->l2_ns, fill_ns(p, plan, e->waves));
+    e->l2_ns = larger(e->l2_ns, n * boxes_ns(p, plan, e->waves));
     e->latency_ns = latency / c->stages;
     double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns));
     double together =

@@ -5,7 +5,7 @@
 
 enum {
     ATOM = GEN_SWIZZLE_BYTES / 2, /* elements of 16 bits in a row of shared memory */
-    MOST_BOX_ROWS = 32,
+    MOST_BOX_ROWS = 44,
     REGS_REST = 28,          /* of a consumer, beside its accumulators */
     SWAPPED_CHUNK_ROWS = 32, /* fewer rows of y are stored by elements */
 };
