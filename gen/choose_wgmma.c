@@ -153,11 +153,12 @@ static Spread spread(const GenProblem *p, const GenConfig *c, int cluster)
 }
 
 /* What is asked of L2 for an operand's part of a k-block. Rows that begin inside a line of 128 bytes ask for
- * almost twice as much. */
+ * almost twice as much; of rows 64 bytes off, every second one does. */
 static double asked_bytes(const GenBoxPlan *o, int sharers, GenLayout layout, int align_bytes)
 {
-    const double cut_rows = 1.8;
-    return (double)o->tile_bytes / sharers * (gen_cuts_lines(layout, align_bytes) ? cut_rows : 1);
+    const double cut_row = 0.914;
+    double cut = gen_cuts_lines(layout, align_bytes) ? 1 - (double)align_bytes / GEN_LINE_BYTES : 0;
+    return (double)o->tile_bytes / sharers * (1 + cut_row * cut);
 }
 
 /* Rows behind the end of a matrix, in the last box that TMA loads of them: of the last tile along m, or n. */
