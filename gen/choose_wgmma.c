@@ -95,6 +95,16 @@ static const char *const converting_tiles[] = {
     "64x64x128_w1x1_s4_g12",
     "64x32x128_w1x1_s5",
     "64x16x128_w1x1_s5",
+    "8x64x128_w1x1_s8_swap",
+    "8x64x128_w1x1_s8_ck2_swap",
+    "8x64x128_w1x1_s4_o2_ck2_swap",
+    "16x64x128_w1x1_s7_swap",
+    "16x64x128_w1x1_s6_ck2_swap",
+    "16x64x128_w1x1_s6_ck8_swap",
+    "16x64x128_w1x1_s3_o2_ck2_swap",
+    "32x64x128_w1x1_s5_swap",
+    "32x64x128_w1x1_s5_ck2_swap",
+    "64x64x128_w1x1_s3_ck2_swap",
 };
 enum {
     N_TILES = sizeof tiles / sizeof *tiles,
@@ -189,7 +199,7 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
     const double tensor_macs = 3600, least_n = 48, smem_bytes = 265, l2_sm_bytes = 150, l2_bytes = 15700,
-                 latency = 1130, disturbance = 0.3, each_other = 0.03;
+                 latency = 1130, disturbance = 0.3, each_other = 0.03, rounded = 0.06;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = (double)c->tile_m * c->tile_n / (64 * g->wgmma_n), k = c->tile_k, n = s->side_by_side;
@@ -197,6 +207,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     double asked = asked_bytes(&g->x, c->cluster_n, p->x_layout, p->x_align_bytes) +
                    asked_bytes(&g->w, c->cluster_m, p->w_layout, p->w_align_bytes);
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
+    if (g->x_way == GEN_X_ROUNDED) e->tensor_ns += n * rounded * c->tile_m * k; /* while nothing is multiplied */
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
     e->l2_ns = larger(n * asked / l2_sm_bytes, running * asked / l2_bytes);
     e->l2_ns = larger(e->l2_ns, n * boxes_ns(p, plan, e->waves));

@@ -14,6 +14,13 @@ void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element)
     emit(k, MOV_F32_BITS, value, g->bits_scratch);
 }
 
+void gen_convert_pair(Gemm *g, GenType from, GenType to, PtxArg word, PtxArg halves, PtxArg wide)
+{
+    emit(g->k, UNPACK_B32, halves, word);
+    for (int i = 0; i < 2; i++) gen_widen(g, from, at(wide, i), at(halves, i));
+    gen_round_pair(g, to, word, at(wide, 0), at(wide, 1));
+}
+
 void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high)
 {
     if (type == GEN_F16) emit(g->k, CVT_F16X2_F32, word, high, low);

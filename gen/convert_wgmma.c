@@ -98,11 +98,8 @@ static void read_narrow(Wgmma *g, PtxArg from, PtxArg to)
     PtxKernel *k = g->k;
     const GenConfig *c = &g->plan->config;
     emit(k, LDMATRIX_X4, to, from);
-    for (int reg = 0; reg < FRAGMENT_REGS; reg++) {
-        emit(k, UNPACK_B32, g->x_halves, at(to, reg));
-        for (int i = 0; i < 2; i++) gen_widen(g->gemm, c->x, at(g->x_raw, i), at(g->x_halves, i));
-        gen_round_pair(g->gemm, c->w, at(to, reg), at(g->x_raw, 0), at(g->x_raw, 1));
-    }
+    for (int reg = 0; reg < FRAGMENT_REGS; reg++)
+        gen_convert_pair(g->gemm, c->x, c->w, at(to, reg), g->x_halves, g->x_raw);
 }
 
 PtxArg gen_wgmma_x_fragment(const Wgmma *g, int step, int wgmma)

@@ -6,7 +6,7 @@
  *     copy.c       operands from global to shared memory
  *     layout.c     the swizzle of tiles in shared memory, and the order of rows that are dealt
  *     convert.c    16-bit elements to and from fp32
- *     convert_wgmma.c x of another type than W's, on its way to wgmma
+ *     convert_wgmma.c, round_wgmma.c  x of another type than W's, on its way to wgmma
  *     store_wgmma.c, store_swapped.c  from the accumulators of wgmma to y
  *     split.c      blocks that share tiles along k
  *     store.c      accumulator fragments -> bias -> epilogue -> y
@@ -108,6 +108,8 @@ void gen_dealt_row(Gemm *g, int deal, PtxArg row, PtxArg place);
 /* convert.c: value = the fp32 of a b16 element; word = two fp32, each rounded once, to nearest even. */
 void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element);
 void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high);
+/* convert.c: two 16-bit elements in a word from one type to the other; halves: b16[2], wide: f32[2], scratch. */
+void gen_convert_pair(Gemm *g, GenType from, GenType to, PtxArg word, PtxArg halves, PtxArg wide);
 
 /* piece.c: value = the element at [address] as fp32 under guard p, 0 where p is false; or raw = the same as it is, a
  * b16 register, f32 for GEN_F32. A piece of y, from shared memory and to y, in b32 registers or, where it is 2 bytes,

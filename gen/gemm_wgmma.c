@@ -50,6 +50,7 @@ static bool clusters(const Wgmma *g) { return g->h->cluster > 1; }
 static bool shares_loads(const Wgmma *g) { return g->h->load_sharers > 1; }
 static bool shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
 static int skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
+static bool rounds(const Wgmma *g) { return g->h->x_way == GEN_X_ROUNDED; }
 static int stages(const Wgmma *g) { return g->plan->config.stages; }
 
 PtxArg gen_wgmma_label(Wgmma *g, const char *name)
@@ -544,6 +545,9 @@ static int row_bytes(const GenBoxPlan *o, int first)
     return o->col ? first / 64 * o->atom_bytes : first * 128;
 }
 
+/* The tile that wgmma reads x from. */
+static const GenBoxPlan *multiplied_x(const Wgmma *g) { return rounds(g) ? &g->h->rounded : &g->h->x; }
+
 static void operand_descriptors(Wgmma *g)
 {
     PtxKernel *k = g->k;
@@ -556,7 +560,8 @@ static void operand_descriptors(Wgmma *g)
     emit(k, MAD_LO_S32, m, m, imm(row_bytes(&h->x, h->wg_m)), g->smem);
     emit(k, MAD_LO_S32, n, n, imm(row_bytes(&h->w, h->wg_n)), g->smem);
     emit(k, ADD_S32, n, n, imm(h->w.smem_offset));
-    g->x_desc = descriptor(g, "x_desc", &h->x, m);
+    if (rounds(g)) emit(k, ADD_S32, m, m, imm(h->rounded_offset));
+    g->x_desc = descriptor(g, "x_desc", multiplied_x(g), m);
     g->w_desc = descriptor(g, "w_desc", &h->w, n);
 }
 
@@ -575,7 +580,8 @@ static PtxOp wgmma_op(const Wgmma *g)
     bool f16 = g->plan->config.w == GEN_F16;
     PtxOp by_descriptor = f16 ? PTX_WGMMA_F16_N8 : PTX_WGMMA_BF16_N8,
           from_registers = f16 ? PTX_WGMMA_A_F16_N8 : PTX_WGMMA_A_BF16_N8;
-    return (PtxOp)((g->h->converts ? from_registers : by_descriptor) + (g->h->wgmma_n / 8 - 1));
+    return (PtxOp)((g->h->x_way == GEN_X_REGISTERS ? from_registers : by_descriptor) +
+                   (g->h->wgmma_n / 8 - 1));
 }
 
 /* Registers of a k-block's products. */
@@ -589,7 +595,7 @@ typedef struct Product {
 /* Bytes to k-step `step` of wgmma `i`, in x and in W: the side with 64 rows a wgmma moves on with i. */
 static int x_bytes(const Wgmma *g, int step, int i)
 {
-    const GenBoxPlan *o = &g->h->x;
+    const GenBoxPlan *o = multiplied_x(g);
     return step_bytes(o, step) + (g->plan->config.swap ? 0 : row_bytes(o, 64 * i));
 }
 static int w_bytes(const Wgmma *g, int step, int i)
@@ -636,7 +642,8 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
     PtxKernel *k = g->k;
     const GenWgmmaPlan *h = g->h;
     emit(k, MUL_WIDE_U32, m->w_at, r.slot, imm(g->plan->stage_bytes / 16));
-    emit(k, ADD_S64, m->x_at, m->w_at, g->x_desc);
+    if (rounds(g)) emit(k, MOV_B64, m->x_at, g->x_desc);
+    else emit(k, ADD_S64, m->x_at, m->w_at, g->x_desc);
     emit(k, ADD_S64, m->w_at, m->w_at, g->w_desc);
     for (int step = 0; step < g->plan->k_steps; step++)
         for (int i = first; i < last; i++) {
@@ -714,6 +721,7 @@ static void consume_block(Consumer *c)
     PtxKernel *k = g->k;
     bool late = g->h->loop_waits > 0;
     gen_wgmma_wait(g, "wait_full", slot_barrier(g, g->ring, full_offset(g)), g->ring.phase);
+    if (rounds(g)) gen_wgmma_round(g, g->ring.slot);
     emit(k, SETP_NE_U32, c->product.add, c->block, imm(0));
     emit(k, WGMMA_FENCE);
     multiply(g, &c->product, g->ring, 0, g->h->wgmmas);
@@ -922,7 +930,8 @@ static void consumer_place(Wgmma *g)
     emit(k, SUB_S32, g->consumer, g->warpgroup, imm(1));
     emit(k, AND_B32, g->thread, g->gemm->tid, imm(GEN_WG_THREADS - 1));
     operand_descriptors(g);
-    if (g->h->converts) gen_wgmma_x_setup(g);
+    if (g->h->x_way == GEN_X_REGISTERS) gen_wgmma_x_setup(g);
+    if (rounds(g)) gen_wgmma_round_setup(g);
     g->acc = ptx_regs(k, PTX_F32, "acc", g->plan->regs_acc);
 }
 
@@ -937,7 +946,7 @@ static Consumer consumer_setup(Wgmma *g)
                           ptx_reg(k, PTX_PRED, "p_add"),
                           ptx_reg(k, PTX_PRED, "p_yes")};
     emit(k, SETP_EQ_U32, c.product.yes, g->consumer, g->consumer);
-    if (g->h->loop_waits || g->h->converts) c.before = word(g, "slot_before");
+    if (g->h->loop_waits || g->h->x_way == GEN_X_REGISTERS) c.before = word(g, "slot_before");
     if (g->h->loop_waits) c.p_before = ptx_reg(k, PTX_PRED, "p_before");
     if (skew(g)) {
         c.ahead = gen_wgmma_ring(g, "slot_ahead", "phase_ahead");
@@ -960,7 +969,7 @@ static void consume_tile(Consumer *c)
     emit(g->k, MOV_B32, c->block, imm(skew(g)));
     ptx_section(g->k, "main loop: one k-block a turn");
     if (g->plan->config.pingpong) named_barrier(g, g->consumer, BAR_TURN, 2, 2 * GEN_WG_THREADS, false);
-    if (g->h->converts) main_loop_converted(c);
+    if (g->h->x_way == GEN_X_REGISTERS) main_loop_converted(c);
     else main_loop(c);
     if (skew(g)) turn_out_of_step(c);
     else store_tile(g);

@@ -49,6 +49,13 @@ typedef struct GenBoxPlan {
     int atom_bytes;  /* from 128 bytes along k to the next (row-major), or from 64 rows of m or n to the next (col) */
 } GenBoxPlan;
 
+/* How x gets to wgmma. */
+typedef enum GenXWay {
+    GEN_X_SLOT,      /* it reads the slot */
+    GEN_X_REGISTERS, /* of another type than W's: each warp reads the slot, rounds, and it multiplies from registers */
+    GEN_X_ROUNDED,   /* so, swapped: the consumer rounds it into other shared memory, where it is read */
+} GenXWay;
+
 /* What the wgmma back end plans (plan_wgmma.c). */
 typedef struct GenWgmmaPlan {
     int consumers;      /* warpgroups that multiply; one more copies */
@@ -59,9 +66,11 @@ typedef struct GenWgmmaPlan {
     int cluster;        /* blocks of a cluster */
     int load_sharers;   /* of them, those that load x or W for each other */
     int releases;       /* arrivals of a consumer that has read a slot: one a block that loaded a share of x, and of W */
-    bool converts;      /* x is not of W's type: consumers read it from its slots, and multiply from registers */
     int release_warps;  /* of a consumer, that say so: one, or, if each of them reads x for itself, all */
+    GenXWay x_way;
     GenBoxPlan x, w;
+    GenBoxPlan rounded; /* GEN_X_ROUNDED: x of a k-block in W's type */
+    int rounded_offset; /* in shared memory */
     int regs_producer, regs_consumer; /* of a thread, by setmaxnreg; regs_producer = 0: without it */
     int chunk_cols;     /* y leaves in chunks of so many columns */
     int chunk_row_bytes; /* of its buffer: 128, swizzled, or an odd multiple of 16 */

@@ -5,6 +5,8 @@
 
 enum {
     ATOM = GEN_SWIZZLE_BYTES / 2, /* elements of 16 bits in a row of shared memory */
+    MANY_BOX_ROWS = 32,           /* a box has fewer, unless they were too few: then up to MOST */
+    FEW_BOX_ROWS = 20,
     MOST_BOX_ROWS = 44,
     REGS_REST = 28,          /* of a consumer, beside its accumulators */
     SWAPPED_CHUNK_ROWS = 32, /* fewer rows of y are stored by elements */
@@ -24,12 +26,11 @@ static bool check_fields(const GenConfig *c, GenError *error)
         return gen_fail(error, "%s is of the mma back end, not of wgmma",
                         c->lines ? "lines, slots that hold lines of memory,"
                                  : "split, blocks that share tiles along k,");
-    if (c->x != c->w && (c->x_layout != GEN_LAYOUT_ROW || c->swap || c->pingpong || c->skew_blocks))
+    if (c->x != c->w && (c->x_layout != GEN_LAYOUT_ROW || c->pingpong || c->skew_blocks))
         return gen_fail(
             error,
-            "x of another type than W's (%s) is converted on its way to registers, from rows (not "
-            "xcol) by warpgroups in step (not pingpong, swap, skew_blocks): leave those out, or "
-            "take the mma back end",
+            "x of another type than W's (%s) is converted from rows (not xcol), by warpgroups in step "
+            "(not pingpong, skew_blocks): leave those out, or take the mma back end",
             gen_type_name(c->w));
     if (c->x_copy_bytes != 16 || c->w_copy_bytes != 16)
         return gen_fail(error, "TMA reads rows aligned to 16 bytes, x has %d and W %d: take the mma back end",
@@ -99,17 +100,25 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
     g->wgmma_n = c->swap ? g->wg_m : g->wg_n;
     g->acc_regs = g->wgmma_n / 2;
     g->loop_waits = apart ? 1 : 0; /* two that work at once cover each other's gaps */
-    g->converts = c->x != c->w;
-    g->release_warps = g->converts ? GEN_WG_THREADS / 32 : 1;
+    g->x_way = c->x == c->w ? GEN_X_SLOT : c->swap ? GEN_X_ROUNDED : GEN_X_REGISTERS;
+    g->release_warps = g->x_way == GEN_X_REGISTERS ? GEN_WG_THREADS / 32 : 1;
     return true;
 }
 
-/* Rows of a box, of which equal ones make up `rows`. */
-static int few_rows(int rows)
+/* The largest divisor of `rows` up to `most`. */
+static int divisor(int rows, int most)
 {
-    int few = rows < MOST_BOX_ROWS ? rows : MOST_BOX_ROWS;
-    while (rows % few) few--;
-    return few;
+    int d = rows < most ? rows : most;
+    while (rows % d) d--;
+    return d;
+}
+
+/* Rows of a box, of which equal ones make up `rows`: few, for those behind an edge cost much, but each box
+ * costs something, too (docs/tuning.md). */
+static int box_rows(int rows)
+{
+    int few = divisor(rows, MANY_BOX_ROWS);
+    return few < FEW_BOX_ROWS ? divisor(rows, MOST_BOX_ROWS) : few;
 }
 
 /* `tile` elements along m or n, of which each of `sharers` blocks loads an equal part. */
@@ -135,7 +144,7 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, Ge
         if (tile % sharers)
             return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share evenly", name, tile,
                             sharers);
-        o->row_step = o->box_rows = few_rows(share);
+        o->row_step = o->box_rows = box_rows(share);
         o->k_boxes = c->tile_k / o->box_elems;
         o->k_step = o->box_elems;
         o->k_stride = o->atom_bytes = tile * GEN_SWIZZLE_BYTES;
@@ -237,18 +246,38 @@ static bool check_skew(const GenConfig *c, const GenWgmmaPlan *g, GenError *erro
                                                        c->skew_blocks, c->stages);
 }
 
+/* The threads of one consumer write 16 rows of 64 k at a time, or all 8 of 128. */
+static bool plan_rounded(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
+{
+    GenBoxPlan *o = &g->rounded;
+    if (g->x_way != GEN_X_ROUNDED) return true;
+    if (g->consumers != 1 || (c->tile_m % 16 && (c->tile_m != 8 || c->tile_k != 128)))
+        return gen_fail(
+            error,
+            "x of another type than W's (%s) is rounded by one warpgroup, of swapped operands, 16 rows at a "
+            "time, or 8 with tile_k=128; these have %dx%d warpgroups and %dx%dx%d",
+            gen_type_name(c->w), c->warps_m, c->warps_n, c->tile_m, c->tile_n, c->tile_k);
+    o->tile_bytes = gen_type_bytes(c->w) * c->tile_m * c->tile_k;
+    o->atom_bytes = c->tile_m * GEN_SWIZZLE_BYTES;
+    o->step_bytes = g->x.step_bytes;
+    o->lbo_bytes = g->x.lbo_bytes;
+    return true;
+}
+
 static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
 {
     GenWgmmaPlan *g = &p->g;
     g->x.col = c->x_layout == GEN_LAYOUT_COL;
     g->w.col = c->w_layout == GEN_LAYOUT_COL;
     if (!plan_operand(c, &g->x, "x", c->x, c->tile_m, g->wg_m, c->cluster_n, error) ||
-        !plan_operand(c, &g->w, "W", c->w, c->tile_n, g->wg_n, c->cluster_m, error))
+        !plan_operand(c, &g->w, "W", c->w, c->tile_n, g->wg_n, c->cluster_m, error) ||
+        !plan_rounded(c, g, error))
         return false;
     g->w.smem_offset = g->x.tile_bytes;
     p->stage_bytes = g->x.tile_bytes + g->w.tile_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
-    g->exchange_offset = p->ring_bytes;
+    g->rounded_offset = p->ring_bytes;
+    g->exchange_offset = g->rounded_offset + g->rounded.tile_bytes;
     g->store_offset = g->exchange_offset + g->exchange_bytes;
     g->bias_offset = g->store_offset + g->consumers * g->out_buffers * g->chunk_bytes;
     g->barrier_offset = g->bias_offset + (c->swap ? 0 : g->consumers * g->wg_n * 4);

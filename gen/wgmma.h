@@ -2,6 +2,7 @@
  *
  *     gemm_wgmma.c     barriers, tile walk, producer, main loop of the consumers
  *     convert_wgmma.c  x of another type than W's, from its slots to registers
+ *     round_wgmma.c    the same with swapped operands, into shared memory
  *     store_wgmma.c    from accumulators to y
  *     store_swapped.c  the same with swapped operands
  */
@@ -44,9 +45,11 @@ typedef struct Wgmma {
     PtxArg acc;               /* f32[regs_acc] */
     /* of convert_wgmma.c */
     PtxArg x_read, x_at;      /* b32[X_PLACES]: where this lane reads x in slot 0, and in the slot at hand */
-    PtxArg x_odd;             /* predicate: the lane's rows are odd */
-    PtxArg x_raw, x_halves, x_words; /* f32[2], b16[2], b32[2]: elements on their way */
+    PtxArg x_odd;             /* predicate: the lane's rows are odd; round_wgmma.c: the lane is an upper one of eight */
+    PtxArg x_raw, x_halves, x_words; /* f32[], b16[2], b32[]: elements on their way */
     PtxArg x_fragments;       /* b32[]: of two pairs of k-steps */
+    /* of round_wgmma.c */
+    PtxArg x_from, x_to;      /* b32: where this thread reads x in slot 0; where it writes it, less rounded_offset */
     /* of store_wgmma.c */
     Epilogue epilogue;
     PtxArg bias_at, bias_raw; /* b32: this consumer's bias in shared memory; f32[]: on its way there */
@@ -98,6 +101,10 @@ void gen_wgmma_x_setup(Wgmma *g);
 void gen_wgmma_x_slot(Wgmma *g, PtxArg slot);
 void gen_wgmma_x_read(Wgmma *g, int step);
 PtxArg gen_wgmma_x_fragment(const Wgmma *g, int step, int wgmma);
+
+/* round_wgmma.c, of a consumer: what stays the same; rounds the x of a slot, until all its threads have. */
+void gen_wgmma_round_setup(Wgmma *g);
+void gen_wgmma_round(Wgmma *g, PtxArg slot);
 
 /* store_wgmma.c */
 /* Of a consumer: what stays the same for all tiles; what begins a tile (its bias is loaded); what ends its main loop

@@ -155,6 +155,23 @@ static const Mutation converting_mutations[] = {
     {"W from the wrong k-step", "add.s64 %w_step, %w_slot, 4;", "add.s64 %w_step, %w_slot, 2;", 0},
 };
 
+/* x in f32, rounded into shared memory; a slot is 12288 bytes. */
+static const Mutation rounding_mutations[] = {
+    {"x is read before it is there", "@!%p bra wait_full_", "// @!%p bra wait_full_", 0},
+    {"what is rounded is not fenced", "fence.proxy.async.shared::cta;", "", 0},
+    {"wgmma begins before all threads have rounded", "bar.sync 1, 128;", "", 0},
+    {"x is rounded over what is being multiplied", "wgmma.wait_group.sync.aligned 0;",
+     "wgmma.wait_group.sync.aligned 1;", 0},
+    {"x from the slot before", "mad.lo.s32 %word_scratch0, %slot, 12288, %x_from;",
+     "mov.b32 %word_scratch0, %x_from;", 0},
+    {"upper lanes do not exchange their halves", "selp.b32 %x_word0, %x_word6, %x_word4, %p_upper;",
+     "mov.b32 %x_word0, %x_word4;", 0},
+    {"the other chunk is the same one", "xor.b32 %word_scratch1, %word_scratch0, 16;",
+     "mov.b32 %word_scratch1, %word_scratch0;", 0},
+    {"rows are written without their swizzle", "xor.b32 %x_to, %x_to, %word_scratch1;",
+     "mov.b32 %x_to, %word_scratch1;", 0},
+};
+
 static const Subject subjects[] = {
     {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
      .sm = "90",
@@ -188,6 +205,12 @@ static const Subject subjects[] = {
      .shapes = {{300, 520, 260}, {700, 136, 130}, {1000, 264, 64}},
      .mutations = skew_mutations,
      .n_mutations = sizeof skew_mutations / sizeof *skew_mutations},
+    {.config = "wgmma_sm90a_f16_16x64x64_w1x1_s3_xf32_swap",
+     .sm = "90",
+     .budget = "4000000",
+     .shapes = {{13, 75, 260}, {16, 129, 650}, {37, 200, 64}},
+     .mutations = rounding_mutations,
+     .n_mutations = sizeof rounding_mutations / sizeof *rounding_mutations},
     {.config = "wgmma_sm90a_f16_128x64x64_w2x1_s3_xf32_cn2",
      .sm = "90",
      .budget = "4000000",

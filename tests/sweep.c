@@ -221,6 +221,11 @@ static void wgmma_variants(ts_context *context, const GenArch *arch)
         "128x72x64_w2x1_s3_xf32_biasf32_cm2_cn2",
         "128x128x64_w2x1_s3_xbf16_cn2",
         "64x96x128_w1x1_s2_xbf16_o2_e_z_r_add_gelu",
+        "8x64x128_w1x1_s4_xf32_yf32_ck2_swap",
+        "48x64x64_w1x1_s3_xf32_o2_swap",
+        "16x64x128_w1x1_s3_xf32_wcol_cn2_swap",
+        "8x128x128_w1x1_s3_xbf16_ck4_swap",
+        "64x64x64_w1x1_s3_xbf16_vy2_swap",
     };
     for (size_t i = 0; i < sizeof config / sizeof *config; i++)
         run_types(context, GEN_BACKEND_WGMMA, arch, config[i]);

@@ -99,7 +99,9 @@ static void refusals(void)
             "split, blocks that share tiles along k, is of the mma back end");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xf32_xcol", "from rows (not xcol)");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xbf16_pingpong", "x of another type than W's (f16)");
-    refusal("wgmma_sm90a_f16_64x64x64_w1x1_s3_xf32_swap", "by warpgroups in step");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_xf32_swap", "is rounded by one warpgroup");
+    refusal("wgmma_sm90a_f16_8x64x64_w1x1_s4_xf32_swap", "or 8 with tile_k=128");
+    refusal("wgmma_sm90a_f16_24x64x128_w1x1_s4_xbf16_swap", "16 rows at a time");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_vx8", "TMA reads rows aligned to 16 bytes");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_xany_vx2", "aligned to 16 bytes");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s3_cm3",
@@ -380,7 +382,7 @@ static void choices_on_hopper(void)
     CHOSEN("wgmma_", p.x = GEN_F32);
     CHOSEN("wgmma_", p.x = GEN_BF16);
     CHOSEN("wgmma_sm90a_f16_128x256x64_w2x1_s3_xf32_yf32_g16", (p.m = p.n = p.k = 2048, p.x = p.y = GEN_F32));
-    CHOSEN("mma_sm90a_f16_16x64x128_w1x4_s4_xf32", (p.m = 4, p.n = p.k = 4096, p.x = GEN_F32));
+    CHOSEN("wgmma_sm90a_f16_8x64x128_w1x1_s8_xf32_ck2_swap", (p.m = 4, p.n = p.k = 4096, p.x = GEN_F32));
     CHOSEN("mma_", (p.x = GEN_F32, p.x_layout = GEN_LAYOUT_COL));
     CHOSEN("mma_", p.x_align_bytes = 8);
     CHOSEN("mma_", p.w_layout = GEN_LAYOUT_ANY);
