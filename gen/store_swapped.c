@@ -24,7 +24,7 @@
  */
 #include "gen/wgmma.h"
 
-enum { GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64 };
+enum { GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64, UNMIXED = 4 };
 
 static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
@@ -302,7 +302,8 @@ static void copy_chunk(Wgmma *g, int i)
     gen_wgmma_meet(g);
 }
 
-/* Two groups at a time; a last one alone. */
+/* Two groups at a time; a last one alone. ptxas mixes the instructions of all groups, and then several tiles of
+ * 152 rows and more need three registers too many: it does not across a meeting of the warp. */
 static void store_chunk(Wgmma *g, int i)
 {
     PtxKernel *k = g->k;
@@ -311,6 +312,7 @@ static void store_chunk(Wgmma *g, int i)
     gen_wgmma_out_wait(g);
     for (int turn = 0; turn < turns(g); turn++) {
         bool odd = turn % 2, last = turn == turns(g) - 1;
+        if (turn && turn % UNMIXED == 0) emit(k, BAR_WARP_SYNC);
         begin_group(g, turn);
         finish_group(g, i, turn);
         for (int half = 0; half < 2; half++)
