@@ -171,6 +171,12 @@ bool gen_shipped(int i, GenConfig *config)
 
 /* ---- the choice ---- */
 
+double gen_matrix_bytes(const GenProblem *p)
+{
+    double m = (double)p->m, n = (double)p->n, k = (double)p->k;
+    return m * k * gen_type_bytes(p->x) + n * k * gen_type_bytes(p->w) + m * n * gen_type_bytes(p->y);
+}
+
 double gen_total_ns(const GenEstimate *e, double work_ns, double not_hidden)
 {
     bool by_memory = e->dram_ns > work_ns;
@@ -231,11 +237,10 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
 {
     const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 0.15, dram_bytes = 3300;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
-    double m = (double)p->m, n = (double)p->n, k = (double)p->k;
     GenEstimate e = {.tiles = gen_ceil_div(p->m, t->m) * gen_ceil_div(p->n, t->n),
                      .k_blocks = gen_ceil_div(p->k, t->k),
                      .latency_ns = least_block_ns,
-                     .dram_ns = 2 * (m * k + n * k + m * n) / dram_bytes,
+                     .dram_ns = gen_matrix_bytes(p) / dram_bytes,
                      .start_ns = 2200};
     e.waves = gen_ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
     e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;

@@ -237,12 +237,11 @@ GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
 {
     const double start = 1040, cluster_start = 320, dram_bytes = 3860, not_hidden = 0.28;
     const GenConfig *c = &plan->config;
-    double m = (double)p->m, n = (double)p->n, k = (double)p->k;
     Spread s = spread(p, c, plan->g.cluster);
     GenEstimate e = {.tiles = s.tiles,
                      .waves = gen_ceil_div(s.blocks, s.places),
                      .k_blocks = gen_ceil_div(gen_ceil_div(p->k, c->tile_k), c->cluster_k),
-                     .dram_ns = 2 * (m * k + n * k + m * n) / dram_bytes,
+                     .dram_ns = gen_matrix_bytes(p) / dram_bytes,
                      .start_ns = start + (plan->g.cluster > 1 ? cluster_start : 0)};
     e.epilogue_ns = estimate_epilogue(plan, e.waves);
     double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &s, &e) + e.epilogue_ns);

@@ -29,6 +29,9 @@
  * In pingpong each consumer has whole tiles, the two take turns in the main loop, and one stores while the
  * other multiplies.
  *
+ * x of another type than W's is rounded on its way from a slot: into registers, from which wgmma multiplies
+ * (convert_wgmma.c), or, with swapped operands, into shared memory (round_wgmma.c).
+ *
  * With swapped operands rows of W stand where rows of x do otherwise, so that tiles of few rows of x waste
  * nothing; y is stored by its own way (store_swapped.c). The blocks of a cluster may then share a tile, each
  * with a range of its k-blocks: such a cluster has this one tile and ends.

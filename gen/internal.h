@@ -11,13 +11,16 @@ bool gen_fail(GenError *error, const char *format, ...) __attribute__((format(pr
 bool gen_expr_name(const GenExpr *expr, char *name, size_t name_bytes);
 bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
 
-/* choose_wgmma.c: tile i of the wgmma back end's list, put into a config; false behind the last. */
+/* choose_wgmma.c: tile i of the wgmma back end's list, put into a config; false behind the last. There are two lists: for x
+ * of W's type, which has so many, and of another one, as the config says. */
 bool gen_wgmma_tile(int i, GenConfig *config);
 int gen_wgmma_tile_count(void);
 /* What a problem takes under a plan of that back end. */
 struct GenPlan;
 GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *plan);
 
+/* choose.c: bytes of x, W and y. */
+double gen_matrix_bytes(const GenProblem *p);
 /* choose.c: the total of an estimate whose start and memory are known: the longer of work and memory, and of
  * the shorter the share that is not hidden behind it. */
 double gen_total_ns(const GenEstimate *e, double work_ns, double not_hidden);
