@@ -2,7 +2,8 @@
  *
  *     gemm.c       header, parameters, tile walk; hands over to the back end; checks and prints
  *     gemm_mma.c   the back end for mma.sync: fragments, pipeline
- *     gemm_wgmma.c the back end for wgmma and TMA: producer, consumers, barriers (wgmma.h)
+ *     gemm_wgmma.c the back end for wgmma and TMA (wgmma.h)
+ *     produce_wgmma.c, consume_wgmma.c  its producer and its consumers
  *     copy.c       operands from global to shared memory
  *     layout.c     the swizzle of tiles in shared memory, and the order of rows that are dealt
  *     convert.c    16-bit elements to and from fp32

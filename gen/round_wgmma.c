@@ -34,8 +34,8 @@ void gen_wgmma_round_setup(Wgmma *g)
     PtxArg row = at(g->gemm->word_scratch, 0), column = at(g->gemm->word_scratch, 1),
            chunk = at(g->gemm->word_scratch, 2), half = at(g->gemm->bits_scratch, 0);
     ptx_comment(k, "where this thread reads x in slot 0, and writes it in W's type");
-    g->x_from = ptx_reg(k, PTX_B32, "x_from");
-    g->x_to = ptx_reg(k, PTX_B32, "x_to");
+    g->x_from = word(g, "x_from");
+    g->x_to = word(g, "x_to");
     g->x_raw = ptx_regs(k, PTX_F32, "x_raw", 2 * WORDS);
     g->x_halves = ptx_regs(k, PTX_B16, "x_halves", 2);
     g->x_words = ptx_regs(k, PTX_B32, "x_word", 2 * WORDS);

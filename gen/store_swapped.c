@@ -26,7 +26,6 @@
 
 enum { GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64, UNMIXED = 4 };
 
-static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
 static int k_sharers(const Wgmma *g) { return g->plan->config.cluster_k; }
 static int turns(const Wgmma *g) { return g->h->finisher_groups; }

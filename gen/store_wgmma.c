@@ -22,8 +22,6 @@
  */
 #include "gen/wgmma.h"
 
-static PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
-static PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
 static bool pairs_of_tiles(const Wgmma *g) { return g->plan->y_bytes == 2; }
 /* Addresses for the 32 bytes from 0, 32, ... on of a row: one will do where they are not swizzled. */

@@ -1,6 +1,8 @@
 /* wgmma.h: what the files of the wgmma back end share.
  *
- *     gemm_wgmma.c     barriers, tile walk, producer, main loop of the consumers
+ *     gemm_wgmma.c     the algorithm; barriers, the ring, tiles, the kernel
+ *     produce_wgmma.c  the warpgroup that copies
+ *     consume_wgmma.c  those that multiply: products, main loops, from tile to tile
  *     convert_wgmma.c  x of another type than W's, from its slots to registers
  *     round_wgmma.c    the same with swapped operands, into shared memory
  *     store_wgmma.c    from accumulators to y
@@ -12,6 +14,8 @@
 #include "gen/gemm.h"
 
 enum { X_PLACES = 4 };
+/* Named barriers: all threads; one a consumer; one a turn in pingpong. */
+enum { BAR_ALL = 0, BAR_CONSUMER = 1, BAR_TURN = 4 };
 
 /* A place in the ring of stages: the slot, and the parity of the turn round the ring. */
 typedef struct GenRing {
@@ -78,22 +82,49 @@ typedef struct Wgmma {
     PtxArg parts;              /* f32[4 a block]: of a sum */
 } Wgmma;
 
+/* Registers. */
+static inline PtxArg word(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B32, name); }
+static inline PtxArg wide(Wgmma *g, const char *name) { return ptx_reg(g->k, PTX_B64, name); }
+
+static inline bool wgmma_clusters(const Wgmma *g) { return g->h->cluster > 1; }
+static inline bool wgmma_shares_loads(const Wgmma *g) { return g->h->load_sharers > 1; }
+static inline bool wgmma_shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
+static inline bool wgmma_rounds(const Wgmma *g) { return g->h->x_way == GEN_X_ROUNDED; }
+static inline int wgmma_skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
+static inline int wgmma_stages(const Wgmma *g) { return g->plan->config.stages; }
+/* Of the ring's barriers in shared memory: full[0]; empty[0], behind all full ones. */
+static inline int wgmma_full_offset(const Wgmma *g) { return g->h->barrier_offset; }
+static inline int wgmma_empty_offset(const Wgmma *g) { return g->h->barrier_offset + 8 * wgmma_stages(g); }
+
 /* gemm_wgmma.c */
 /* A label nobody else has: "name_7". */
 PtxArg gen_wgmma_label(Wgmma *g, const char *name);
 /* All 128 threads of this consumer meet; what they wrote to shared memory is seen by all of them. */
 void gen_wgmma_meet(Wgmma *g);
+/* `threads` threads meet at one of the named barriers base, base + 1, ... by `which` of `count`, or arrive there only. */
+void gen_wgmma_named_barrier(Wgmma *g, PtxArg which, int base, int count, int threads, bool arrive);
 /* Waits until the phase of this parity of an mbarrier is over. */
 void gen_wgmma_wait(Wgmma *g, const char *name, PtxArg barrier, PtxArg parity);
 /* All threads of the cluster meet: what they wrote to each other's shared memory is there. */
 void gen_wgmma_cluster_sync(Wgmma *g);
+/* Where loads are shared: the barriers of all blocks are there. */
+void gen_wgmma_wait_for_cluster(Wgmma *g);
 GenRing gen_wgmma_ring(Wgmma *g, const char *slot, const char *phase);
+/* Memory at `offset` of slot 0's barriers, for this slot; word_scratch[1]. */
+PtxArg gen_wgmma_slot_barrier(Wgmma *g, GenRing r, int offset);
 /* To the next of `slots` slots. */
 void gen_wgmma_advance(Wgmma *g, GenRing r, int slots);
+/* The cluster's first tile; away, if there is none (any more). */
+void gen_wgmma_cluster_tile(Wgmma *g);
+void gen_wgmma_leave_without_tile(Wgmma *g, PtxArg to);
 /* The first tile of consumer g->consumer; its place; its next tile. */
 void gen_wgmma_first_tile(Wgmma *g);
 void gen_wgmma_tile_place(Wgmma *g);
 void gen_wgmma_next_tile(Wgmma *g);
+
+/* produce_wgmma.c, consume_wgmma.c: all that a warpgroup does until `end`. */
+void gen_wgmma_copy(Wgmma *g, PtxArg end);
+void gen_wgmma_consume(Wgmma *g, PtxArg end);
 
 /* convert_wgmma.c, of a consumer: what stays the same; to a slot; reads k-steps `step`, which is even, and step + 1, into
  * registers, which are those of steps 4 before, too; those of a step and a wgmma. */

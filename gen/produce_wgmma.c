@@ -1,0 +1,269 @@
+/* produce_wgmma.c: the warpgroup that copies: the producer, which has TMA load x and W into the ring of
+ * stages, and the threads that store y (store_wgmma.c).
+ *
+ * A tile comes in boxes (plan.h). In a cluster each block loads its share of the rows that others need, too,
+ * for all of them.
+ */
+#include "gen/wgmma.h"
+
+#include <stdio.h>
+
+typedef struct Source {
+    const GenBoxPlan *plan;
+    const char *name;
+    PtxArg map, first; /* b64: tensor map; b32: row0 or col0 */
+    PtxArg end;        /* b32: m or n */
+    int sharers;       /* blocks of the cluster that have it in common, and load shares of it */
+    PtxArg sharer;     /* b32: which of them this block is */
+    bool once;         /* it is read once: L2 may forget it first */
+    PtxArg share;      /* b32: bytes in a slot to this block's share */
+    PtxArg origin;     /* b32: of this block's share along m or n */
+    PtxArg left; /* b32, signed: elements from there to the end; PTX_NONE: there is one box along m or n */
+    PtxArg mask; /* b16: the sharers, by their ranks in the cluster */
+} Source;
+
+/* The sharers of x have ranks side by side, those of W cluster_n apart. */
+static PtxArg sharers_mask(Wgmma *g, const Source *s, bool of_x)
+{
+    const GenConfig *c = &g->plan->config;
+    PtxArg bits = at(g->gemm->word_scratch, 0), shift = g->rank_n;
+    PtxArg mask = ptx_reg(g->k, PTX_B16, of_x ? "x_mask" : "w_mask");
+    int all = 0;
+    for (int i = 0; i < s->sharers; i++) all |= 1 << (of_x ? i : i * c->cluster_n);
+    if (c->cluster_m == 1 || c->cluster_n == 1) {
+        emit(g->k, MOV_B16, mask, imm(all));
+        return mask;
+    }
+    emit(g->k, MOV_B32, bits, imm(all));
+    if (of_x) emit(g->k, MUL_LO_S32, shift = at(g->gemm->word_scratch, 1), g->rank_m, imm(c->cluster_n));
+    emit(g->k, SHL_B32, bits, bits, shift);
+    emit(g->k, CVT_U16_U32, mask, bits);
+    return mask;
+}
+
+static void source_setup(Wgmma *g, Source *s, bool of_x)
+{
+    char name[32];
+    s->origin = s->first;
+    snprintf(name, sizeof name, "%s_left", s->name);
+    if (s->plan->row_boxes > 1) s->left = word(g, name);
+    if (s->sharers == 1) return;
+    snprintf(name, sizeof name, "%s_share", s->name);
+    s->share = word(g, name);
+    snprintf(name, sizeof name, "%s_origin", s->name);
+    s->origin = word(g, name);
+    s->sharer = of_x ? g->rank_n : g->rank_m;
+    s->mask = sharers_mask(g, s, of_x);
+    emit(g->k, MUL_LO_S32, s->share, s->sharer, imm(s->plan->share_bytes));
+}
+
+static void source_place(Wgmma *g, const Source *s)
+{
+    if (s->sharers > 1) emit(g->k, MAD_LO_S32, s->origin, s->sharer, imm(s->plan->share_step), s->first);
+    if (s->left.kind) emit(g->k, SUB_S32, s->left, s->end, s->origin);
+}
+
+/* bytes += what comes to a slot of this source: boxes that begin before the end, and the first one of each
+ * share in any case. For if a block sent nothing to another one, that could go round the ring while this one
+ * still waits for a third to release the slot. */
+static void add_bytes(Wgmma *g, const Source *s, PtxArg bytes)
+{
+    PtxKernel *k = g->k;
+    const GenBoxPlan *o = s->plan;
+    PtxArg boxes = at(g->gemm->word_scratch, 0), shares = at(g->gemm->word_scratch, 1);
+    int each = o->k_boxes * o->box_bytes;
+    if (!s->left.kind) {
+        emit(k, ADD_S32, bytes, bytes, imm(s->sharers * each));
+        return;
+    }
+    emit(k, SUB_S32, boxes, s->end, s->first);
+    emit(k, ADD_S32, boxes, boxes, imm(o->row_step - 1));
+    emit(k, MAX_S32, boxes, boxes,
+         imm(s->sharers > 1 ? 0 : o->row_step)); /* tiles of a cluster may lie behind the end */
+    emit(k, DIV_U32, boxes, boxes, imm(o->row_step));
+    emit(k, MIN_U32, boxes, boxes, imm(s->sharers * o->row_boxes));
+    emit(k, MAD_LO_S32, bytes, boxes, imm(each), bytes);
+    if (s->sharers == 1) return;
+    emit(k, ADD_S32, shares, boxes, imm(o->row_boxes - 1));
+    emit(k, DIV_U32, shares, shares, imm(o->row_boxes)); /* that have such boxes */
+    emit(k, SUB_S32, shares, imm(s->sharers), shares);
+    emit(k, MAD_LO_S32, bytes, shares, imm(each), bytes);
+}
+
+static void load_box(Wgmma *g, const Source *s, PtxArg guard, PtxArg box, PtxArg corner, PtxArg full)
+{
+    PtxKernel *k = g->k;
+    if (s->sharers > 1) emit_if(k, guard, TMA_LOAD_MULTICAST, box, s->map, corner, full, s->mask);
+    else if (s->once) emit_if(k, guard, TMA_LOAD_HINT, box, s->map, corner, full, g->evict_first);
+    else emit_if(k, guard, TMA_LOAD, box, s->map, corner, full);
+}
+
+/* This block's boxes of a k-block, whose first k is `along`, to the slot at `slot_at`: the first, and those
+ * that begin before the end. */
+static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, PtxArg full)
+{
+    PtxKernel *k = g->k;
+    const GenBoxPlan *o = s->plan;
+    PtxArg to = slot_at, corner = span(g->gemm->word_scratch, 2, 2);
+    if (s->sharers > 1) emit(k, ADD_S32, to = at(g->gemm->word_scratch, 0), slot_at, s->share);
+    for (int row = 0; row < o->row_boxes; row++) {
+        if (row) emit(k, SETP_GT_S32, g->p, s->left, imm(row * o->row_step));
+        emit(k, ADD_S32, at(corner, o->col ? 0 : 1), s->origin, imm(row * o->row_step));
+        for (int i = 0; i < o->k_boxes; i++) {
+            emit(k, ADD_S32, at(corner, o->col ? 1 : 0), along, imm(i * o->k_step));
+            load_box(g, s, row ? g->p : PTX_NONE,
+                     mem(to, o->smem_offset + row * o->row_stride + i * o->k_stride), corner, full);
+        }
+    }
+}
+
+typedef struct Producer {
+    Wgmma *g;
+    Source source[2];
+    PtxArg along, left; /* b32: first k of the next k-block; k-blocks left of the tile */
+    PtxArg slot_at;     /* b32: shared address of the slot */
+    PtxArg bytes;       /* b32: that come to a slot */
+} Producer;
+
+static void produce_block(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxKernel *k = g->k;
+    PtxArg barriers = gen_wgmma_slot_barrier(g, g->ring, 0);
+    gen_wgmma_wait(g, "wait_empty", mem(barriers, wgmma_empty_offset(g)), g->ring.phase);
+    PtxArg full = mem(barriers, wgmma_full_offset(g));
+    emit(k, MBARRIER_EXPECT_TX, full, p->bytes);
+    emit(k, MAD_LO_S32, p->slot_at, g->ring.slot, imm(g->plan->stage_bytes), g->smem);
+    for (int i = 0; i < 2; i++) load_boxes(g, &p->source[i], p->slot_at, p->along, full);
+    emit(k, ADD_S32, p->along, p->along, imm(g->plan->config.tile_k));
+    gen_wgmma_advance(g, g->ring, wgmma_stages(g));
+}
+
+static Producer producer_setup(Wgmma *g)
+{
+    PtxKernel *k = g->k;
+    const GenConfig *c = &g->plan->config;
+    Producer p = {
+        g,
+        {{.plan = &g->h->x,
+          .name = "x",
+          .map = g->x_map,
+          .first = g->row0,
+          .end = g->gemm->m,
+          .sharers = c->cluster_n},
+         {.plan = &g->h->w,
+          .name = "w",
+          .map = g->w_map,
+          .first = g->col0,
+          .end = g->gemm->n,
+          .sharers = c->cluster_m,
+          .once = c->swap}},
+        .along = word(g, "k_first"),
+        .left = word(g, "k_blocks_left"),
+        .slot_at = word(g, "slot_at"),
+        .bytes = word(g, "bytes_to_come"),
+    };
+    for (int i = 0; i < 2; i++) source_setup(g, &p.source[i], i == 0);
+    if (c->swap) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
+    emit(k, MOV_B32, g->ring.slot, imm(0));
+    emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
+    return p;
+}
+
+/* The tile's place and its k-blocks. Without k the first one comes from behind its end. */
+static void produce_begin(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxKernel *k = g->k;
+    gen_wgmma_tile_place(g);
+    emit(k, MOV_B32, p->bytes, imm(0));
+    for (int i = 0; i < 2; i++) source_place(g, &p->source[i]), add_bytes(g, &p->source[i], p->bytes);
+    emit(k, SETP_EQ_U32, g->p, g->gemm->depth, imm(0));
+    emit(k, SELP_B32, p->along, imm(g->plan->config.tile_k), imm(0), g->p);
+    if (wgmma_shares_k(g))
+        emit(k, MAD_LO_S32, p->along, g->first_k_block, imm(g->plan->config.tile_k), p->along);
+    emit(k, MOV_B32, p->left, g->k_blocks);
+}
+
+static void produce_blocks(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxKernel *k = g->k;
+    PtxArg fill = ptx_label(k, "produce_block");
+    emit(k, LABEL, fill);
+    produce_block(p);
+    emit(k, SUB_S32, p->left, p->left, imm(1));
+    emit(k, SETP_NE_U32, g->p, p->left, imm(0));
+    emit_if(k, g->p, BRA, fill);
+}
+
+/* This block's shared memory lives until the others have released all its slots: then none of them has
+ * anything to do with it any more. Slots of zeros nobody releases. */
+static void wait_for_releases(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxKernel *k = g->k;
+    ptx_comment(k, "the other blocks are done with this one's slots");
+    for (int i = wgmma_skew(g); i < wgmma_stages(g); i++) {
+        PtxArg barriers = gen_wgmma_slot_barrier(g, g->ring, 0);
+        gen_wgmma_wait(g, "wait_released", mem(barriers, wgmma_empty_offset(g)), g->ring.phase);
+        gen_wgmma_advance(g, g->ring, wgmma_stages(g));
+    }
+}
+
+/* All k-blocks of all tiles. The first tile's place is found while the kernel before may still run. */
+static void produce_tiles(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxKernel *k = g->k;
+    PtxArg next = ptx_label(k, "produce_tile"), done = ptx_label(k, "all_produced");
+    gen_wgmma_leave_without_tile(g, done);
+    produce_begin(p);
+    emit(k, GRID_WAIT);
+    emit(k, LABEL, next);
+    produce_blocks(p);
+    emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
+    gen_wgmma_leave_without_tile(g, done);
+    produce_begin(p);
+    emit(k, BRA, next);
+    emit(k, LABEL, done);
+    for (int i = 0; i < wgmma_skew(g); i++)
+        produce_block(p); /* of zeros: `along` stands behind the end of k */
+    if (wgmma_shares_loads(g)) wait_for_releases(p);
+}
+
+/* A tile that the cluster shares is its only one. */
+static void produce(Wgmma *g)
+{
+    ptx_section(g->k, "the producer");
+    Producer p = producer_setup(g);
+    gen_wgmma_cluster_tile(g);
+    if (!wgmma_shares_k(g)) {
+        produce_tiles(&p);
+        return;
+    }
+    produce_begin(&p);
+    emit(g->k, GRID_WAIT);
+    produce_blocks(&p);
+}
+
+/* The warpgroup that does not multiply: one thread of its first warp is the producer, and one of each of the
+ * next warps stores for a consumer. */
+void gen_wgmma_copy(Wgmma *g, PtxArg end)
+{
+    PtxKernel *k = g->k;
+    PtxArg stores = ptx_label(k, "stores");
+    PtxArg helper = ptx_reg(k, PTX_PRED, "p_helper");
+    ptx_section(k, "the warpgroup that copies: a thread of each warp");
+    if (g->h->regs_producer) emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
+    gen_wgmma_wait_for_cluster(g);
+    emit(k, SETP_GE_U32, helper, g->gemm->tid, imm(32));
+    emit(k, ELECT, g->p);
+    emit_unless(k, g->p, BRA, end);
+    emit_if(k, helper, BRA, g->h->tma_store ? stores : end);
+    produce(g);
+    if (!g->h->tma_store) return;
+    emit(k, BRA, end);
+    emit(k, LABEL, stores);
+    gen_wgmma_store_thread(g, end);
+}
