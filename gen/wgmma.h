@@ -110,7 +110,7 @@ void gen_wgmma_cluster_sync(Wgmma *g);
 /* Where loads are shared: the barriers of all blocks are there. */
 void gen_wgmma_wait_for_cluster(Wgmma *g);
 GenRing gen_wgmma_ring(Wgmma *g, const char *slot, const char *phase);
-/* Memory at `offset` of slot 0's barriers, for this slot; word_scratch[1]. */
+/* The barrier of a slot among those that begin at `offset` (full or empty), by an address in word_scratch[1]. */
 PtxArg gen_wgmma_slot_barrier(Wgmma *g, GenRing r, int offset);
 /* To the next of `slots` slots. */
 void gen_wgmma_advance(Wgmma *g, GenRing r, int slots);
