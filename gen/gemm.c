@@ -78,7 +78,7 @@ static void scratch(Gemm *g)
 
 /* ---- the header: enough to launch the kernel from its text alone ---- */
 
-/* What the tensor maps must say: 64 elements that are neighbours in memory (of y, 128 bytes) by so many rows,
+/* What the tensor maps must say: elements that are neighbours in memory, 128 bytes of them, by so many rows,
  * swizzled by 128 bytes, or plain. */
 static void box_header(Gemm *g)
 {
