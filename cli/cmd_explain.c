@@ -20,7 +20,7 @@ static int usual_sms(const GenArch *arch)
     return 128;
 }
 
-/* Of rows without gaps, at an aligned address: the largest power of 2 up to 16 that divides a row's bytes. A
+/* Of rows without gaps, at an aligned address: the largest power of 2 up to 128 that divides a row's bytes. A
  * single row has no next one that could lie elsewhere, and so ts_linear() finds it aligned. */
 static int row_align(GenType type, int64_t rows, int64_t cols)
 {

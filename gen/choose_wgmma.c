@@ -78,6 +78,7 @@ static const char *const tiles[] = {
     "96x192x64_w1x3_s4_ck4_swap",
     "160x192x64_w1x3_s3_swap",
 };
+
 /* For x of another type than W's, which reads and writes more of shared memory: fewer stages fit. */
 static const char *const converting_tiles[] = {
     "128x256x64_w2x1_s3_g16",

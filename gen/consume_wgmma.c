@@ -196,13 +196,19 @@ typedef struct Consumer {
     GenRing ahead;   /* of a half that is ahead of the other */
 } Consumer;
 
+/* Waits until the k-block in a slot has come. */
+static void wait_full(Wgmma *g, GenRing r)
+{
+    gen_wgmma_wait(g, "wait_full", gen_wgmma_slot_barrier(g, r, wgmma_full_offset(g)), r.phase);
+}
+
 /* One turn: waits for a k-block, multiplies it, and releases the slot whose products are done. */
 static void consume_block(Consumer *c)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
     bool late = g->h->loop_waits > 0;
-    gen_wgmma_wait(g, "wait_full", gen_wgmma_slot_barrier(g, g->ring, wgmma_full_offset(g)), g->ring.phase);
+    wait_full(g, g->ring);
     if (wgmma_rounds(g)) gen_wgmma_round(g, g->ring.slot);
     emit(k, SETP_NE_U32, c->product.add, c->block, imm(0));
     emit(k, WGMMA_FENCE);
@@ -258,7 +264,7 @@ static void main_loop(Consumer *c)
 static void read_first(Consumer *c)
 {
     Wgmma *g = c->g;
-    gen_wgmma_wait(g, "wait_full", gen_wgmma_slot_barrier(g, g->ring, wgmma_full_offset(g)), g->ring.phase);
+    wait_full(g, g->ring);
     gen_wgmma_x_slot(g, g->ring.slot);
     gen_wgmma_x_read(g, 0);
 }
@@ -307,8 +313,7 @@ static void look_ahead(Consumer *c, bool wait)
     emit(g->k, MOV_B32, c->ahead.slot, g->ring.slot);
     emit(g->k, MOV_B32, c->ahead.phase, g->ring.phase);
     for (int i = 0; wait && i < wgmma_skew(g); i++) {
-        gen_wgmma_wait(g, "wait_full", gen_wgmma_slot_barrier(g, c->ahead, wgmma_full_offset(g)),
-                       c->ahead.phase);
+        wait_full(g, c->ahead);
         gen_wgmma_advance(g, c->ahead, wgmma_stages(g));
     }
     if (wait) emit(g->k, MOV_B32, c->ahead.slot, g->ring.slot);

@@ -16,8 +16,6 @@
 
 enum { ROW_BYTES = GEN_SWIZZLE_BYTES, STEP_K = 16, PAIR_STEPS = 2, FRAGMENT_REGS = 4 };
 
-static bool is_wide(const Wgmma *g) { return g->plan->config.x == GEN_F32; }
-
 /* Bytes to the rows of 128 bytes that pair `pair` of k-steps is in. */
 static int pair_offset(const Wgmma *g, int pair)
 {
@@ -28,7 +26,7 @@ static int pair_offset(const Wgmma *g, int pair)
 static void lane_place(Wgmma *g, PtxArg row, PtxArg chunk, PtxArg rest)
 {
     PtxKernel *k = g->k;
-    if (!is_wide(g)) { /* of a row of a matrix for ldmatrix: 16 rows, then the same 8 k on */
+    if (!wgmma_x_f32(g)) { /* of a row of a matrix for ldmatrix: 16 rows, then the same 8 k on */
         emit(k, AND_B32, row, g->gemm->lane, imm(15));
         emit(k, SHR_U32, chunk, g->gemm->lane, imm(4));
         emit(k, MOV_B32, rest, imm(0));
@@ -114,7 +112,7 @@ void gen_wgmma_x_read(Wgmma *g, int step)
     for (int i = 0; i < g->h->wgmmas; i++) {
         int offset = pair_offset(g, pair) + i * 64 * ROW_BYTES;
         PtxArg to = gen_wgmma_x_fragment(g, step, i);
-        if (is_wide(g)) read_wide(g, offset, span(to, 0, regs));
+        if (wgmma_x_f32(g)) read_wide(g, offset, span(to, 0, regs));
         else
             for (int s = 0; s < PAIR_STEPS; s++)
                 read_narrow(g, mem(at(g->x_at, pair % 2 * PAIR_STEPS + s), offset),

@@ -38,12 +38,9 @@ typedef struct GenBoxPlan {
     int smem_offset; /* in a stage */
     int box_elems, box_rows; /* in a row of 128 bytes; rows, along k if col */
     int box_bytes;
-    int row_boxes;   /* along m or n, that a block loads: its share */
+    int row_boxes;   /* along m or n, that a block loads: its share. They stand one behind the other, as shares do */
     int row_step;    /* elements of m or n in a box */
-    int row_stride;  /* bytes in shared memory from one to the next */
-    int k_boxes, k_step, k_stride; /* the same along k */
-    int share_bytes; /* in shared memory from one block's share to the next one's */
-    int share_step;  /* the same, in elements along m or n */
+    int k_boxes;     /* along k: box_elems, and atom_bytes, from one to the next */
     int lbo_bytes;   /* of wgmma's descriptor (PTX ISA 9.7.15.5.1.2): between 64-element columns of a "col" tile */
     int step_bytes;  /* from k-step to k-step in a box */
     int atom_bytes;  /* from 128 bytes along k to the next (row-major), or from 64 rows of m or n to the next (col) */

@@ -128,8 +128,6 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, Ge
     int share = tile / sharers;
     o->box_elems = GEN_SWIZZLE_BYTES / gen_type_bytes(type);
     o->tile_bytes = gen_type_bytes(type) * tile * c->tile_k;
-    o->share_step = share;
-    o->share_bytes = o->tile_bytes / sharers;
     if (o->col) {
         if (tile % (ATOM * sharers) || wg_tile % ATOM)
             return gen_fail(
@@ -146,14 +144,12 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, Ge
                             sharers);
         o->row_step = o->box_rows = box_rows(share);
         o->k_boxes = c->tile_k / o->box_elems;
-        o->k_step = o->box_elems;
-        o->k_stride = o->atom_bytes = tile * GEN_SWIZZLE_BYTES;
-        o->share_bytes /= o->k_boxes;
+        o->atom_bytes = tile * GEN_SWIZZLE_BYTES;
         o->lbo_bytes = 16; /* not used */
         o->step_bytes = 32;
     }
     o->row_boxes = share / o->row_step;
-    o->box_bytes = o->row_stride = o->box_rows * GEN_SWIZZLE_BYTES;
+    o->box_bytes = o->box_rows * GEN_SWIZZLE_BYTES;
     return true;
 }
 

@@ -54,12 +54,13 @@ static void source_setup(Wgmma *g, Source *s, bool of_x)
     s->origin = word(g, name);
     s->sharer = of_x ? g->rank_n : g->rank_m;
     s->mask = sharers_mask(g, s, of_x);
-    emit(g->k, MUL_LO_S32, s->share, s->sharer, imm(s->plan->share_bytes));
+    emit(g->k, MUL_LO_S32, s->share, s->sharer, imm(s->plan->row_boxes * s->plan->box_bytes));
 }
 
 static void source_place(Wgmma *g, const Source *s)
 {
-    if (s->sharers > 1) emit(g->k, MAD_LO_S32, s->origin, s->sharer, imm(s->plan->share_step), s->first);
+    int share = s->plan->row_boxes * s->plan->row_step;
+    if (s->sharers > 1) emit(g->k, MAD_LO_S32, s->origin, s->sharer, imm(share), s->first);
     if (s->left.kind) emit(g->k, SUB_S32, s->left, s->end, s->origin);
 }
 
@@ -110,9 +111,9 @@ static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, 
         if (row) emit(k, SETP_GT_S32, g->p, s->left, imm(row * o->row_step));
         emit(k, ADD_S32, at(corner, o->col ? 0 : 1), s->origin, imm(row * o->row_step));
         for (int i = 0; i < o->k_boxes; i++) {
-            emit(k, ADD_S32, at(corner, o->col ? 1 : 0), along, imm(i * o->k_step));
+            emit(k, ADD_S32, at(corner, o->col ? 1 : 0), along, imm(i * o->box_elems));
             load_box(g, s, row ? g->p : PTX_NONE,
-                     mem(to, o->smem_offset + row * o->row_stride + i * o->k_stride), corner, full);
+                     mem(to, o->smem_offset + row * o->box_bytes + i * o->atom_bytes), corner, full);
         }
     }
 }

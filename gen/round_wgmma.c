@@ -11,11 +11,10 @@
 
 enum { ROW_BYTES = GEN_SWIZZLE_BYTES, ROW_THREADS = 8, PASS_ROWS = GEN_WG_THREADS / ROW_THREADS, WORDS = 4 };
 
-static bool is_wide(const Wgmma *g) { return g->plan->config.x == GEN_F32; }
 static int tile_rows(const Wgmma *g) { return g->plan->config.tile_m; }
 
 /* Bytes of the slot to 64 k, of which a row of the rounded tile has 128 bytes. */
-static int slot_atom_bytes(const Wgmma *g) { return (is_wide(g) ? 2 : 1) * g->h->x.atom_bytes; }
+static int slot_atom_bytes(const Wgmma *g) { return (wgmma_x_f32(g) ? 2 : 1) * g->h->x.atom_bytes; }
 
 /* place = where this thread's row begins in a tile: with 8 rows half of the threads have the second 64 k. */
 static void row_place(Wgmma *g, PtxArg place, PtxArg row, PtxArg chunk, int atom_bytes)
@@ -32,7 +31,7 @@ void gen_wgmma_round_setup(Wgmma *g)
 {
     PtxKernel *k = g->k;
     PtxArg row = at(g->gemm->word_scratch, 0), column = at(g->gemm->word_scratch, 1),
-           chunk = at(g->gemm->word_scratch, 2), half = at(g->gemm->bits_scratch, 0);
+           chunk = at(g->gemm->word_scratch, 2), half = g->gemm->bits_scratch;
     ptx_comment(k, "where this thread reads x in slot 0, and writes it in W's type");
     g->x_from = word(g, "x_from");
     g->x_to = word(g, "x_to");
@@ -44,7 +43,7 @@ void gen_wgmma_round_setup(Wgmma *g)
     emit(k, AND_B32, column, g->thread, imm(ROW_THREADS - 1));
     row_place(g, g->x_to, row, column, g->h->rounded.atom_bytes);
     emit(k, ADD_S32, g->x_to, g->x_to, g->smem);
-    if (is_wide(g)) { /* 32 k in 128 bytes: columns 0 to 3, and 4 to 7 behind them */
+    if (wgmma_x_f32(g)) { /* 32 k in 128 bytes: columns 0 to 3, and 4 to 7 behind them */
         emit(k, SHR_U32, half, column, imm(2));
         emit(k, AND_B32, chunk, column, imm(3));
         emit(k, MAD_LO_S32, chunk, chunk, imm(2), half);
@@ -61,14 +60,14 @@ void gen_wgmma_round_setup(Wgmma *g)
 static void read_wide(Wgmma *g, PtxArg from, PtxArg other, int offset)
 {
     PtxKernel *k = g->k;
-    PtxArg first = span(g->x_raw, 0, WORDS), second = span(g->x_raw, WORDS, WORDS), word = g->x_words;
+    PtxArg first = span(g->x_raw, 0, WORDS), second = span(g->x_raw, WORDS, WORDS), words = g->x_words;
     emit(k, LD_SHARED_V4_F32, first, mem(from, offset));
     emit(k, LD_SHARED_V4_F32, second, mem(other, offset));
     for (int i = 0; i < WORDS; i++)
-        gen_round_pair(g->gemm, g->plan->config.w, at(word, WORDS + i), at(g->x_raw, 2 * i),
+        gen_round_pair(g->gemm, g->plan->config.w, at(words, WORDS + i), at(g->x_raw, 2 * i),
                        at(g->x_raw, 2 * i + 1));
     for (int i = 0; i < WORDS; i++) /* the upper lanes have the halves the other way round */
-        emit(k, SELP_B32, at(word, i), at(word, WORDS + (i + 2) % WORDS), at(word, WORDS + i), g->x_odd);
+        emit(k, SELP_B32, at(words, i), at(words, WORDS + (i + 2) % WORDS), at(words, WORDS + i), g->x_odd);
 }
 
 static void read_narrow(Wgmma *g, PtxArg from, int offset)
@@ -87,11 +86,11 @@ void gen_wgmma_round(Wgmma *g, PtxArg slot)
     PtxArg from = at(g->gemm->word_scratch, 0), other = at(g->gemm->word_scratch, 1);
     int rows = tile_rows(g), passes = rows * g->plan->config.tile_k / (8 * GEN_WG_THREADS);
     emit(k, MAD_LO_S32, from, slot, imm(g->plan->stage_bytes), g->x_from);
-    if (is_wide(g)) emit(k, XOR_B32, other, from, imm(GEN_CHUNK_BYTES));
+    if (wgmma_x_f32(g)) emit(k, XOR_B32, other, from, imm(GEN_CHUNK_BYTES));
     for (int i = 0; i < passes; i++) {
         int row = i * PASS_ROWS % rows, atom = i * PASS_ROWS / rows,
             offset = atom * slot_atom_bytes(g) + row * ROW_BYTES;
-        if (is_wide(g)) read_wide(g, from, other, offset);
+        if (wgmma_x_f32(g)) read_wide(g, from, other, offset);
         else read_narrow(g, from, offset);
         emit(k, ST_SHARED_V4_B32,
              mem(g->x_to, g->h->rounded_offset + atom * rounded->atom_bytes + row * ROW_BYTES),

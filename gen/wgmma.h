@@ -90,6 +90,7 @@ static inline bool wgmma_clusters(const Wgmma *g) { return g->h->cluster > 1; }
 static inline bool wgmma_shares_loads(const Wgmma *g) { return g->h->load_sharers > 1; }
 static inline bool wgmma_shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
 static inline bool wgmma_rounds(const Wgmma *g) { return g->h->x_way == GEN_X_ROUNDED; }
+static inline bool wgmma_x_f32(const Wgmma *g) { return g->plan->config.x == GEN_F32; }
 static inline int wgmma_skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
 static inline int wgmma_stages(const Wgmma *g) { return g->plan->config.stages; }
 /* Of the ring's barriers in shared memory: full[0]; empty[0], behind all full ones. */
