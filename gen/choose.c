@@ -381,16 +381,22 @@ static bool plan_wgmma_candidate(const GenProblem *p, GenConfig *c, GenPlan *pla
     return gen_plan(c, plan, error);
 }
 
-static void rank_wgmma(const GenProblem *p, const GenConfig *problem, Ranking *r, GenError *error)
+static void rank_wgmma_tile(const GenProblem *p, GenConfig *candidate, Ranking *r, GenError *error)
 {
     GenPlan plan;
-    GenConfig candidate = *problem;
-    for (int i = 0; gen_wgmma_tile(i, &candidate); i++) {
-        candidate.y_store_bytes = problem->y_store_bytes;
-        if (!plan_wgmma_candidate(p, &candidate, &plan, error)) continue;
-        GenEstimate e = gen_wgmma_estimate(p, &plan);
-        rank(r, &candidate, &e);
-    }
+    if (!plan_wgmma_candidate(p, candidate, &plan, error)) return;
+    GenEstimate e = gen_wgmma_estimate(p, &plan);
+    rank(r, candidate, &e);
+}
+
+/* The tiles of the list, and those that are fitted to the problem. */
+static void rank_wgmma(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
+{
+    const int given = candidate.y_store_bytes;
+    for (int i = 0; gen_wgmma_tile(i, &candidate); i++, candidate.y_store_bytes = given)
+        rank_wgmma_tile(p, &candidate, r, error);
+    for (int i = 0; i < GEN_WGMMA_FITTED; i++, candidate.y_store_bytes = given)
+        if (gen_wgmma_fitted(p, i, &candidate)) rank_wgmma_tile(p, &candidate, r, error);
 }
 
 /* The config with all that the problem says, and no tile yet. */
@@ -414,7 +420,7 @@ int gen_rank(const GenProblem *p, GenCandidate *candidates, int most, GenError *
     if (!set_problem(p, &candidate, error)) return 0;
     rank_mma(p, candidate, &r, error);
     rank_split(p, candidate, &r, error);
-    if (gen_has_wgmma(p->arch)) rank_wgmma(p, &candidate, &r, error);
+    if (gen_has_wgmma(p->arch)) rank_wgmma(p, candidate, &r, error);
     return r.n; /* 0: *error says why the last candidate was refused */
 }
 

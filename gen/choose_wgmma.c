@@ -112,6 +112,11 @@ enum {
     N_CONVERTING = sizeof converting_tiles / sizeof *converting_tiles,
 };
 
+/* What a tile says of a config. */
+#define TILE_FIELDS(X)                                                                                       \
+    X(backend) X(tile_m) X(tile_n) X(tile_k) X(warps_m) X(warps_n) X(stages) X(group_m) X(min_blocks)        \
+    X(cluster_m) X(cluster_n) X(cluster_k) X(skew_blocks) X(pingpong) X(swap)
+
 int gen_wgmma_tile_count(void) { return N_TILES; }
 
 bool gen_wgmma_tile(int i, GenConfig *c)
@@ -123,22 +128,54 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     if (i < 0 || i >= (converts ? N_CONVERTING : N_TILES)) return false;
     snprintf(name, sizeof name, "wgmma_sm90a_f16_%s", (converts ? converting_tiles : tiles)[i]);
     if (!gen_config_parse(name, &tile, &error)) return false;
-    c->backend = tile.backend;
-    c->tile_m = tile.tile_m;
-    c->tile_n = tile.tile_n;
-    c->tile_k = tile.tile_k;
-    c->warps_m = tile.warps_m;
-    c->warps_n = tile.warps_n;
-    c->stages = tile.stages;
-    c->group_m = tile.group_m;
-    c->min_blocks = tile.min_blocks;
-    c->cluster_m = tile.cluster_m;
-    c->cluster_n = tile.cluster_n;
-    c->cluster_k = tile.cluster_k;
-    c->skew_blocks = tile.skew_blocks;
-    c->pingpong = tile.pingpong;
-    c->swap = tile.swap;
+#define X(member) c->member = tile.member;
+    TILE_FIELDS(X)
+#undef X
     return true;
+}
+
+static int whole(int64_t n, int of) { return (int)(gen_ceil_div(n, of) * of); }
+
+/* Few different ones, so that calls whose m changes find their kernels loaded. */
+static int fitted_rows(int64_t m) { return whole(m, m <= 16 || m > 64 ? 8 : 16); }
+
+static bool is_listed(const GenConfig *c)
+{
+    GenConfig tile = *c;
+    for (int i = 0; gen_wgmma_tile(i, &tile); i++) {
+#define X(member) tile.member == c->member &&
+        if (TILE_FIELDS(X) true) return true;
+#undef X
+    }
+    return false;
+}
+
+bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
+{
+    enum { MOST_M = 128, LEAST_N = 24, MOST_N = 256, MOST_STAGES = 12, LEAST_STAGES = 4 };
+    static const struct {
+        bool swap;
+        int least_m, k_sharers, most_ring_bytes; /* more are no faster (docs/tuning.md) */
+    } ways[GEN_WGMMA_FITTED] = {{true, 1, 1, 227 << 10}, {true, 1, 2, 144 << 10}, {false, 65, 1, 227 << 10}};
+    GenError error;
+    GenPlan plan;
+    int k_sharers = ways[i].k_sharers, sms = p->sm_count > k_sharers ? p->sm_count : k_sharers;
+    int64_t tile_n = gen_ceil_div(p->n, sms / k_sharers);
+    if (p->m < ways[i].least_m || p->m > MOST_M || tile_n > MOST_N) return false;
+    c->backend = GEN_BACKEND_WGMMA;
+    c->swap = ways[i].swap;
+    c->tile_m = c->swap ? fitted_rows(p->m) : MOST_M;
+    c->tile_n = tile_n < LEAST_N ? LEAST_N : whole(tile_n, 8);
+    c->tile_k = c->swap && c->tile_n <= 128 ? 128 : 64;
+    c->warps_m = c->swap ? 1 : 2;
+    c->warps_n = c->cluster_m = c->cluster_n = 1;
+    c->cluster_k = k_sharers;
+    c->group_m = 8;
+    c->min_blocks = c->skew_blocks = 0;
+    c->pingpong = false;
+    for (c->stages = MOST_STAGES; c->stages >= LEAST_STAGES; c->stages--)
+        if (gen_plan(c, &plan, &error) && plan.ring_bytes <= ways[i].most_ring_bytes) return !is_listed(c);
+    return false;
 }
 
 static double larger(double a, double b) { return a > b ? a : b; }
@@ -179,19 +216,21 @@ static double rows_behind(const GenBoxPlan *o, int64_t rows)
     return o->col || !part ? 0 : (double)(o->row_step - part) * o->k_boxes;
 }
 
-/* TMA takes its time for each box, and to fill such a row, which comes to 16 bytes a clock. The tiles that have
- * them wait; of several waves an SM has its share of them. */
+/* TMA takes its time for each box and each row, most to fill one of those behind the end, which comes to 16 bytes a
+ * clock. The tiles that have them wait; of several waves an SM has its share of them. */
 static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    const double box_ns = 20, row_ns = 3; /* less than the 25 and 5 that they take: some is hidden */
-    double boxes = plan->g.x.row_boxes * plan->g.x.k_boxes + plan->g.w.row_boxes * plan->g.w.k_boxes;
+    const double box_ns = 20, row_ns = 0.7, fill_ns = 3; /* less than the 25 and 5 that they take: some is hidden */
     const GenConfig *c = &plan->config;
-    double x = rows_behind(&plan->g.x, p->m), w = rows_behind(&plan->g.w, p->n);
+    const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
+    double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
+    double rows = x_boxes * of_x->row_step + w_boxes * of_w->row_step;
+    double x = rows_behind(of_x, p->m), w = rows_behind(of_w, p->n);
     if (waves > 1) {
         x /= (double)gen_ceil_div(p->m, c->tile_m);
         w /= (double)gen_ceil_div(p->n, c->tile_n);
     }
-    return larger(box_ns * boxes, row_ns * (x + w));
+    return larger(box_ns * (x_boxes + w_boxes), row_ns * rows + fill_ns * (x + w));
 }
 
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
@@ -203,7 +242,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
                  latency = 1130, disturbance = 0.3, each_other = 0.03, rounded = 0.06;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
-    double wgmmas = (double)c->tile_m * c->tile_n / (64 * g->wgmma_n), k = c->tile_k, n = s->side_by_side;
+    double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
     double running = (double)(s->blocks < s->places ? s->blocks : s->places);
     double asked = asked_bytes(&g->x, c->cluster_n, p->x_layout, p->x_align_bytes) +
                    asked_bytes(&g->w, c->cluster_m, p->w_layout, p->w_align_bytes);
@@ -223,27 +262,50 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
  * last. Blocks that share k finish parts of it, once they have exchanged their sums. */
 static double estimate_epilogue(const GenPlan *plan, int64_t waves)
 {
-    const double tma = 0.068, elements = 0.08, warps = 0.3, hidden = 0.1, begin = 370, exchange = 830,
-                 exchanged = 0.065;
+    const double tma = 0.068, elements = 0.08, warps = 0.3, hidden = 0.1, begin = 370, exchange = 500,
+                 each_more = 100, exchanged = 0.065;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
            ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
-    if (c->cluster_k > 1) return ns / plan->g.finishers + begin + exchange + exchanged * outputs;
+    if (c->cluster_k > 1)
+        return ns / plan->g.finishers + begin + exchange + each_more * (c->cluster_k - 2) + exchanged * outputs;
     return ns * (c->pingpong && waves > 1 ? hidden : 1) + begin;
+}
+
+/* What memory takes to give x and W and to take y. Two SMs, a TPC, take no more from it than one: where each block
+ * has rows of W of its own, the TPC that has most of them decides. */
+static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spread *s)
+{
+    const double dram_bytes = 4260, tpc_bytes = 72;
+    int64_t sms = p->sm_count > 0 ? p->sm_count : 1;
+    double all = gen_matrix_bytes(p) / dram_bytes;
+    if (p->m > c->tile_m) return all;
+    double blocks = s->blocks * 2 <= sms ? 1 : 2 * (double)gen_ceil_div(s->blocks, sms);
+    double block_bytes = (double)c->tile_n * (double)p->k * gen_type_bytes(p->w) / c->cluster_k;
+    return larger(all, blocks * block_bytes / tpc_bytes);
+}
+
+/* Before the first tile, and behind the last. Of blocks side by side some of the next kernel are there already, and have
+ * asked for their W. */
+static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spread *s)
+{
+    const double start = 1040, cluster_start = 320, beside = 1000;
+    double early = s->side_by_side > 1 && p->m <= plan->config.tile_m ? beside : 0;
+    return start + (plan->g.cluster > 1 ? cluster_start : 0) - early;
 }
 
 /* Waves of blocks, k-block by k-block and then the epilogue; and what memory takes to give x and W and to take
  * y, most of it meanwhile. Constants are fitted to an H200 (docs/tuning.md). */
 GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
 {
-    const double start = 1040, cluster_start = 320, dram_bytes = 3860, not_hidden = 0.28;
+    const double not_hidden = 0.28;
     const GenConfig *c = &plan->config;
     Spread s = spread(p, c, plan->g.cluster);
     GenEstimate e = {.tiles = s.tiles,
                      .waves = gen_ceil_div(s.blocks, s.places),
                      .k_blocks = gen_ceil_div(gen_ceil_div(p->k, c->tile_k), c->cluster_k),
-                     .dram_ns = gen_matrix_bytes(p) / dram_bytes,
-                     .start_ns = start + (plan->g.cluster > 1 ? cluster_start : 0)};
+                     .dram_ns = estimate_memory(p, c, &s),
+                     .start_ns = estimate_start(p, plan, &s)};
     e.epilogue_ns = estimate_epilogue(plan, e.waves);
     double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &s, &e) + e.epilogue_ns);
     e.total_ns = gen_total_ns(&e, work, not_hidden);

@@ -34,7 +34,8 @@ typedef struct GenOperandPlan {
  * in more time than it loads one (docs/tuning.md). */
 typedef struct GenBoxPlan {
     bool col;        /* the 128 bytes, 64 elements, lie along m or n, not along k */
-    int tile_bytes;
+    int tile_bytes;  /* that are loaded */
+    int slot_bytes;  /* that a slot has for them */
     int smem_offset; /* in a stage */
     int box_elems, box_rows; /* in a row of 128 bytes; rows, along k if col */
     int box_bytes;

@@ -73,6 +73,8 @@ static bool check_swap(const GenConfig *c, GenError *error)
                     c->y_store_bytes, gen_type_bytes(c->y));
 }
 
+static int whole(int n, int of) { return (n + of - 1) / of * of; }
+
 static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
 {
     bool apart = c->pingpong;
@@ -88,16 +90,13 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
                         c->warps_n);
     g->wg_m = apart ? c->tile_m : c->tile_m / c->warps_m;
     g->wg_n = apart ? c->tile_n : c->tile_n / c->warps_n;
-    if (c->swap && (g->wg_n % 64 || c->tile_n % c->warps_n))
-        return gen_fail(error, "tile_n=%d does not split over %d warpgroups of 64 rows of W each", c->tile_n,
-                        c->warps_n);
     if (!c->swap && g->wg_m % 64)
         return gen_fail(error, "tile_m=%d does not split over %d warpgroups of 64 rows each", c->tile_m,
                         c->warps_m);
     if (g->wg_n % 8 || (!apart && c->tile_n % c->warps_n))
         return gen_fail(error, "tile_n=%d does not split over %d warpgroups of 8 columns each", c->tile_n,
                         c->warps_n);
-    g->wgmmas = (c->swap ? g->wg_n : g->wg_m) / 64;
+    g->wgmmas = (c->swap ? whole(g->wg_n, 64) : g->wg_m) / 64;
     g->wgmma_n = c->swap ? g->wg_m : g->wg_n;
     g->acc_regs = g->wgmma_n / 2;
     g->loop_waits = apart ? 1 : 0; /* two that work at once cover each other's gaps */
@@ -122,9 +121,10 @@ static int box_rows(int rows)
     return few < FEW_BOX_ROWS ? divisor(rows, MOST_BOX_ROWS) : few;
 }
 
-/* `tile` elements along m or n, of which each of `sharers` blocks loads an equal part. */
+/* `tile` elements along m or n, of which each of `sharers` blocks loads an equal part; a slot has room for
+ * `rows` of them. */
 static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, GenType type, int tile,
-                         int wg_tile, int sharers, GenError *error)
+                         int rows, int wg_tile, int sharers, GenError *error)
 {
     int share = tile / sharers;
     o->box_elems = GEN_SWIZZLE_BYTES / gen_type_bytes(type);
@@ -139,15 +139,17 @@ static bool plan_operand(const GenConfig *c, GenBoxPlan *o, const char *name, Ge
         o->k_boxes = 1;
         o->lbo_bytes = o->atom_bytes = o->box_rows * GEN_SWIZZLE_BYTES;
         o->step_bytes = 16 * GEN_SWIZZLE_BYTES;
+        o->slot_bytes = o->tile_bytes;
     } else {
         if (tile % sharers)
             return gen_fail(error, "%s has %d rows a tile, which %d blocks do not share evenly", name, tile,
                             sharers);
         o->row_step = o->box_rows = box_rows(share);
         o->k_boxes = c->tile_k / o->box_elems;
-        o->atom_bytes = tile * GEN_SWIZZLE_BYTES;
+        o->atom_bytes = rows * GEN_SWIZZLE_BYTES;
         o->lbo_bytes = 16; /* not used */
         o->step_bytes = 32;
+        o->slot_bytes = o->k_boxes * o->atom_bytes;
     }
     o->row_boxes = share / o->row_step;
     o->box_bytes = o->box_rows * GEN_SWIZZLE_BYTES;
@@ -217,7 +219,7 @@ static void plan_store(const GenConfig *c, GenPlan *p)
         p->y_piece_bytes = p->y_bytes;
         p->y_piece_elems = 1;
         g->chunked = p->y_bytes == 2 && c->y_layout == GEN_LAYOUT_ROW && c->cluster_k == 1 &&
-                     c->tile_m >= SWAPPED_CHUNK_ROWS;
+                     c->tile_m >= SWAPPED_CHUNK_ROWS && g->wg_n % 64 == 0;
         g->tma_store = g->chunked && aligned;
         if (g->chunked) plan_swapped_chunks(c, g);
         return;
@@ -266,13 +268,15 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     GenWgmmaPlan *g = &p->g;
     g->x.col = c->x_layout == GEN_LAYOUT_COL;
     g->w.col = c->w_layout == GEN_LAYOUT_COL;
-    if (!plan_operand(c, &g->x, "x", c->x, c->tile_m, g->wg_m, c->cluster_n, error) ||
-        !plan_operand(c, &g->w, "W", c->w, c->tile_n, g->wg_n, c->cluster_m, error) ||
+    int w_rows = c->swap ? c->tile_n - g->wg_n + 64 * g->wgmmas : c->tile_n; /* that wgmma reads */
+    if (!plan_operand(c, &g->x, "x", c->x, c->tile_m, c->tile_m, g->wg_m, c->cluster_n, error) ||
+        !plan_operand(c, &g->w, "W", c->w, c->tile_n, w_rows, g->wg_n, c->cluster_m, error) ||
         !plan_rounded(c, g, error))
         return false;
-    g->w.smem_offset = g->x.tile_bytes;
-    if (g->load_sharers == 1) g->ahead_blocks = AHEAD_BYTES / p->blocks_per_sm / g->w.tile_bytes;
-    p->stage_bytes = g->x.tile_bytes + g->w.tile_bytes;
+    g->w.smem_offset = g->x.slot_bytes;
+    if (c->cluster_m == 1)
+        g->ahead_blocks = (AHEAD_BYTES / p->blocks_per_sm + g->w.tile_bytes / 2) / g->w.tile_bytes;
+    p->stage_bytes = g->x.slot_bytes + g->w.slot_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
     g->rounded_offset = p->ring_bytes;
     g->exchange_offset = g->rounded_offset + g->rounded.tile_bytes;

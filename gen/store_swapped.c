@@ -123,7 +123,8 @@ static void load_bias(Wgmma *g)
         }
 }
 
-/* row, col, rows_left, cols_left of this lane's first element. */
+/* row, col, rows_left, cols_left of this lane's first element. The last of a consumer's wgmmas may have more
+ * rows of W than belong to it. */
 static void lane_origin(Wgmma *g)
 {
     PtxKernel *k = g->k;
@@ -131,6 +132,11 @@ static void lane_origin(Wgmma *g)
     emit(k, ADD_S32, g->col, g->col0, g->lane_col);
     emit(k, SUB_S32, g->rows_left, g->gemm->m, g->row);
     emit(k, SUB_S32, g->cols_left, g->gemm->n, g->col);
+    if (g->h->wg_n % WGMMA_COLS == 0) return;
+    PtxArg own = at(g->gemm->word_scratch, 0);
+    emit(k, SUB_S32, own, imm(g->h->wg_n), g->lane_col);
+    emit(k, MAD_LO_S32, own, g->consumer, imm(g->h->wg_n), own);
+    emit(k, MIN_S32, g->cols_left, g->cols_left, own);
 }
 
 void gen_swapped_begin(Wgmma *g)

@@ -172,6 +172,13 @@ static const Mutation rounding_mutations[] = {
      "mov.b32 %x_to, %word_scratch1;", 0},
 };
 
+/* Operands swapped, and two consumers of 40 rows of W, where wgmma reads 64. */
+static const Mutation part_mutations[] = {
+    {"a consumer stores columns of the other", "min.s32 %cols_left, %cols_left, %word_scratch0;", "", 0},
+    {"the second consumer has no columns", "mad.lo.s32 %word_scratch0, %consumer, 40, %word_scratch0;", "",
+     0},
+};
+
 static const Subject subjects[] = {
     {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
      .sm = "90",
@@ -183,6 +190,11 @@ static const Subject subjects[] = {
      .shapes = {{13, 75, 260}, {16, 129, 650}, {37, 200, 64}},
      .mutations = swapped_mutations,
      .n_mutations = sizeof swapped_mutations / sizeof *swapped_mutations},
+    {.config = "wgmma_sm90a_f16_16x80x64_w1x2_s3_swap",
+     .sm = "90",
+     .shapes = {{13, 75, 260}, {16, 129, 650}, {37, 200, 64}},
+     .mutations = part_mutations,
+     .n_mutations = sizeof part_mutations / sizeof *part_mutations},
     {.config = "wgmma_sm90a_f16_40x128x64_w1x2_s3_cm2_cn2_swap",
      .sm = "90",
      .shapes = {{37, 72, 260}, {100, 136, 650}, {300, 200, 64}},

@@ -130,8 +130,8 @@ static void refusals(void)
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_swap", "are of the wgmma back end, not of mma");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_ck2", "are of the wgmma back end, not of mma");
     refusal("wgmma_sm90a_f16_12x128x64_w1x2_s4_swap", "tile_m=12 is not a multiple of 8");
-    refusal("wgmma_sm90a_f16_16x96x64_w1x1_s4_swap", "does not split over 1 warpgroups of 64 rows of W");
-    refusal("wgmma_sm90a_f16_16x64x64_w1x2_s4_swap", "does not split over 2 warpgroups of 64 rows of W");
+    refusal("wgmma_sm90a_f16_16x88x64_w1x2_s4_swap", "does not split over 2 warpgroups of 8 columns each");
+    refusal("wgmma_sm90a_f16_16x40x64_w1x1_s4_wcol_swap", "its tile has 40 for 1 blocks");
     refusal("wgmma_sm90a_f16_16x128x64_w2x1_s4_swap", "each warpgroup has all rows of x: 2x1");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_pingpong_swap", "are not for swapped operands");
     refusal("wgmma_sm90a_f16_16x256x64_w1x1_s4_k1_swap", "are not for swapped operands");
@@ -173,6 +173,39 @@ static void wgmma_tiles(void)
     config.x = GEN_F32;
     for (n = good = 0; gen_wgmma_tile(n, &config); n++) good += gen_config_check(&config, &error);
     ok(n > 10 && good == n, "%d of %d tiles for x in f32 are good", good, n);
+}
+
+/* A block for each SM, or two that share k, and none without rows of W. */
+static bool fits(const GenProblem *p, const GenConfig *c)
+{
+    GenError error;
+    int64_t tiles = gen_ceil_div(p->n, c->tile_n), places = p->sm_count / c->cluster_k;
+    return gen_config_check(c, &error) && c->tile_m >= p->m && c->tile_m < p->m + 64 && tiles <= places &&
+           (c->tile_n == 24 || gen_ceil_div(p->n, c->tile_n - 8) > places);
+}
+
+static void fitted_tiles(void)
+{
+    static const int64_t rows[] = {1, 8, 9, 33, 64, 128}, columns[] = {64, 1000, 2560, 5120, 14336, 33792};
+    int made = 0, good = 0;
+    GenConfig config;
+    GenProblem p = {.arch = gen_arch_find("sm_90a"), .k = 4096};
+    gen_config_default(p.arch, GEN_F16, &config);
+    for (int i = 0; i < 6 * 6 * 4; i++) {
+        p.m = rows[i % 6], p.n = columns[i / 6 % 6], p.sm_count = i / 36 % 2 ? 132 : 114;
+        p.x = config.x = i / 72 ? GEN_F32 : GEN_F16;
+        for (int way = 0; way < GEN_WGMMA_FITTED; way++) {
+            if (!gen_wgmma_fitted(&p, way, &config)) continue;
+            made++;
+            good += fits(&p, &config);
+        }
+    }
+    ok(made > 100 && good == made, "%d of %d tiles that are fitted to few rows have one for each SM", good,
+       made);
+    p.m = 129;
+    ok(!gen_wgmma_fitted(&p, 0, &config), "none are fitted to many");
+    p.m = 1, p.n = INT32_MAX;
+    ok(!gen_wgmma_fitted(&p, 0, &config), "nor to more columns than the SMs have room for");
 }
 
 /* A block's threads get equal shares when it starts; setmaxnreg deals out no more than those, or it would
@@ -377,6 +410,7 @@ static void choices_on_hopper(void)
     CHOSEN("wgmma_", p.w_layout = GEN_LAYOUT_COL);
     CHOSEN("wgmma_", p.y = GEN_F32);
     CHOSEN("wgmma_sm90a_f16_16x64x128_w1x1_s7_ck2_swap", (p.m = 16, p.n = 4096, p.k = 4096));
+    CHOSEN("wgmma_sm90a_f16_16x40x128_w1x1_s11_swap", (p.m = 10, p.n = p.k = 5120));
     CHOSEN("wgmma_sm90a_f16_72x128x64_w1x2_s7_cm2_cn4_swap",
            (p.n = p.k = 1000, p.x_align_bytes = p.w_align_bytes = 16));
     CHOSEN("wgmma_", p.x = GEN_F32);
@@ -400,6 +434,7 @@ int main(void)
 {
     names();
     wgmma_tiles();
+    fitted_tiles();
     registers_of_a_block();
     sharing();
     packing();
