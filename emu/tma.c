@@ -200,17 +200,6 @@ void exec_TMA_LOAD_MULTICAST(Warp *w, const Inst *in, uint32_t lanes)
     }
 }
 
-/* L2 is not modelled: what it asks for must be there. */
-void exec_TMA_PREFETCH(Warp *w, const Inst *in, uint32_t lanes)
-{
-    EACH_LANE(l, lanes)
-    {
-        Transfer t;
-        common_operands(&t, w, in, (int)l, 0);
-        check_tensor(&t);
-    }
-}
-
 static void land_row(Transfer *t)
 {
     const TensorMap *m = &t->map;
