@@ -134,10 +134,9 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     return true;
 }
 
-static int whole(int64_t n, int of) { return (int)(gen_ceil_div(n, of) * of); }
-
-/* Few different ones, so that calls whose m changes find their kernels loaded. */
-static int fitted_rows(int64_t m) { return whole(m, m <= 16 || m > 64 ? 8 : 16); }
+/* Up to 64 few different ones, so that calls whose m changes find their kernels loaded; of more rows those that TMA would
+ * fill behind the end cost too much. */
+static int fitted_rows(int64_t m) { return (int)gen_whole(m, m <= 16 || m > 64 ? 8 : 16); }
 
 static bool is_listed(const GenConfig *c)
 {
@@ -165,7 +164,7 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->backend = GEN_BACKEND_WGMMA;
     c->swap = ways[i].swap;
     c->tile_m = c->swap ? fitted_rows(p->m) : MOST_M;
-    c->tile_n = tile_n < LEAST_N ? LEAST_N : whole(tile_n, 8);
+    c->tile_n = tile_n < LEAST_N ? LEAST_N : (int)gen_whole(tile_n, 8);
     c->tile_k = c->swap && c->tile_n <= 128 ? 128 : 64;
     c->warps_m = c->swap ? 1 : 2;
     c->warps_n = c->cluster_m = c->cluster_n = 1;

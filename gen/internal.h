@@ -35,5 +35,7 @@ bool gen_has_wgmma(const GenArch *arch);
 bool gen_cuts_lines(GenLayout layout, int align_bytes);
 
 static inline int64_t gen_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+/* The next multiple of `of`. */
+static inline int64_t gen_whole(int64_t n, int64_t of) { return gen_ceil_div(n, of) * of; }
 
 #endif

@@ -72,8 +72,6 @@ static bool check_swap(const GenConfig *c, GenError *error)
                     c->y_store_bytes, gen_type_bytes(c->y));
 }
 
-static int whole(int n, int of) { return (n + of - 1) / of * of; }
-
 static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
 {
     bool apart = c->pingpong;
@@ -95,7 +93,7 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
     if (g->wg_n % 8 || (!apart && c->tile_n % c->warps_n))
         return gen_fail(error, "tile_n=%d does not split over %d warpgroups of 8 columns each", c->tile_n,
                         c->warps_n);
-    g->wgmmas = (c->swap ? whole(g->wg_n, 64) : g->wg_m) / 64;
+    g->wgmmas = (int)gen_ceil_div(c->swap ? g->wg_n : g->wg_m, 64);
     g->wgmma_n = c->swap ? g->wg_m : g->wg_n;
     g->acc_regs = g->wgmma_n / 2;
     g->loop_waits = apart ? 1 : 0; /* two that work at once cover each other's gaps */
