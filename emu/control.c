@@ -32,6 +32,10 @@ void exec_ELECT(Warp *w, const Inst *in, uint32_t lanes)
     *p = 1u << w->block->cluster->elected;
 }
 
-/* Kernels run one after the other here, so a dependent one finds everything done. */
-void exec_GRID_WAIT(Warp *w, const Inst *in, uint32_t lanes) { (void)w, (void)in, (void)lanes; }
+/* Kernels run one after the other here, so a dependent one finds everything done; but it must ask (memory.c). */
+void exec_GRID_WAIT(Warp *w, const Inst *in, uint32_t lanes)
+{
+    (void)in;
+    w->grid_waited |= lanes;
+}
 void exec_GRID_LAUNCH(Warp *w, const Inst *in, uint32_t lanes) { (void)w, (void)in, (void)lanes; }

@@ -144,6 +144,7 @@ static void start_warp(Block *b, int i)
     w->pc = 0;
     w->wait = NOT_WAITING;
     w->cluster_barrier = AWAY;
+    w->grid_waited = 0;
     w->unfenced = 0;
     w->copies.n = w->copies.committed = 0;
     memset(w->copies.groups, 0, sizeof w->copies.groups);

@@ -109,6 +109,7 @@ typedef struct Program {
     uint32_t register_bytes;     /* of one warp */
     unsigned char *constants;
     bool uses_mbarriers, uses_warpgroups;
+    bool may_start_early; /* it waits for the kernel before it itself, by griddepcontrol.wait */
 } Program;
 
 /* Verifies the kernel and takes it over. NULL with a sentence in `error` when it cannot run; the kernel is
@@ -159,6 +160,7 @@ struct Warp {
     const Mbarrier *mbarrier; /* AT_MBARRIER: it, and the phase under way */
     uint32_t mbarrier_phase;
     enum { AWAY, ARRIVED, OPENED } cluster_barrier; /* OPENED: all have arrived, it has not waited yet */
+    uint32_t grid_waited; /* lanes that have waited for the kernel before */
     uint32_t unfenced;  /* lanes that wrote shared memory since their last fence.proxy.async */
     int registers_each; /* of a thread, as setmaxnreg counts */
     uint32_t bulk_groups[LANES]; /* cp.async.bulk groups committed by each lane */

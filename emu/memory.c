@@ -191,6 +191,11 @@ unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes,
     if (address & (align - 1))
         trap(w, lane, TRAP_MISALIGNED, "%s %u B of global memory at 0x%llx, which is not a multiple of %u",
              verb, bytes, (unsigned long long)address, align);
+    if (w->block->program->may_start_early && !(w->grid_waited >> lane & 1))
+        trap(w, lane, TRAP_RACE,
+             "%s %u B of global memory at 0x%llx, and has not met griddepcontrol.wait: "
+             "the kernel before may still run",
+             verb, bytes, (unsigned long long)address);
     const DeviceRange *range = find_range(w->block, address);
     uint64_t offset = range ? address - range->base : 0;
     if (range && bytes <= range->bytes - offset) return range->host + offset;

@@ -112,6 +112,7 @@ static void find_uses(Program *p)
     for (int i = 0; i < p->n_inst; i++) {
         PtxOp op = (PtxOp)p->inst[i].op;
         p->uses_mbarriers |= op == PTX_MBARRIER_INIT;
+        p->may_start_early |= op == PTX_GRID_WAIT;
         p->uses_warpgroups |= ptx_is_wgmma(op) || (op >= PTX_WGMMA_FENCE && op <= PTX_WGMMA_WAIT) ||
                               op == PTX_SETMAXNREG_INC || op == PTX_SETMAXNREG_DEC;
     }

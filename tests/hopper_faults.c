@@ -126,6 +126,16 @@ static const Fault faults[] = {
      "setp.ge.u32 %p, %thread, 32;\n@%p bra E;\nbar.arrive 1, 64;\n! bar.arrive 1, 64;\nE:\n", 64, 1,
      LAUNCH_FAILED, "has arrived at barrier 1 already"},
 
+    /* the kernel before */
+    {"a store behind the wait for the kernel before",
+     "griddepcontrol.wait;\n@%one st.global.b32 [%in], %r;\n", 32, 1, SUCCESS, NULL},
+    {"a store before it", "! @%one st.global.b32 [%in], %r;\ngriddepcontrol.wait;\n", 32, 1, LAUNCH_FAILED,
+     "the kernel before may still run"},
+    {"a store by a warp that does not wait, as the other does",
+     "setp.ge.u32 %p, %thread, 32;\n@%p bra S;\ngriddepcontrol.wait;\nret;\nS:\n! @%p st.global.b32 [%in], "
+     "%r;\n",
+     64, 1, LAUNCH_FAILED, "has not met griddepcontrol.wait"},
+
     /* clusters */
     {"a cluster barrier that one block leaves out",
      "setp.eq.u32 %p, %rank, 1;\n@%p bra W;\nbarrier.cluster.arrive.release.aligned;\n"
