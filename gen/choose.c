@@ -297,9 +297,22 @@ static bool ranks(const Ranking *r, const GenEstimate *e)
     return r->n < r->most || e->total_ns < r->at[r->n - 1].estimate.total_ns;
 }
 
+/* A tile that is fitted to a problem may be one of the list. */
+static bool is_ranked(const Ranking *r, const GenConfig *config, const GenEstimate *e)
+{
+    char name[GEN_MAX_NAME], other[GEN_MAX_NAME];
+    for (int i = 0; i < r->n; i++) {
+        if (r->at[i].estimate.total_ns != e->total_ns) continue;
+        gen_config_name(config, name);
+        gen_config_name(&r->at[i].config, other);
+        if (strcmp(name, other) == 0) return true;
+    }
+    return false;
+}
+
 static void rank(Ranking *r, const GenConfig *config, const GenEstimate *e)
 {
-    if (!ranks(r, e)) return;
+    if (!ranks(r, e) || is_ranked(r, config, e)) return;
     int i = r->n < r->most ? r->n++ : r->n - 1;
     for (; i > 0 && e->total_ns < r->at[i - 1].estimate.total_ns; i--) r->at[i] = r->at[i - 1];
     r->at[i] = (GenCandidate){*config, *e};

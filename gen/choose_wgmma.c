@@ -112,11 +112,6 @@ enum {
     N_CONVERTING = sizeof converting_tiles / sizeof *converting_tiles,
 };
 
-/* What a tile says of a config. */
-#define TILE_FIELDS(X)                                                                                       \
-    X(backend) X(tile_m) X(tile_n) X(tile_k) X(warps_m) X(warps_n) X(stages) X(group_m) X(min_blocks)        \
-    X(cluster_m) X(cluster_n) X(cluster_k) X(skew_blocks) X(pingpong) X(swap)
-
 int gen_wgmma_tile_count(void) { return N_TILES; }
 
 bool gen_wgmma_tile(int i, GenConfig *c)
@@ -128,26 +123,27 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     if (i < 0 || i >= (converts ? N_CONVERTING : N_TILES)) return false;
     snprintf(name, sizeof name, "wgmma_sm90a_f16_%s", (converts ? converting_tiles : tiles)[i]);
     if (!gen_config_parse(name, &tile, &error)) return false;
-#define X(member) c->member = tile.member;
-    TILE_FIELDS(X)
-#undef X
+    c->backend = tile.backend;
+    c->tile_m = tile.tile_m;
+    c->tile_n = tile.tile_n;
+    c->tile_k = tile.tile_k;
+    c->warps_m = tile.warps_m;
+    c->warps_n = tile.warps_n;
+    c->stages = tile.stages;
+    c->group_m = tile.group_m;
+    c->min_blocks = tile.min_blocks;
+    c->cluster_m = tile.cluster_m;
+    c->cluster_n = tile.cluster_n;
+    c->cluster_k = tile.cluster_k;
+    c->skew_blocks = tile.skew_blocks;
+    c->pingpong = tile.pingpong;
+    c->swap = tile.swap;
     return true;
 }
 
 /* Up to 64 few different ones, so that calls whose m changes find their kernels loaded; of more rows those that TMA would
  * fill behind the end cost too much. */
 static int fitted_rows(int64_t m) { return (int)gen_whole(m, m <= 16 || m > 64 ? 8 : 16); }
-
-static bool is_listed(const GenConfig *c)
-{
-    GenConfig tile = *c;
-    for (int i = 0; gen_wgmma_tile(i, &tile); i++) {
-#define X(member) tile.member == c->member &&
-        if (TILE_FIELDS(X) true) return true;
-#undef X
-    }
-    return false;
-}
 
 bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
 {
@@ -173,7 +169,7 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->min_blocks = c->skew_blocks = 0;
     c->pingpong = false;
     for (c->stages = MOST_STAGES; c->stages >= LEAST_STAGES; c->stages--)
-        if (gen_plan(c, &plan, &error) && plan.ring_bytes <= ways[i].most_ring_bytes) return !is_listed(c);
+        if (gen_plan(c, &plan, &error) && plan.ring_bytes <= ways[i].most_ring_bytes) return true;
     return false;
 }
 

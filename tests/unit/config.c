@@ -208,6 +208,26 @@ static void fitted_tiles(void)
     ok(!gen_wgmma_fitted(&p, 0, &config), "nor to more columns than the SMs have room for");
 }
 
+/* For 16x4096x4096 a tile of the list is fitted, too. */
+static void nothing_twice(void)
+{
+    enum { MOST = 200 };
+    static GenCandidate ranked[MOST];
+    char name[GEN_MAX_NAME], other[GEN_MAX_NAME];
+    GenError error;
+    GenProblem p = {.arch = gen_arch_find("sm_90a"), .sm_count = 132, .m = 16, .n = 4096, .k = 4096};
+    p.x_align_bytes = p.w_align_bytes = p.y_align_bytes = 128;
+    int n = gen_rank(&p, ranked, MOST, &error), twice = 0;
+    for (int i = 0; i < n; i++) {
+        gen_config_name(&ranked[i].config, name);
+        for (int j = 0; j < i; j++) {
+            gen_config_name(&ranked[j].config, other);
+            twice += strcmp(name, other) == 0;
+        }
+    }
+    ok(n > 60 && n < MOST && !twice, "%d configs are ranked, %d of them twice", n, twice);
+}
+
 /* A block's threads get equal shares when it starts; setmaxnreg deals out no more than those, or it would
  * wait for ever. All tiles are tried with up to three blocks on an SM. */
 static void registers_of_a_block(void)
@@ -435,6 +455,7 @@ int main(void)
     names();
     wgmma_tiles();
     fitted_tiles();
+    nothing_twice();
     registers_of_a_block();
     sharing();
     packing();
