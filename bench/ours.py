@@ -1,7 +1,7 @@
 """tilesmith as a contestant: kernels of the library, pinned by the name of their configuration or its own choice.
 
     best     every listed configuration of an architecture is timed quickly on the problem, and what ts_linear() does
-             where it would pack rows first; the fastest one competes
+             where that is another one or it would pack rows first; the fastest one competes
     auto     tilesmith.linear(): what ts_linear() chooses
     NAME     that configuration
 
@@ -145,9 +145,16 @@ class Preparer:
         _set_addresses(args, x, w, b, y)
         return self.context.workspace_bytes(args) > 0 and kernel.workspace_bytes(args) == 0
 
+    def _names(self, sets):
+        """Those that are listed, and the library's choice, which may be made for the problem."""
+        import tilesmith
+
+        names = [with_field(name, self.field) for name in listed(self.arch, sets[0][1].dtype)]
+        return list(dict.fromkeys([*names, tilesmith.prepare(*sets[0])]))
+
     def _best(self, sets):
         times, refused, packing = {}, [], "ts_linear(), packing"
-        for name in (with_field(name, self.field) for name in listed(self.arch, sets[0][1].dtype)):
+        for name in self._names(sets):
             try:
                 times[name] = measure.quick_us(Ours(self.load(name), self.library), sets)
             except self.error as error:  # a kernel for other alignments, or too large for this device
