@@ -22,6 +22,7 @@ import choice_report
 import compare
 import report
 import tilesmith
+import variants
 
 
 def rows():
@@ -169,6 +170,26 @@ class ChoiceOptionsTest(unittest.TestCase):
         self.refused("at least one replay", "--replays", "0")
         self.refused("give more than 0", "--burst-ms", "0")
         self.refused("give more than 0", "--budget", "-1")
+
+
+class VariantsOptionsTest(unittest.TestCase):
+    def refused(self, words, *arguments):
+        said = io.StringIO()
+        with self.assertRaises(SystemExit) as caught, contextlib.redirect_stderr(said):
+            variants.parse_options(arguments)
+        self.assertEqual(caught.exception.code, 2)
+        self.assertIn(words, said.getvalue())
+
+    def test_options(self):
+        options = variants.parse_options(["16x4096x512", "auto", "a.ptx", "auto", "--dtype", "bf16"])
+        self.assertEqual((options.shape, options.dtype, options.rounds), ((16, 4096, 512), "bf16", 15))
+        self.assertEqual(options.variants, ["auto", "a.ptx"])
+
+    def test_refusals(self):
+        self.refused("is not MxNxK", "16x4096", "auto")
+        self.refused("one problem at a time", "1x2x3,4x5x6", "auto")
+        self.refused("VARIANT", "1x2x3")
+        self.refused("at least one round", "1x2x3", "auto", "--rounds", "0")
 
 
 class ChoicePlanTest(unittest.TestCase):

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import unittest
+from pathlib import Path
 from unittest import mock
 
 from kit import EMULATOR, ROOT, pack, unpack
@@ -151,6 +152,18 @@ class LibraryTest(unittest.TestCase):
         self.addCleanup(kernel.close)
         kernel.launch(layer.args(s=0.5))
         self.assertLess(layer.worst_error(s=0.5), 1e-3)
+
+    def test_load_file(self):
+        layer = self.layer()
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "k.ptx"
+            path.write_text(_library.generate("mma_sm80_f16_64x64x32_w2x2_s3"))
+            kernel = self.context.load_file(path)
+            self.addCleanup(kernel.close)
+            with self.assertRaisesRegex(tilesmith.Error, "no-such.ptx"):
+                self.context.load_file(Path(directory) / "no-such.ptx")
+        kernel.launch(layer.args())
+        self.assertLess(layer.worst_error(), 1e-3)
 
     def test_pinned_config(self):
         name = "mma_sm80_f16_64x64x32_w2x2_s3"

@@ -235,6 +235,7 @@ _FUNCTIONS = [
     ("ts_generate", c_int, [c_char_p, _P(c_void_p), _P(c_size_t)]),
     ("ts_free_text", None, [c_void_p]),
     ("ts_kernel_load", c_int, [c_void_p, c_void_p, c_size_t, _P(c_void_p)]),
+    ("ts_kernel_load_file", c_int, [c_void_p, c_char_p, _P(c_void_p)]),
     ("ts_kernel_destroy", None, [c_void_p]),
     ("ts_kernel_get_info", c_int, [c_void_p, _P(KernelInfo)]),
     ("ts_kernel_workspace", c_int, [c_void_p, c_void_p, _P(c_size_t)]),
@@ -428,6 +429,12 @@ class Context:
             check(lib.ts_kernel_load(self.handle, text, size.value, kernel))
         finally:
             lib.ts_free_text(text)
+        return Kernel(self, kernel.value, owned=True)
+
+    def load_file(self, path):
+        """The Kernel in a file of PTX, as `tilesmith gen` writes it and ptx_out/ has them."""
+        kernel = c_void_p()
+        check(library().ts_kernel_load_file(self.handle, os.fsencode(path), kernel))
         return Kernel(self, kernel.value, owned=True)
 
     # Memory, for programs and tests without torch.
