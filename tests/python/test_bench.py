@@ -95,13 +95,19 @@ class ReportTest(unittest.TestCase):
         self.assertIsNone(report.bars("unused", rows()[1:2], "mm", "title"))
 
 
-class OptionsTest(unittest.TestCase):
+class Refusals:
+    """Of a test of `module`'s options."""
+
     def refused(self, words, *arguments):
         said = io.StringIO()
         with self.assertRaises(SystemExit) as caught, contextlib.redirect_stderr(said):
-            compare.parse_options(arguments)
+            self.module.parse_options(arguments)
         self.assertEqual(caught.exception.code, 2)
         self.assertIn(words, said.getvalue())
+
+
+class OptionsTest(Refusals, unittest.TestCase):
+    module = compare
 
     def test_options(self):
         options = compare.parse_options(["--shapes", "1x2x3,4x5x6", "--dtype", "both", "--mode", "sustained"])
@@ -137,13 +143,8 @@ def program():
     return os.environ.get("TILESMITH", str(BUILD / "tilesmith"))
 
 
-class ChoiceOptionsTest(unittest.TestCase):
-    def refused(self, words, *arguments):
-        said = io.StringIO()
-        with self.assertRaises(SystemExit) as caught, contextlib.redirect_stderr(said):
-            choice.parse_options(arguments)
-        self.assertEqual(caught.exception.code, 2)
-        self.assertIn(words, said.getvalue())
+class ChoiceOptionsTest(Refusals, unittest.TestCase):
+    module = choice
 
     def file(self, text):
         path = tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False)
@@ -172,13 +173,8 @@ class ChoiceOptionsTest(unittest.TestCase):
         self.refused("give more than 0", "--budget", "-1")
 
 
-class VariantsOptionsTest(unittest.TestCase):
-    def refused(self, words, *arguments):
-        said = io.StringIO()
-        with self.assertRaises(SystemExit) as caught, contextlib.redirect_stderr(said):
-            variants.parse_options(arguments)
-        self.assertEqual(caught.exception.code, 2)
-        self.assertIn(words, said.getvalue())
+class VariantsOptionsTest(Refusals, unittest.TestCase):
+    module = variants
 
     def test_options(self):
         options = variants.parse_options(["16x4096x512", "auto", "a.ptx", "auto", "--dtype", "bf16"])
