@@ -349,7 +349,7 @@ def main(arguments=None):
     options = parse_options(arguments)
     import_all()
     ours.build()
-    options.torch_dtype = {"f16": torch.float16, "bf16": torch.bfloat16}[options.dtype]
+    options.torch_dtype = measure.DTYPES[options.dtype]
     preparer = ours.Preparer(options.arch, "auto", log)
     plans = plan_all(options, preparer.arch)
     load_all(preparer, plans)

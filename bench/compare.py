@@ -73,12 +73,22 @@ def reference(name, operands):
     return z + peers.SCALE * torch.sigmoid(z)
 
 
+def error_of(name, call, operands):
+    """Of one result, beside the reference."""
+    return measure.relative_error(measure.poisoned_result(call, operands), reference(name, operands))
+
+
+def refuse_wrong(error, dtype):
+    if not error <= LIMITS[dtype]:
+        raise ValueError(f"wrong result: rel_err {error:.2e} against float64 is over {LIMITS[dtype]:.1e}")
+
+
 class Problem:
     """One shape and type: contestants prepared, checked and captured."""
 
     def __init__(self, shape, dtype, contestants):
         self.shape, self.dtype = shape, dtype
-        self.sets = measure.make_sets(*shape, {"f16": torch.float16, "bf16": torch.bfloat16}[dtype])
+        self.sets = measure.make_sets(*shape, measure.DTYPES[dtype])
         self.graphs, self.sets_of, self.details, self.errors, self.reasons = {}, {}, {}, {}, {}
         for name, prepare in contestants.items():
             try:
@@ -92,10 +102,8 @@ class Problem:
         transform = getattr(prepare, "transform", None)
         sets = [transform(*operands) for operands in self.sets] if transform else self.sets
         call, self.details[name] = prepare(sets)
-        error = measure.relative_error(measure.poisoned_result(call, sets[0]), reference(name, sets[0]))
-        self.errors[name] = error
-        if not error <= LIMITS[self.dtype]:
-            raise ValueError(f"wrong result: rel_err {error:.2e} against float64 is over {LIMITS[self.dtype]:.1e}")
+        self.errors[name] = error_of(name, call, sets[0])
+        refuse_wrong(self.errors[name], self.dtype)
         self.graphs[name] = measure.Graph(call, sets)
         self.sets_of[name] = sets  # the graph holds addresses
 

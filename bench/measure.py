@@ -13,6 +13,7 @@ import time
 
 import torch
 
+DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16}
 SET_BYTES = 300_000_000  # of all sets together
 MAX_SETS = 512
 BURST_MS = 2.0

@@ -60,16 +60,14 @@ def prepared(variant, context):
 def captured(variant, context, sets, dtype):
     """Its graph, if its result is right."""
     call = prepared(variant, context)
-    error = measure.relative_error(measure.poisoned_result(call, sets[0]), compare.reference(variant, sets[0]))
-    if not error <= LIMITS[dtype]:
-        raise ValueError(f"wrong result: rel_err {error:.2e} against float64 is over {LIMITS[dtype]:.1e}")
+    compare.refuse_wrong(compare.error_of(variant, call, sets[0]), dtype)
     return measure.Graph(call, sets)
 
 
 def main(arguments=None):
     options = parse_options(arguments)
     import_all()
-    sets = measure.make_sets(*options.shape, {"f16": torch.float16, "bf16": torch.bfloat16}[options.dtype])
+    sets = measure.make_sets(*options.shape, measure.DTYPES[options.dtype])
     context = tilesmith.Context(torch.cuda.current_device())
     graphs = {BASELINE: measure.Graph(lambda x, w, b: torch.mm(x, w.T), sets)}
     for variant in options.variants:
