@@ -94,7 +94,7 @@ check: all $(programs) $(B)/tests/plain_driver $(B)/tests/fake_cuda.so $(B)/benc
 	$(test_env) prove -j$(JOBS) --exec '' $(tests)
 
 # The tests that run kernels, on the first GPU.
-gpu_tests = $(addprefix $(B)/tests/,ptx_rows hopper sweep split share_k stress threads linear large)
+gpu_tests = $(addprefix $(B)/tests/,ptx_rows hopper sweep split bits stress threads linear large)
 check-gpu: all $(gpu_tests)
 	$(test_env) TILESMITH_TEST_DRIVER=libcuda.so.1 prove -v --exec '' $(gpu_tests)
 

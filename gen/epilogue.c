@@ -178,7 +178,8 @@ static void emit_element(Epilogue *e, int op, PtxArg y, PtxArg a, PtxArg b, PtxA
  *
  * y_i = x_i + c / a_i, a_i = 1 + exp(-x_i); with r = c / (a0 a1 a2 a3), c / a0 = r a1 (a2 a3) and so on: one
  * reciprocal for four elements, 1.25 special functions an element instead of 2. The exponent is cut so that the
- * product stays finite: an error of 2^-31, absolute, and only where sigmoid(x) is smaller than that. */
+ * product stays finite: an error of 2^-31, absolute, and only where sigmoid(x) is smaller than that. The last bits
+ * of one depend on the others: all must be of one row of y, and nobody's columns beside it must not be garbage. */
 static void emit_added_sigmoids(Epilogue *e, int n, const Value *y, const Value *x, PtxArg factor)
 {
     PtxKernel *k = e->k;
@@ -275,6 +276,13 @@ static PtxArg factor_of_sigmoid(Epilogue *e)
     return immf(factor->value);
 }
 
+static Value of_row(const Value *v, const EpilogueElements *x, int row)
+{
+    Value r = {0};
+    for (int i = 0; i < x->n / x->rows; i++) r.of[i] = v->of[i * x->rows + row];
+    return r;
+}
+
 void gen_epilogue(Epilogue *e, const EpilogueElements *x)
 {
     Value out = spread(x->y, x->n), leaf[EXPR_CONST];
@@ -286,8 +294,11 @@ void gen_epilogue(Epilogue *e, const EpilogueElements *x)
         leaf[EXPR_ACC].of[i] = x->acc[i];
         leaf[EXPR_BIAS].of[i] = x->bias[i];
     }
-    if (e->group_sigmoids && x->n > 1) {
-        emit_added_sigmoids(e, x->n, &out, &leaf[EXPR_Z], factor_of_sigmoid(e));
+    if (e->group_sigmoids && x->n > x->rows) {
+        for (int row = 0; row < x->rows; row++) {
+            Value y = of_row(&out, x, row), z = of_row(&leaf[EXPR_Z], x, row);
+            emit_added_sigmoids(e, x->n / x->rows, &y, &z, factor_of_sigmoid(e));
+        }
         return;
     }
     Value value = emit_tree(e, x->n, e->expr->n - 1, &out, leaf);

@@ -139,12 +139,13 @@ typedef struct Epilogue {
     PtxArg temp;              /* f32 values of inner nodes */
     PtxArg group;             /* scratch of a group of sigmoids */
     PtxArg u, v, w, p;        /* scratch of one function */
-    bool group_sigmoids;      /* sigmoids may share a reciprocal */
+    bool group_sigmoids;      /* those of a row's elements may share a reciprocal */
     bool busy[GEN_MAX_EXPR_NODES];
 } Epilogue;
 /* What the leaves are: f32 registers, n of each; r is PTX_NONE when the expression has none. */
 typedef struct EpilogueElements {
     int n;                    /* 2 or 4 */
+    int rows;                 /* of y; element e is of row e % rows */
     PtxArg y, z, r;           /* arrays */
     PtxArg acc[EPILOGUE_WIDTH], bias[EPILOGUE_WIDTH];
 } EpilogueElements;

@@ -41,6 +41,7 @@ typedef struct GenBoxPlan {
     int box_bytes;
     int row_boxes;   /* along m or n, that a block loads: its share. They stand one behind the other, as shares do */
     int row_step;    /* elements of m or n in a box */
+    int reach;       /* boxes that begin behind the end of m or n by less are loaded, too */
     int k_boxes;     /* along k: box_elems, and atom_bytes, from one to the next */
     int lbo_bytes;   /* of wgmma's descriptor (PTX ISA 9.7.15.5.1.2): between 64-element columns of a "col" tile */
     int step_bytes;  /* from k-step to k-step in a box */

@@ -260,6 +260,15 @@ static bool plan_rounded(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
     return true;
 }
 
+/* Two columns whose sigmoids share a reciprocal lie in 16 that begin at a multiple of 16: of the tile, or of
+ * a chunk of y. If the first is y's, the other one shall be a column of zeros. */
+static void plan_reach(const GenConfig *c, GenWgmmaPlan *g)
+{
+    enum { TOGETHER = 16 };
+    bool aligned = c->swap || g->chunk_cols % TOGETHER == 0;
+    if (g->w.row_step % TOGETHER || !aligned) g->w.reach = TOGETHER - 1;
+}
+
 static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
 {
     GenWgmmaPlan *g = &p->g;
@@ -270,6 +279,7 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
         !plan_operand(c, &g->w, "W", c->w, c->tile_n, w_rows, g->wg_n, c->cluster_m, error) ||
         !plan_rounded(c, g, error))
         return false;
+    plan_reach(c, g);
     g->w.smem_offset = g->x.slot_bytes;
     p->stage_bytes = g->x.slot_bytes + g->w.slot_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;

@@ -18,7 +18,8 @@ typedef struct Source {
     bool once;         /* it is read once: L2 may forget it first */
     PtxArg share;      /* b32: bytes in a slot to this block's share */
     PtxArg origin;     /* b32: of this block's share along m or n */
-    PtxArg left; /* b32, signed: elements from there to the end; PTX_NONE: there is one box along m or n */
+    PtxArg left; /* b32, signed: elements from there to where boxes may begin; PTX_NONE: there is one box
+                    along m or n */
     PtxArg mask; /* b16: the sharers, by their ranks in the cluster */
 } Source;
 
@@ -62,11 +63,12 @@ static void source_place(Wgmma *g, const Source *s)
     int share = s->plan->row_boxes * s->plan->row_step;
     if (s->sharers > 1) emit(g->k, MAD_LO_S32, s->origin, s->sharer, imm(share), s->first);
     if (s->left.kind) emit(g->k, SUB_S32, s->left, s->end, s->origin);
+    if (s->left.kind && s->plan->reach) emit(g->k, ADD_S32, s->left, s->left, imm(s->plan->reach));
 }
 
-/* bytes += what comes to a slot of this source: boxes that begin before the end, and the first one of each
- * share in any case. For if a block sent nothing to another one, that could go round the ring while this one
- * still waits for a third to release the slot. */
+/* bytes += what comes to a slot of this source: boxes that begin before the end, or behind it by less than
+ * the plan's reach, and the first one of each share in any case. For if a block sent nothing to another one,
+ * that could go round the ring while this one still waits for a third to release the slot. */
 static void add_bytes(Wgmma *g, const Source *s, PtxArg bytes)
 {
     PtxKernel *k = g->k;
@@ -78,7 +80,7 @@ static void add_bytes(Wgmma *g, const Source *s, PtxArg bytes)
         return;
     }
     emit(k, SUB_S32, boxes, s->end, s->first);
-    emit(k, ADD_S32, boxes, boxes, imm(o->row_step - 1));
+    emit(k, ADD_S32, boxes, boxes, imm(o->row_step - 1 + o->reach));
     emit(k, MAX_S32, boxes, boxes,
          imm(s->sharers > 1 ? 0 : o->row_step)); /* tiles of a cluster may lie behind the end */
     emit(k, DIV_U32, boxes, boxes, imm(o->row_step));
@@ -100,7 +102,7 @@ static void load_box(Wgmma *g, const Source *s, PtxArg guard, PtxArg box, PtxArg
 }
 
 /* This block's boxes of a k-block, whose first k is `along`, to the slot at `slot_at`: the first, and those
- * that begin before the end. */
+ * that begin before the end or within reach of it. */
 static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, PtxArg full)
 {
     PtxKernel *k = g->k;

@@ -324,7 +324,7 @@ static void load_residual(Store *s, int e, int col)
 /* Pairs first .. first+pairs-1 of rows `half` of row tile i: z = acc + bias, y = f(z). */
 static void finish(Store *s, int i, int half, int first, int pairs)
 {
-    EpilogueElements x = {.n = 2 * pairs, .y = s->y, .z = s->z, .r = s->r};
+    EpilogueElements x = {.n = 2 * pairs, .rows = 1, .y = s->y, .z = s->z, .r = s->r};
     for (int e = 0; e < x.n; e++) {
         int pair = first + e / 2;
         x.acc[e] = pair_acc(s, i, half, pair, e % 2);

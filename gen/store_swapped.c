@@ -105,6 +105,8 @@ void gen_swapped_setup(Wgmma *g)
         g->y_col_step = gen_wgmma_stride_bytes(g, "y_col_step", g->gemm->csy_param);
     if (uses_r(g)) g->r_pitch = gen_wgmma_stride_bytes(g, "r_pitch", g->gemm->ldr_param);
     gen_epilogue_begin(&g->epilogue, g->gemm);
+    if (g->h->wg_n % (2 * HALF_COLS))
+        g->epilogue.group_sigmoids = false; /* a lane's second column may be nobody's */
 }
 
 /* ---- a tile begins ---- */
@@ -262,7 +264,7 @@ static void store_element(Wgmma *g, PtxArg to, PtxArg y, PtxArg p)
 static void finish_group(Wgmma *g, int i, int turn)
 {
     PtxArg acc = group_acc(g, i, turn);
-    EpilogueElements x = {.n = GROUP_ACC, .y = g->y, .z = g->z, .r = g->r};
+    EpilogueElements x = {.n = GROUP_ACC, .rows = 2, .y = g->y, .z = g->z, .r = g->r};
     if (uses_r(g)) load_residual(g, i);
     for (int e = 0; e < GROUP_ACC; e++) {
         x.acc[e] = at(acc, e);
@@ -307,8 +309,8 @@ static void copy_chunk(Wgmma *g, int i)
     gen_wgmma_meet(g);
 }
 
-/* Two groups at a time; a last one alone. ptxas mixes the instructions of all groups, and then several tiles of
- * 152 rows and more need three registers too many: it does not across a meeting of the warp. */
+/* Two groups at a time; a last one alone. ptxas mixes the instructions of all groups, and then several tiles
+ * of 152 rows and more need three registers too many: it does not across a meeting of the warp. */
 static void store_chunk(Wgmma *g, int i)
 {
     PtxKernel *k = g->k;

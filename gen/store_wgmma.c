@@ -320,7 +320,7 @@ static void load_residual(Wgmma *g, int i, int half, int j, int n)
 /* y of tiles j .. j + n/2 - 1 in row half `half` of wgmma i. */
 static void finish(Wgmma *g, int i, int half, int j, int n)
 {
-    EpilogueElements x = {.n = n, .y = g->y, .z = g->z, .r = g->r};
+    EpilogueElements x = {.n = n, .rows = 1, .y = g->y, .z = g->z, .r = g->r};
     if (uses_r(g)) load_residual(g, i, half, j, n);
     for (int e = 0; e < n; e++) {
         x.acc[e] = at(g->acc, i * g->h->acc_regs + (j + e / 2) * 4 + 2 * half + e % 2);

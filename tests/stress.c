@@ -72,9 +72,10 @@ static void note_difference(Job *job, long round)
     const Matrix *y = &job->problem.operand[OPERAND_Y].host;
     size_t bytes = (size_t)gen_type_bytes(y->type), differ = 0, first = 0;
     const unsigned char *now = y->data, *then = job->first.data;
+    if (!memcmp(now, then, matrix_bytes(y))) return;
     for (size_t i = matrix_bytes(y) / bytes; i-- > 0;)
         if (memcmp(now + i * bytes, then + i * bytes, bytes)) differ++, first = i;
-    if (!differ || job->bad_rounds++) return;
+    if (job->bad_rounds++) return;
     refuse(&job->first_bad,
            ": in round %ld %zu elements differ, the first is [%zu, %zu]: 0x%02x%02x, was 0x%02x%02x", round,
            differ, first / (size_t)y->pitch, first % (size_t)y->pitch, now[first * bytes + 1],

@@ -1,0 +1,115 @@
+/* bits.c: y has the same bits in each launch of a kernel, in whatever order its warps run and whatever their
+ * blocks find in shared memory; and a row of y is a function of its row of x, not of the rows beside it. Each
+ * result is compared with float64 besides, also where blocks that share k (cluster_k) get no k-blocks.
+ *
+ * On the emulator under 8 schedules, or on a GPU in 8 launches with TILESMITH_TEST_DRIVER=libcuda.so.1.
+ */
+#include "tests/kit.h"
+
+static const char *const configs[] = {
+    "wgmma_sm90a_f16_8x128x64_w1x2_s3_ck4_swap",
+    "wgmma_sm90a_bf16_16x64x128_w1x1_s4_ck8_swap",
+    "wgmma_sm90a_f16_16x128x128_w1x2_s5_ck4_swap",
+    "wgmma_sm90a_f16_24x128x64_w1x1_s3_yf32_ck2_swap",
+    "wgmma_sm90a_bf16_64x64x64_w1x1_s5_ck8_swap",
+    "wgmma_sm90a_f16_48x192x64_w1x3_s3_biasf32_ck4_swap",
+    /* rows of W in shared memory that nobody loads, behind the tile or behind the end */
+    "wgmma_sm90a_f16_16x40x128_w1x1_s11_yf32_swap",
+    "wgmma_sm90a_f16_24x48x64_w1x1_s5_yf32_swap",
+    "wgmma_sm90a_f16_32x128x64_w1x2_s4_swap",
+    "wgmma_sm90a_f16_128x200x64_w2x1_s4_yf32",
+    "mma_sm80_f16_64x96x32_w2x2_s3_yf32",
+};
+/* k-blocks: none, one, a few, many; columns that end inside a box of W's rows, and with one */
+static const Shape shapes[] = {{9, 70, 0},      {16, 128, 64}, {31, 65, 296},
+                               {70, 200, 1480}, {20, 264, 64}, {20, 288, 64}};
+enum {
+    N_CONFIGS = sizeof configs / sizeof *configs,
+    N_SHAPES = sizeof shapes / sizeof *shapes,
+    LAUNCHES = 8
+};
+
+static bool right(Problem *p, Error *why)
+{
+    Verdict v;
+    Linear linear = problem_linear(p);
+    if (!verify(&linear, &p->operand[OPERAND_Y].host, &v, why)) return false;
+    return v.ok ||
+           refuse(why, "wrong: rel_err %.2e, %lld elements off", v.rel_err, (long long)v.n_mismatches);
+}
+
+/* A launch under schedule `seed`; y must be *first, which the first launch sets. */
+static bool launch(Problem *p, int seed, Matrix *first, Error *why)
+{
+    const Matrix *y = &p->operand[OPERAND_Y].host;
+    char text[8];
+    snprintf(text, sizeof text, "%d", seed);
+    setenv("TILESMITH_EMU_SEED", text, 1);
+    if (!problem_run(p, why)) return false;
+    if (first->data)
+        return memcmp(first->data, y->data, matrix_bytes(y)) == 0 ||
+               refuse(why, "launch %d gives other bits", seed);
+    if (!matrix_create(first, y->type, y->rows, y->cols, y->pitch, why)) return false;
+    memcpy(first->data, y->data, matrix_bytes(y));
+    return right(p, why);
+}
+
+/* Each row goes where the one before it was, and the first to the end. */
+static bool rotate_rows(Matrix *m, Error *why)
+{
+    size_t row_bytes = matrix_bytes(m) / (size_t)m->rows;
+    char *rows = m->data, *first = malloc(row_bytes);
+    if (!first) return refuse(why, "out of memory");
+    memcpy(first, rows, row_bytes);
+    memmove(rows, rows + row_bytes, matrix_bytes(m) - row_bytes);
+    memcpy(rows + matrix_bytes(m) - row_bytes, first, row_bytes);
+    free(first);
+    return true;
+}
+
+/* *y is what was launched before; rows of it are where those of x go. */
+static bool launch_rotated(Problem *p, Matrix *y, Error *why)
+{
+    return rotate_rows(&p->operand[OPERAND_X].host, why) && rotate_rows(y, why) && problem_run(p, why) &&
+           (memcmp(p->operand[OPERAND_Y].host.data, y->data, matrix_bytes(y)) == 0 ||
+            refuse(why, "rows in other places give other bits"));
+}
+
+static void test_shape(ts_context *context, const ts_kernel *kernel, const char *config, Shape shape)
+{
+    Problem p = {.context = context, .kernel = kernel, .shape = kit_shape(kernel, shape), .s = 2};
+    Error why = {""};
+    Matrix first = {0};
+    bool good = problem_create(&p, &why);
+    if (good) problem_randomise(&p, 5);
+    for (int seed = 1; seed <= LAUNCHES && good; seed++) good = launch(&p, seed, &first, &why);
+    good = good && (shape.k == 0 || launch_rotated(&p, &first, &why));
+    ok(good, "%s %lldx%lldx%lld%s%s", config, (long long)shape.m, (long long)shape.n, (long long)shape.k,
+       good ? "" : ": ", why.text);
+    problem_free(&p);
+    matrix_free(&first);
+}
+
+static void test_config(ts_context *context, const char *config)
+{
+    char *text;
+    size_t bytes;
+    ts_kernel *kernel = NULL;
+    bool good =
+        ts_generate(config, &text, &bytes) == TS_OK && ts_kernel_load(context, text, bytes, &kernel) == TS_OK;
+    if (!ok(good, "%s loads%s%s", config, good ? "" : ": ", good ? "" : ts_last_error())) return;
+    for (int i = 0; i < N_SHAPES; i++) test_shape(context, kernel, config, shapes[i]);
+    ts_kernel_destroy(kernel);
+    ts_free_text(text);
+}
+
+int main(void)
+{
+    ts_context *context = kit_context("90");
+    ts_device_info info = {.struct_size = sizeof info};
+    if (!context || ts_context_get_info(context, &info) != TS_OK) return 1;
+    if (info.compute_major != 9) return skip_all("these kernels are for sm_90a");
+    for (int i = 0; i < N_CONFIGS; i++) test_config(context, configs[i]);
+    ts_context_destroy(context);
+    return done();
+}
