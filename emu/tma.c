@@ -200,6 +200,16 @@ void exec_TMA_LOAD_MULTICAST(Warp *w, const Inst *in, uint32_t lanes)
     }
 }
 
+/* L2 is not modelled. To ask it for what the kernel before may still write is no access: there it is coherent. */
+void exec_TMA_PREFETCH(Warp *w, const Inst *in, uint32_t lanes)
+{
+    EACH_LANE(l, lanes)
+    {
+        Transfer t;
+        common_operands(&t, w, in, (int)l, 0);
+    }
+}
+
 static void land_row(Transfer *t)
 {
     const TensorMap *m = &t->map;

@@ -280,8 +280,8 @@ static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spr
     return larger(all, blocks * block_bytes / tpc_bytes);
 }
 
-/* Before the first tile, and behind the last. Of blocks side by side, those of the next kernel are there when the last
- * ones of this end. */
+/* Before the first tile, and behind the last. Of blocks side by side some of the next kernel are there already, and have
+ * asked for their W. */
 static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spread *s)
 {
     const double start = 1040, cluster_start = 320, beside = 1000;

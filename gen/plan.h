@@ -87,6 +87,7 @@ typedef struct GenWgmmaPlan {
     int store_offset, bias_offset;               /* in shared memory; the ring is at 0 */
     int barrier_offset, out_barrier_offset;      /* of the ring; of the buffers of y */
     int loop_waits;     /* wgmma groups that may be under way when a k-block is issued */
+    int ahead_blocks;   /* first k-blocks of W that L2 is asked for while the kernel before may still run */
 } GenWgmmaPlan;
 
 struct GenPlan {

@@ -8,6 +8,7 @@ enum {
     MANY_BOX_ROWS = 32,           /* a box has fewer, unless they were too few: then up to MOST */
     FEW_BOX_ROWS = 20,
     MOST_BOX_ROWS = 44,
+    AHEAD_BYTES = 32 << 10,  /* of an SM: what L2 is asked for ahead (docs/tuning.md) */
     REGS_REST = 28,          /* of a consumer, beside its accumulators */
     SWAPPED_CHUNK_ROWS = 32, /* fewer rows of y are stored by elements */
 };
@@ -281,6 +282,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
         return false;
     plan_reach(c, g);
     g->w.smem_offset = g->x.slot_bytes;
+    if (c->cluster_m == 1)
+        g->ahead_blocks = (AHEAD_BYTES / p->blocks_per_sm + g->w.tile_bytes / 2) / g->w.tile_bytes;
     p->stage_bytes = g->x.slot_bytes + g->w.slot_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
     g->rounded_offset = p->ring_bytes;
@@ -303,7 +306,6 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
 {
     enum { MAX_CONSUMER = 240, MOST = 255, SWAPPED_REST = 64 /* beside the accumulators */ };
     GenWgmmaPlan *g = &p->g;
-    p->blocks_per_sm = c->min_blocks ? c->min_blocks : 1;
     int warpgroups = g->consumers + 1,
         entry = c->arch->sm_regs / GEN_WG_THREADS / p->blocks_per_sm / warpgroups / 8 * 8;
     int all = entry * warpgroups; /* what a block is given; setmaxnreg would wait for more for ever */
@@ -335,6 +337,7 @@ bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
     p->warp_m = p->g.wg_m;
     p->warp_n = p->g.wg_n;
     p->k_steps = c->tile_k / 16;
+    p->blocks_per_sm = c->min_blocks ? c->min_blocks : 1;
     plan_store(c, p);
     return check_skew(c, &p->g, error) && plan_smem(c, p, error) && plan_registers(c, p, error);
 }

@@ -96,13 +96,14 @@ static void add_bytes(Wgmma *g, const Source *s, PtxArg bytes)
 static void load_box(Wgmma *g, const Source *s, PtxArg guard, PtxArg box, PtxArg corner, PtxArg full)
 {
     PtxKernel *k = g->k;
-    if (s->sharers > 1) emit_if(k, guard, TMA_LOAD_MULTICAST, box, s->map, corner, full, s->mask);
+    if (!full.kind) emit_if(k, guard, TMA_PREFETCH, s->map, corner);
+    else if (s->sharers > 1) emit_if(k, guard, TMA_LOAD_MULTICAST, box, s->map, corner, full, s->mask);
     else if (s->once) emit_if(k, guard, TMA_LOAD_HINT, box, s->map, corner, full, g->evict_first);
     else emit_if(k, guard, TMA_LOAD, box, s->map, corner, full);
 }
 
-/* This block's boxes of a k-block, whose first k is `along`, to the slot at `slot_at`: the first, and those
- * that begin before the end or within reach of it. */
+/* This block's boxes of a k-block, whose first k is `along`, to the slot at `slot_at`, or without `full` to L2:
+ * the first, and those that begin before the end or within reach of it. */
 static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, PtxArg full)
 {
     PtxKernel *k = g->k;
@@ -188,6 +189,28 @@ static void produce_begin(Producer *p)
     emit(k, MOV_B32, p->left, g->k_blocks);
 }
 
+/* L2 is asked for W's first k-blocks, each by one of the blocks that have this tile of W. x may be what the
+ * kernel before this one writes, and in L2 for that; weights come from memory. */
+static void ask_ahead(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxKernel *k = g->k;
+    PtxArg again = ptx_label(k, "ask_ahead"), done = ptx_label(k, "asked_ahead");
+    PtxArg along = at(g->gemm->word_scratch, 1);
+    if (!g->h->ahead_blocks) return;
+    PtxArg block = word(g, "ahead");
+    ptx_comment(k, "while the kernel before this one ends, L2 is asked for W");
+    emit(k, DIV_U32, block, g->row0, imm(g->plan->config.tile_m));
+    emit(k, LABEL, again);
+    emit(k, SETP_GE_U32, g->p, block, imm(g->h->ahead_blocks));
+    emit_if(k, g->p, BRA, done);
+    emit(k, MAD_LO_S32, along, block, imm(g->plan->config.tile_k), p->along);
+    load_boxes(g, &p->source[1], PTX_NONE, along, PTX_NONE);
+    emit(k, ADD_S32, block, block, g->tiles_m);
+    emit(k, BRA, again);
+    emit(k, LABEL, done);
+}
+
 static void produce_blocks(Producer *p)
 {
     Wgmma *g = p->g;
@@ -222,6 +245,7 @@ static void produce_tiles(Producer *p)
     PtxArg next = ptx_label(k, "produce_tile"), done = ptx_label(k, "all_produced");
     gen_wgmma_leave_without_tile(g, done);
     produce_begin(p);
+    ask_ahead(p);
     emit(k, GRID_WAIT);
     emit(k, LABEL, next);
     produce_blocks(p);
@@ -246,6 +270,7 @@ static void produce(Wgmma *g)
         return;
     }
     produce_begin(&p);
+    ask_ahead(&p);
     emit(g->k, GRID_WAIT);
     produce_blocks(&p);
 }
