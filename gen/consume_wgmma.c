@@ -373,7 +373,7 @@ static void turn_out_of_step(Consumer *c)
 
 static void store_tile(Wgmma *g)
 {
-    if (wgmma_shares_k(g)) gen_swapped_exchange(g);
+    if (wgmma_shares_k(g)) gen_wgmma_exchange(g);
     ptx_section(g->k, "z = acc + bias; y = the epilogue of z; one store an output");
     if (g->plan->config.swap) {
         gen_swapped_store(g);

@@ -33,8 +33,10 @@
  * (convert_wgmma.c), or, with swapped operands, into shared memory (round_wgmma.c).
  *
  * With swapped operands rows of W stand where rows of x do otherwise, so that tiles of few rows of x waste
- * nothing; y is stored by its own way (store_swapped.c). The blocks of a cluster may then share a tile, each
- * with a range of its k-blocks: such a cluster has this one tile and ends.
+ * nothing; y is stored by its own way (store_swapped.c).
+ *
+ * The blocks of a cluster may share a tile, each with a range of its k-blocks: such a cluster has this one tile
+ * and ends. At the tile's end they exchange sums (exchange_wgmma.c), and each finishes a part of it.
  */
 #include "gen/wgmma.h"
 
@@ -312,7 +314,6 @@ void gen_gemm_wgmma(Gemm *gemm)
     if (!wgmma_shares_k(&g)) return;
     ptx_section(g.k, "with the consumers, which exchange their sums: all have begun; all parts are there");
     emit(g.k, BAR_WARP_SYNC);
-    emit(g.k, CLUSTER_WAIT);
-    gen_wgmma_cluster_sync(&g);
+    gen_wgmma_wait_for_exchange(&g);
     emit(g.k, LABEL, g.leave);
 }

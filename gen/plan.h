@@ -82,7 +82,8 @@ typedef struct GenWgmmaPlan {
     bool chunked;       /* y goes through these buffers; of few rows, swapped, it is stored by elements */
     bool tma_store;     /* from there by TMA, or by the lanes of a warp, row after row */
     int finishers;      /* blocks of a cluster that share k: those that finish parts of the tile, ... */
-    int finisher_groups; /* so many times 8 rows of y each */
+    int finisher_groups; /* so many times 8 columns of y each; swapped: rows */
+    int finish_n;       /* not swapped: columns of a consumer's tile that its block finishes; wg_n if it has k for itself */
     int exchange_offset, exchange_bytes;         /* in shared memory: what the cluster's blocks hand to one of them */
     int store_offset, bias_offset;               /* in shared memory; the ring is at 0 */
     int barrier_offset, out_barrier_offset;      /* of the ring; of the buffers of y */

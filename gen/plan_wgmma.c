@@ -47,19 +47,26 @@ static bool check_fields(const GenConfig *c, GenError *error)
     return true;
 }
 
-/* What swapped operands, and blocks that share k, leave out. */
-static bool check_swap(const GenConfig *c, GenError *error)
+/* What blocks that share k leave out. */
+static bool check_shared_k(const GenConfig *c, GenError *error)
 {
     if (c->cluster_k != 1 && c->cluster_k != 2 && c->cluster_k != 4 && c->cluster_k != 8)
         return gen_fail(error, "cluster_k=%d is not 1, 2, 4 or 8", c->cluster_k);
-    if (!c->swap)
-        return c->cluster_k == 1 ||
-               gen_fail(error,
-                        "cluster_k=%d: the blocks of a cluster share k with swapped operands (swap) alone",
-                        c->cluster_k);
-    if (c->cluster_k > 1 && c->cluster_m * c->cluster_n > 1)
+    if (c->cluster_k == 1) return true;
+    if (c->cluster_m * c->cluster_n > 1)
         return gen_fail(error, "the blocks of a cluster share k (cluster_k=%d), or x and W (%dx%d), not both",
                         c->cluster_k, c->cluster_m, c->cluster_n);
+    return (!c->pingpong && !c->skew_blocks) ||
+           gen_fail(error,
+                    "cluster_k=%d: a cluster that shares k has one tile, so that pingpong and skew_blocks have "
+                    "no next one to multiply",
+                    c->cluster_k);
+}
+
+/* What swapped operands leave out. */
+static bool check_swap(const GenConfig *c, GenError *error)
+{
+    if (!c->swap) return true;
     if (c->pingpong || c->skew_blocks)
         return gen_fail(error,
                         "pingpong and skew_blocks are not for swapped operands, whose epilogue is short");
@@ -171,11 +178,11 @@ static int plain_pieces(int tile_pieces)
  */
 static void plan_chunks(GenWgmmaPlan *g, int y_bytes, bool tma)
 {
-    int tile_pieces = g->wg_n * y_bytes / 16;
-    g->chunk_swizzled = !tma || y_bytes == 4 || g->wg_n * y_bytes % GEN_SWIZZLE_BYTES == 0;
+    int tile_pieces = g->finish_n * y_bytes / 16;
+    g->chunk_swizzled = !tma || y_bytes == 4 || g->finish_n * y_bytes % GEN_SWIZZLE_BYTES == 0;
     g->chunk_row_bytes = g->chunk_swizzled ? GEN_SWIZZLE_BYTES : 16 * plain_pieces(tile_pieces);
     g->chunk_cols = g->chunk_row_bytes / y_bytes;
-    g->row_chunks = (g->wg_n + g->chunk_cols - 1) / g->chunk_cols;
+    g->row_chunks = (g->finish_n + g->chunk_cols - 1) / g->chunk_cols;
     g->chunks = g->wgmmas * g->row_chunks;
     g->chunk_rows = 64;
     g->chunk_bytes = g->chunk_rows * g->chunk_row_bytes;
@@ -196,13 +203,14 @@ static void plan_swapped_chunks(const GenConfig *c, GenWgmmaPlan *g)
 
 static int common_divisor(int a, int b) { return b ? common_divisor(b, a % b) : a; }
 
-/* Blocks that share k: groups of 8 rows of y are dealt out to as many of them as have equal shares. Each
- * takes from all blocks of the cluster 16 bytes a thread, wgmma and group. */
+/* Blocks that share k: groups of 8 columns of the accumulators, equally many, go to as many of them as this allows.
+ * Each takes from all blocks of the cluster 16 bytes a thread, wgmma and group. */
 static void plan_exchange(const GenConfig *c, GenWgmmaPlan *g)
 {
-    int groups = c->tile_m / 8;
+    int groups = g->wgmma_n / 8;
     g->finishers = common_divisor(groups, c->cluster_k);
     g->finisher_groups = groups / g->finishers;
+    g->finish_n = g->wg_n / g->finishers;
     if (c->cluster_k > 1)
         g->exchange_bytes =
             g->wgmmas * g->finisher_groups * c->cluster_k * g->consumers * GEN_WG_THREADS * GEN_CHUNK_BYTES;
@@ -212,8 +220,8 @@ static void plan_store(const GenConfig *c, GenPlan *p)
 {
     GenWgmmaPlan *g = &p->g;
     bool aligned = c->y_store_bytes == 16 && c->y_layout == GEN_LAYOUT_ROW;
+    plan_exchange(c, g);
     if (c->swap) {
-        plan_exchange(c, g);
         p->y_piece_bytes = p->y_bytes;
         p->y_piece_elems = 1;
         g->chunked = p->y_bytes == 2 && c->y_layout == GEN_LAYOUT_ROW && c->cluster_k == 1 &&
@@ -224,7 +232,7 @@ static void plan_store(const GenConfig *c, GenPlan *p)
     }
     g->chunked = true;
     plan_chunks(g, p->y_bytes, aligned);
-    g->tma_store = aligned && g->wg_n % g->chunk_cols == 0;
+    g->tma_store = aligned && g->finish_n % g->chunk_cols == 0;
     p->y_piece_bytes = c->y_store_bytes;
     p->y_piece_elems = p->y_piece_bytes / p->y_bytes;
 }
@@ -288,9 +296,12 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     p->ring_bytes = c->stages * p->stage_bytes;
     g->rounded_offset = p->ring_bytes;
     g->exchange_offset = g->rounded_offset + g->rounded.tile_bytes;
-    g->store_offset = g->exchange_offset + g->exchange_bytes;
-    g->bias_offset = g->store_offset + g->consumers * g->out_buffers * g->chunk_bytes;
-    g->barrier_offset = g->bias_offset + (c->swap ? 0 : g->consumers * g->wg_n * 4);
+    int exchange_end = g->exchange_offset + g->exchange_bytes,
+        store_bytes = g->consumers * g->out_buffers * g->chunk_bytes;
+    bool in_ring = c->cluster_k > 1 && store_bytes <= p->ring_bytes; /* which by then nobody needs any more */
+    g->store_offset = in_ring ? 0 : exchange_end;
+    g->bias_offset = in_ring ? exchange_end : exchange_end + store_bytes;
+    g->barrier_offset = g->bias_offset + (c->swap ? 0 : g->consumers * g->finish_n * 4);
     g->out_barrier_offset = g->barrier_offset + 2 * c->stages * 8;
     p->smem_bytes = g->out_barrier_offset;
     p->smem_bytes += g->consumers * g->out_buffers * 2 * 8; /* full, empty */
@@ -331,7 +342,7 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
 
 bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    if (!check_fields(c, error) || !check_swap(c, error) || !plan_warpgroups(c, &p->g, error)) return false;
+    if (!check_fields(c, error) || !check_shared_k(c, error) || !check_swap(c, error) || !plan_warpgroups(c, &p->g, error)) return false;
     p->threads = GEN_WG_THREADS * (p->g.consumers + 1);
     p->warps = p->threads / 32;
     p->warp_m = p->g.wg_m;

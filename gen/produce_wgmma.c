@@ -275,6 +275,22 @@ static void produce(Wgmma *g)
     produce_blocks(&p);
 }
 
+/* One thread of each warp behind the first stores for a consumer, of a tile that the cluster shares once its sums are
+ * exchanged. */
+static void store(Wgmma *g, PtxArg end)
+{
+    if (!wgmma_shares_k(g)) {
+        gen_wgmma_store_thread(g, end);
+        return;
+    }
+    gen_wgmma_wait_for_exchange(g);
+    gen_wgmma_leave_unless_finisher(g);
+    emit(g->k, ELECT, g->p);
+    emit_unless(g->k, g->p, BRA, g->leave);
+    gen_wgmma_store_thread(g, g->leave);
+    emit(g->k, BRA, g->leave);
+}
+
 /* The warpgroup that does not multiply: one thread of its first warp is the producer, and one of each of the
  * next warps stores for a consumer. */
 void gen_wgmma_copy(Wgmma *g, PtxArg end)
@@ -286,12 +302,13 @@ void gen_wgmma_copy(Wgmma *g, PtxArg end)
     if (g->h->regs_producer) emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
     gen_wgmma_wait_for_cluster(g);
     emit(k, SETP_GE_U32, helper, g->gemm->tid, imm(32));
+    if (wgmma_shares_k(g)) emit_if(k, helper, BRA, g->h->tma_store ? stores : end);
     emit(k, ELECT, g->p);
     emit_unless(k, g->p, BRA, end);
-    emit_if(k, helper, BRA, g->h->tma_store ? stores : end);
+    if (!wgmma_shares_k(g)) emit_if(k, helper, BRA, g->h->tma_store ? stores : end);
     produce(g);
     if (!g->h->tma_store) return;
     emit(k, BRA, end);
     emit(k, LABEL, stores);
-    gen_wgmma_store_thread(g, end);
+    store(g, end);
 }

@@ -13,21 +13,14 @@
  * rows of 128 bytes, swizzled. From there a thread of the copying warpgroup stores it by TMA, or, where TMA
  * cannot, warps copy its rows (store_wgmma.c).
  *
- * Blocks that share k exchange their sums. The first `finishers` blocks of the cluster finish y: the groups
- * are dealt out to them in turns, group j to block j % finishers. Each block writes its part of a group to
- * the shared memory of the one that finishes it,
- *
- *     exchange[wgmma][turn][block that wrote it][thread]    16 bytes each
- *
- * and behind a barrier of the cluster that one adds the parts, always in the order of the blocks. This memory
- * has no other use, and a cluster has one tile: so one barrier is enough.
+ * Of blocks that share k each finishes its groups (exchange_wgmma.c), neighbours: their rows begin where those of
+ * the block before end.
  */
 #include "gen/wgmma.h"
 
 enum { GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64, UNMIXED = 4 };
 
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
-static int k_sharers(const Wgmma *g) { return g->plan->config.cluster_k; }
 static int turns(const Wgmma *g) { return g->h->finisher_groups; }
 
 /* The accumulators of a group of wgmma i. */
@@ -51,8 +44,6 @@ static void declare(Wgmma *g)
     if (g->h->chunked) g->packed = ptx_regs(k, PTX_B32, "packed", 4);
     if (g->h->chunked && !g->h->tma_store) g->p_row = ptx_reg(k, PTX_PRED, "p_row");
     if (uses_r(g)) g->r_at = ptx_regs(k, PTX_B64, "r_at", 2);
-    if (k_sharers(g) > 1) g->inbox = word(g, "inbox");
-    if (k_sharers(g) > 1) g->parts = ptx_regs(k, PTX_F32, "part", GROUP_ACC * k_sharers(g));
 }
 
 /* This lane's first row and column: of the groups that its block finishes. */
@@ -64,7 +55,7 @@ static void lane_place(Wgmma *g)
     g->lane_col = word(g, "lane_col");
     emit(k, AND_B32, g->lane_row, g->gemm->lane, imm(3));
     emit(k, SHL_B32, g->lane_row, g->lane_row, imm(1));
-    if (k_sharers(g) > 1) emit(k, MAD_LO_S32, g->lane_row, g->rank, imm(GROUP_ROWS), g->lane_row);
+    if (wgmma_shares_k(g)) emit(k, MAD_LO_S32, g->lane_row, g->rank, imm(GROUP_ROWS * turns(g)), g->lane_row);
     emit(k, SHR_U32, warp, g->thread, imm(5));
     emit(k, SHR_U32, g->lane_col, g->gemm->lane, imm(2));
     emit(k, MAD_LO_S32, g->lane_col, warp, imm(16), g->lane_col);
@@ -147,61 +138,6 @@ void gen_swapped_begin(Wgmma *g)
     load_bias(g);
 }
 
-/* ---- blocks that share k ---- */
-
-/* Of the inbox: bytes to the part that a block wrote of a group. */
-static int part_offset(const Wgmma *g, int i, int turn, int block)
-{
-    int part_bytes = g->h->consumers * GEN_WG_THREADS * GROUP_ACC * 4;
-    return ((i * turns(g) + turn) * k_sharers(g) + block) * part_bytes;
-}
-
-static void send_parts(Wgmma *g)
-{
-    PtxKernel *k = g->k;
-    PtxArg outbox = at(g->gemm->word_scratch, 0), to = at(g->gemm->word_scratch, 1);
-    emit(k, SUB_S32, g->inbox, g->gemm->tid, imm(GEN_WG_THREADS));
-    emit(k, MAD_LO_S32, g->inbox, g->inbox, imm(GROUP_ACC * 4), g->smem);
-    emit(k, ADD_S32, g->inbox, g->inbox, imm(g->h->exchange_offset));
-    emit(k, MAD_LO_S32, outbox, g->rank, imm(part_offset(g, 0, 0, 1)), g->inbox);
-    for (int block = 0; block < g->h->finishers; block++) {
-        emit(k, MAPA, to, outbox, imm(block));
-        for (int i = 0; i < g->h->wgmmas; i++)
-            for (int turn = 0; turn < turns(g); turn++)
-                emit(k, ST_CLUSTER_V4_F32, mem(to, part_offset(g, i, turn, 0)),
-                     group_acc(g, i, turn * g->h->finishers + block));
-    }
-}
-
-/* The sums of this block's groups, to the first accumulators. */
-static void add_parts(Wgmma *g, int i, int turn)
-{
-    PtxKernel *k = g->k;
-    PtxArg sum = group_acc(g, i, turn);
-    for (int block = 0; block < k_sharers(g); block++)
-        emit(k, LD_SHARED_V4_F32, span(g->parts, GROUP_ACC * block, GROUP_ACC),
-             mem(g->inbox, part_offset(g, i, turn, block)));
-    for (int e = 0; e < GROUP_ACC; e++)
-        for (int block = 1; block < k_sharers(g); block++)
-            emit(k, ADD_F32, at(sum, e), block == 1 ? at(g->parts, e) : at(sum, e),
-                 at(g->parts, GROUP_ACC * block + e));
-}
-
-void gen_swapped_exchange(Wgmma *g)
-{
-    PtxKernel *k = g->k;
-    ptx_section(k, "the cluster's sums: parts to the blocks that finish, which add them in order");
-    emit(k, CLUSTER_WAIT); /* all blocks have begun */
-    send_parts(g);
-    gen_wgmma_cluster_sync(g);
-    if (g->h->finishers < k_sharers(g)) {
-        emit(k, SETP_GE_U32, g->p, g->rank, imm(g->h->finishers));
-        emit_if(k, g->p, BRA, g->leave);
-    }
-    for (int i = 0; i < g->h->wgmmas; i++)
-        for (int turn = 0; turn < turns(g); turn++) add_parts(g, i, turn);
-}
-
 /* ---- to y ---- */
 
 /* Where this lane's first two rows stand in y or r: from the first column on, or col_step apart. */
@@ -222,7 +158,7 @@ static void first_rows(Wgmma *g, PtxArg rows, PtxArg base, PtxArg pitch, PtxArg 
 static void next_rows(Wgmma *g, PtxArg rows, PtxArg pitch)
 {
     for (int i = 0; i < 2; i++)
-        emit(g->k, MAD_LO_S64, at(rows, i), pitch, imm(GROUP_ROWS * g->h->finishers), at(rows, i));
+        emit(g->k, MAD_LO_S64, at(rows, i), pitch, imm(GROUP_ROWS), at(rows, i));
 }
 
 /* p_col: element e of a group of wgmma i lies in y. */
@@ -277,7 +213,7 @@ static void finish_group(Wgmma *g, int i, int turn)
 /* This lane's rows of group `turn` that lie in y; its places move on from the group before. */
 static void begin_group(Wgmma *g, int turn)
 {
-    int row = GROUP_ROWS * g->h->finishers * turn;
+    int row = GROUP_ROWS * turn;
     ptx_comment(g->k, "rows from %d on", row);
     for (int i = 0; i < 2; i++) emit(g->k, SETP_GT_S32, at(g->p_rows, i), g->rows_left, imm(row + i));
     if (turn && !g->h->chunked) next_rows(g, g->y_at, g->y_pitch);

@@ -38,7 +38,7 @@ typedef struct Chunk {
 static Chunk chunk_at(const Wgmma *g, int chunk)
 {
     if (g->plan->config.swap) return (Chunk){0, chunk * 8, 8};
-    int tiles = g->h->chunk_cols / 8, first = chunk % g->h->row_chunks * tiles, left = g->h->wg_n / 8 - first;
+    int tiles = g->h->chunk_cols / 8, first = chunk % g->h->row_chunks * tiles, left = g->h->finish_n / 8 - first;
     return (Chunk){chunk / g->h->row_chunks, first, left < tiles ? left : tiles};
 }
 
@@ -124,7 +124,7 @@ void gen_wgmma_out_setup(Wgmma *g)
     emit(g->k, SETP_EQ_U32, g->first_lane, g->gemm->lane, imm(0));
 }
 
-static int bias_loads(const Wgmma *g) { return (g->h->wg_n + GEN_WG_THREADS - 1) / GEN_WG_THREADS; }
+static int bias_loads(const Wgmma *g) { return (g->h->finish_n + GEN_WG_THREADS - 1) / GEN_WG_THREADS; }
 
 static void bias_setup(Wgmma *g)
 {
@@ -134,7 +134,7 @@ static void bias_setup(Wgmma *g)
     g->bias_at = word(g, "bias_at");
     g->bias_pair = word(g, "bias_pair");
     gen_wgmma_bias_base(g);
-    emit(k, MAD_LO_S32, g->bias_pair, g->consumer, imm(4 * g->h->wg_n), g->smem);
+    emit(k, MAD_LO_S32, g->bias_pair, g->consumer, imm(4 * g->h->finish_n), g->smem);
     emit(k, ADD_S32, g->bias_pair, g->bias_pair, imm(g->h->bias_offset));
     emit(k, MAD_LO_S32, g->bias_at, g->thread, imm(4), g->bias_pair);
     emit(k, AND_B32, lane_cols, g->gemm->lane, imm(3));
@@ -233,7 +233,7 @@ void gen_wgmma_store_setup(Wgmma *g)
 
 /* ---- a tile begins ---- */
 
-/* row, col = origin of this consumer's part of the tile */
+/* row, col = origin of this consumer's part of the tile; of that what this block finishes */
 static void consumer_origin(Wgmma *g, PtxArg row, PtxArg col)
 {
     PtxKernel *k = g->k;
@@ -247,6 +247,7 @@ static void consumer_origin(Wgmma *g, PtxArg row, PtxArg col)
     emit(k, MAD_LO_S32, row, row, imm(g->h->wg_m), g->row0);
     emit(k, REM_U32, col, g->consumer, imm(parts_n));
     emit(k, MAD_LO_S32, col, col, imm(g->h->wg_n), g->col0);
+    if (g->h->finishers > 1) emit(k, MAD_LO_S32, col, g->rank, imm(g->h->finish_n), col);
 }
 
 static void load_bias(Wgmma *g)
@@ -276,9 +277,9 @@ void gen_wgmma_store_bias(Wgmma *g)
     PtxKernel *k = g->k;
     gen_wgmma_meet(g);
     for (int i = 0; i < bias_loads(g); i++) {
-        bool all = GEN_WG_THREADS * (i + 1) <= g->h->wg_n;
+        bool all = GEN_WG_THREADS * (i + 1) <= g->h->finish_n;
         PtxArg to = mem(g->bias_at, 4 * GEN_WG_THREADS * i);
-        if (!all) emit(k, SETP_LT_U32, g->p, g->thread, imm(g->h->wg_n - GEN_WG_THREADS * i));
+        if (!all) emit(k, SETP_LT_U32, g->p, g->thread, imm(g->h->finish_n - GEN_WG_THREADS * i));
         if (all) emit(k, ST_SHARED_F32, to, at(g->bias_raw, i));
         else emit_if(k, g->p, ST_SHARED_F32, to, at(g->bias_raw, i));
     }
@@ -404,11 +405,29 @@ static void store_box(Wgmma *g, Chunk c, PtxArg corner)
     next_buffer(g);
 }
 
+static void store_boxes(Wgmma *g, PtxArg corner)
+{
+    gen_wgmma_tile_place(g);
+    consumer_origin(g, g->row, g->col);
+    for (int i = 0; i < g->h->chunks; i++) store_box(g, chunk_at(g, i), corner);
+}
+
+static void store_tiles(Wgmma *g, PtxArg corner)
+{
+    PtxKernel *k = g->k;
+    PtxArg next = ptx_label(k, "store_tile"), done = ptx_label(k, "all_stored");
+    emit(k, LABEL, next);
+    gen_wgmma_leave_without_tile(g, done);
+    store_boxes(g, corner);
+    gen_wgmma_next_tile(g);
+    emit(k, BRA, next);
+    emit(k, LABEL, done);
+}
+
 void gen_wgmma_store_thread(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
-    PtxArg next = ptx_label(k, "store_tile"), done = ptx_label(k, "all_stored"),
-           corner = ptx_regs(k, PTX_B32, "corner", 2);
+    PtxArg corner = ptx_regs(k, PTX_B32, "corner", 2);
     ptx_section(k, "a thread that stores, for the consumer of its warp's number");
     emit(k, SHR_U32, g->consumer, g->gemm->tid, imm(5));
     emit(k, SUB_S32, g->consumer, g->consumer, imm(1));
@@ -419,15 +438,8 @@ void gen_wgmma_store_thread(Wgmma *g, PtxArg end)
     emit(k, MOV_B32, g->out.slot, imm(0));
     emit(k, MOV_B32, g->out.phase, imm(0));
     gen_wgmma_first_tile(g);
-    emit(k, LABEL, next);
-    emit(k, SETP_GE_U32, g->p, g->tile, g->tiles);
-    emit_if(k, g->p, BRA, done);
-    gen_wgmma_tile_place(g);
-    consumer_origin(g, g->row, g->col);
-    for (int i = 0; i < g->h->chunks; i++) store_box(g, chunk_at(g, i), corner);
-    gen_wgmma_next_tile(g);
-    emit(k, BRA, next);
-    emit(k, LABEL, done);
+    if (wgmma_shares_k(g)) store_boxes(g, corner);
+    else store_tiles(g, corner);
     emit(k, BULK_WAIT, imm(0));
 }
 

@@ -5,6 +5,7 @@
  *     consume_wgmma.c  those that multiply: products, main loops, from tile to tile
  *     convert_wgmma.c  x of another type than W's, from its slots to registers
  *     round_wgmma.c    the same with swapped operands, into shared memory
+ *     exchange_wgmma.c the sums of blocks that share a tile along k
  *     store_wgmma.c    from accumulators to y
  *     store_swapped.c  the same with swapped operands
  */
@@ -78,8 +79,6 @@ typedef struct Wgmma {
     /* of store_swapped.c, which uses the above too: bias f32[2 a wgmma]; by elements y_at, r_at b64[2]; p_rows: of two rows */
     PtxArg p_rows;
     PtxArg lane_row, lane_col; /* b32: this lane's first element of y in the block's tile */
-    PtxArg inbox;              /* b32: where this block's parts for this thread begin */
-    PtxArg parts;              /* f32[4 a block]: of a sum */
 } Wgmma;
 
 /* Registers. */
@@ -138,6 +137,13 @@ PtxArg gen_wgmma_x_fragment(const Wgmma *g, int step, int wgmma);
 void gen_wgmma_round_setup(Wgmma *g);
 void gen_wgmma_round(Wgmma *g, PtxArg slot);
 
+/* exchange_wgmma.c, where the blocks of a cluster share k: of a consumer, its sums become those of the part of the tile
+ * that its block finishes; of whole warps that only come to the barriers of the cluster; and away from a block without
+ * such a part. */
+void gen_wgmma_exchange(Wgmma *g);
+void gen_wgmma_wait_for_exchange(Wgmma *g);
+void gen_wgmma_leave_unless_finisher(Wgmma *g);
+
 /* store_wgmma.c */
 /* Of a consumer: what stays the same for all tiles; what begins a tile (its bias is loaded); what ends its main loop
  * (the bias is put into shared memory); and the chunks first .. last - 1 of its tile: z, epilogue, y. */
@@ -164,11 +170,9 @@ PtxArg gen_wgmma_stride_bytes(Wgmma *g, const char *name, PtxArg param);
 /* The barriers of consumer 0's buffers, by one thread. */
 void gen_wgmma_store_barriers(Wgmma *g);
 
-/* store_swapped.c, of a consumer: what stays the same for all tiles; what begins a tile; what the blocks of the
- * cluster do with their sums, where they share k; z, epilogue, y. */
+/* store_swapped.c, of a consumer: what stays the same for all tiles; what begins a tile; z, epilogue, y. */
 void gen_swapped_setup(Wgmma *g);
 void gen_swapped_begin(Wgmma *g);
-void gen_swapped_exchange(Wgmma *g);
 void gen_swapped_store(Wgmma *g);
 
 #endif

@@ -13,6 +13,10 @@ static const char *const configs[] = {
     "wgmma_sm90a_f16_24x128x64_w1x1_s3_yf32_ck2_swap",
     "wgmma_sm90a_bf16_64x64x64_w1x1_s5_ck8_swap",
     "wgmma_sm90a_f16_48x192x64_w1x3_s3_biasf32_ck4_swap",
+    "wgmma_sm90a_f16_128x96x64_w2x1_s6_ck2",
+    "wgmma_sm90a_f16_64x96x64_w1x1_s5_vy2_ck4",
+    "wgmma_sm90a_bf16_192x80x64_w3x1_s3_yf32_ck2",
+    "wgmma_sm90a_f16_128x40x64_w1x1_s3_xf32_ck2",
     /* rows of W in shared memory that nobody loads, behind the tile or behind the end */
     "wgmma_sm90a_f16_16x40x128_w1x1_s11_yf32_swap",
     "wgmma_sm90a_f16_24x48x64_w1x1_s5_yf32_swap",
