@@ -141,36 +141,79 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     return true;
 }
 
-/* Up to 64 few different ones, so that calls whose m changes find their kernels loaded; of more rows those that TMA would
- * fill behind the end cost too much. */
-static int fitted_rows(int64_t m) { return (int)gen_whole(m, m <= 16 || m > 64 ? 8 : 16); }
+/* Ways to give each SM one block: so many tiles along m, and along n as many as there are places left for. */
+typedef struct FittedWay {
+    bool swap;
+    int k_sharers, tiles_m;
+    int least_m, most_m;
+    int step_n;          /* tile_n is a multiple of it */
+    int most_ring_bytes; /* more are no faster (docs/tuning.md) */
+} FittedWay;
+static const FittedWay fitted_ways[GEN_WGMMA_FITTED] = {
+    /* swap, k_sharers, tiles_m, m from and to, step_n */
+    {true, 1, 1, 1, 128, 8, 227 << 10},
+    {true, 2, 1, 1, 128, 8, 144 << 10},
+    {true, 2, 1, 129, 256, 64, 227 << 10},
+    {false, 1, 1, 65, 256, 8, 227 << 10},
+    {false, 2, 1, 65, 256, 16, 227 << 10},
+    {false, 1, 2, 129, 512, 8, 227 << 10},
+    {false, 1, 3, 257, 768, 8, 227 << 10},
+    {false, 1, 4, 385, 1024, 8, 227 << 10},
+};
+
+/* Swapped, up to 64 few different ones, so that calls whose m changes find their kernels loaded; of more rows those that
+ * TMA would fill behind the end cost too much. */
+static int fitted_rows(const FittedWay *way, int64_t m)
+{
+    if (!way->swap) return (int)gen_whole(gen_ceil_div(m, way->tiles_m), 64);
+    return (int)gen_whole(m, m <= 16 || m > 64 ? 8 : 16);
+}
+
+/* Warpgroups of 64 rows each, or two of 128; or, where three have not enough registers, side by side. */
+static void fitted_warpgroups(const FittedWay *way, GenConfig *c)
+{
+    enum { THREE_MOST_N = 200 };
+    c->warps_m = c->warps_n = 1;
+    if (c->swap) c->warps_n = way->step_n == 64 ? c->tile_n / 64 : 1;
+    else if (c->tile_m == 192 && c->tile_n > THREE_MOST_N) c->warps_n = 2;
+    else c->warps_m = c->tile_m == 256 ? 2 : c->tile_m / 64;
+    c->skew_blocks = c->tile_m == 256 && !c->swap && c->cluster_k == 1 && c->x == c->w ? 1 : 0;
+}
+
+/* As many stages as find room, but not fewer than `least`. */
+static bool fitted_stages(const FittedWay *way, GenConfig *c, bool exchange_in_ring, int least)
+{
+    enum { MOST_STAGES = 12 };
+    GenError error;
+    GenPlan plan;
+    for (c->stages = MOST_STAGES; c->stages >= least; c->stages--)
+        if (gen_plan(c, &plan, &error) && plan.ring_bytes <= way->most_ring_bytes &&
+            plan.g.exchange_in_ring == exchange_in_ring)
+            return true;
+    return false;
+}
 
 bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
 {
-    enum { MOST_M = 128, LEAST_N = 24, MOST_N = 256, MOST_STAGES = 12, LEAST_STAGES = 4 };
-    static const struct {
-        bool swap;
-        int least_m, k_sharers, most_ring_bytes; /* more are no faster (docs/tuning.md) */
-    } ways[GEN_WGMMA_FITTED] = {{true, 1, 1, 227 << 10}, {true, 1, 2, 144 << 10}, {false, 65, 1, 227 << 10}};
-    GenError error;
-    GenPlan plan;
-    int k_sharers = ways[i].k_sharers, sms = p->sm_count > k_sharers ? p->sm_count : k_sharers;
-    int64_t tile_n = gen_ceil_div(p->n, sms / k_sharers);
-    if (p->m < ways[i].least_m || p->m > MOST_M || tile_n > MOST_N) return false;
+    enum { LEAST_N = 24, MOST_N = 256, LEAST_STAGES = 3, SWAPPED_LEAST_STAGES = 4, ENOUGH_STAGES = 5 };
+    const FittedWay *way = &fitted_ways[i];
+    int places = p->sm_count / (way->k_sharers * way->tiles_m), least = way->swap ? SWAPPED_LEAST_STAGES : LEAST_STAGES;
+    int64_t tile_n = gen_ceil_div(p->n, places > 0 ? places : 1);
+    if (p->m < way->least_m || p->m > way->most_m || tile_n > MOST_N) return false;
     c->backend = GEN_BACKEND_WGMMA;
-    c->swap = ways[i].swap;
-    c->tile_m = c->swap ? fitted_rows(p->m) : MOST_M;
-    c->tile_n = tile_n < LEAST_N ? LEAST_N : (int)gen_whole(tile_n, 8);
-    c->tile_k = c->swap && c->tile_n <= 128 ? 128 : 64;
-    c->warps_m = c->swap ? 1 : 2;
-    c->warps_n = c->cluster_m = c->cluster_n = 1;
-    c->cluster_k = k_sharers;
+    c->swap = way->swap;
+    c->tile_m = fitted_rows(way, p->m);
+    c->tile_n = (int)gen_whole(tile_n < LEAST_N ? LEAST_N : tile_n, way->step_n);
+    c->tile_k = c->swap && c->tile_n <= 128 && way->step_n == 8 ? 128 : 64;
+    c->cluster_m = c->cluster_n = 1;
+    c->cluster_k = way->k_sharers;
     c->group_m = 8;
-    c->min_blocks = c->skew_blocks = 0;
+    c->min_blocks = 0;
     c->pingpong = false;
-    for (c->stages = MOST_STAGES; c->stages >= LEAST_STAGES; c->stages--)
-        if (gen_plan(c, &plan, &error) && plan.ring_bytes <= ways[i].most_ring_bytes) return true;
-    return false;
+    fitted_warpgroups(way, c);
+    /* stages enough are worth more than not to wait for the other blocks' main loops */
+    if (c->cluster_k > 1 && least < ENOUGH_STAGES && p->m > 64) least = ENOUGH_STAGES;
+    return fitted_stages(way, c, false, least) || (c->cluster_k > 1 && fitted_stages(way, c, true, LEAST_STAGES));
 }
 
 static double larger(double a, double b) { return a > b ? a : b; }

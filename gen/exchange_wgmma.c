@@ -7,8 +7,9 @@
  *     inbox[wgmma][group of the part][block that wrote it][thread]    16 bytes each
  *
  * and behind a barrier of the cluster that one adds them, always in the order of the blocks, into the first
- * accumulators: as if its consumers' tiles had those columns alone. This memory has no other use, and a cluster
- * has one tile: so one barrier is enough.
+ * accumulators: as if its consumers' tiles had those columns alone. A cluster has one tile. Where the inbox has no
+ * other use that one barrier is enough; a large one lies in the ring of stages, of which another barrier says before
+ * that all blocks are done with it.
  */
 #include "gen/wgmma.h"
 
@@ -66,12 +67,19 @@ void gen_wgmma_leave_unless_finisher(Wgmma *g)
     emit_if(g->k, g->p, BRA, g->leave);
 }
 
+/* All blocks have begun, or, where the inboxes are in the rings, done with them. */
+static void wait_for_inboxes(Wgmma *g)
+{
+    if (g->h->exchange_in_ring) emit(g->k, CLUSTER_ARRIVE);
+    emit(g->k, CLUSTER_WAIT);
+}
+
 void gen_wgmma_exchange(Wgmma *g)
 {
     PtxKernel *k = g->k;
     PtxArg inbox = word(g, "inbox"), sums = ptx_regs(k, PTX_F32, "sums", GROUP_ACC * k_sharers(g));
     ptx_section(k, "the cluster's sums: parts to the blocks that finish them, which add them in order");
-    emit(k, CLUSTER_WAIT); /* all blocks have begun */
+    wait_for_inboxes(g);
     send_sums(g, inbox);
     gen_wgmma_cluster_sync(g);
     gen_wgmma_leave_unless_finisher(g);
@@ -82,6 +90,6 @@ void gen_wgmma_exchange(Wgmma *g)
 /* By whole warps that exchange nothing. */
 void gen_wgmma_wait_for_exchange(Wgmma *g)
 {
-    emit(g->k, CLUSTER_WAIT);
+    wait_for_inboxes(g);
     gen_wgmma_cluster_sync(g);
 }

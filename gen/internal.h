@@ -15,9 +15,9 @@ bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
  * of W's type, which has so many, and of another one, as the config says. */
 bool gen_wgmma_tile(int i, GenConfig *config);
 int gen_wgmma_tile_count(void);
-/* The i-th tile that is made for a problem of few rows of x: so many rows of W that each SM has a block. False where there
- * is none. The list may have it, too. */
-enum { GEN_WGMMA_FITTED = 3 };
+/* The i-th tile that is made for a problem, of few rows of x or some hundreds: each SM has a block, and just one. False
+ * where there is none. The list may have it, too. */
+enum { GEN_WGMMA_FITTED = 8 };
 bool gen_wgmma_fitted(const GenProblem *problem, int i, GenConfig *config);
 /* What a problem takes under a plan of that back end. */
 struct GenPlan;

@@ -85,6 +85,7 @@ typedef struct GenWgmmaPlan {
     int finisher_groups; /* so many times 8 columns of y each; swapped: rows */
     int finish_n;       /* not swapped: columns of a consumer's tile that its block finishes; wg_n if it has k for itself */
     int exchange_offset, exchange_bytes;         /* in shared memory: what the cluster's blocks hand to one of them */
+    bool exchange_in_ring;                       /* it is there when the main loops of all of them are over */
     int store_offset, bias_offset;               /* in shared memory; the ring is at 0 */
     int barrier_offset, out_barrier_offset;      /* of the ring; of the buffers of y */
     int loop_waits;     /* wgmma groups that may be under way when a k-block is issued */

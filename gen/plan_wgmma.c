@@ -278,6 +278,32 @@ static void plan_reach(const GenConfig *c, GenWgmmaPlan *g)
     if (g->w.row_step % TOGETHER || !aligned) g->w.reach = TOGETHER - 1;
 }
 
+/* Shared memory that is needed behind the main loop: if blocks share k, and have one tile, in the ring. */
+typedef struct Places {
+    int ring, ring_end, behind;
+} Places;
+
+static int place(Places *p, int bytes, bool in_ring)
+{
+    int *end = in_ring && bytes <= p->ring_end - p->ring ? &p->ring : &p->behind, offset = *end;
+    *end += bytes;
+    return offset;
+}
+
+static void place_rest(const GenConfig *c, GenPlan *p, bool exchange_in_ring)
+{
+    GenWgmmaPlan *g = &p->g;
+    Places at_end = {.ring_end = c->cluster_k > 1 ? p->ring_bytes : 0, .behind = g->rounded_offset + g->rounded.tile_bytes};
+    g->exchange_in_ring = exchange_in_ring && g->exchange_bytes <= p->ring_bytes;
+    g->exchange_offset = place(&at_end, g->exchange_bytes, exchange_in_ring);
+    g->store_offset = place(&at_end, g->consumers * g->out_buffers * g->chunk_bytes, true);
+    g->bias_offset = at_end.behind;
+    g->barrier_offset = g->bias_offset + (c->swap ? 0 : g->consumers * g->finish_n * 4);
+    g->out_barrier_offset = g->barrier_offset + 2 * c->stages * 8;
+    p->smem_bytes = g->out_barrier_offset;
+    p->smem_bytes += g->consumers * g->out_buffers * 2 * 8; /* full, empty */
+}
+
 static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
 {
     GenWgmmaPlan *g = &p->g;
@@ -295,16 +321,8 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     p->stage_bytes = g->x.slot_bytes + g->w.slot_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
     g->rounded_offset = p->ring_bytes;
-    g->exchange_offset = g->rounded_offset + g->rounded.tile_bytes;
-    int exchange_end = g->exchange_offset + g->exchange_bytes,
-        store_bytes = g->consumers * g->out_buffers * g->chunk_bytes;
-    bool in_ring = c->cluster_k > 1 && store_bytes <= p->ring_bytes; /* which by then nobody needs any more */
-    g->store_offset = in_ring ? 0 : exchange_end;
-    g->bias_offset = in_ring ? exchange_end : exchange_end + store_bytes;
-    g->barrier_offset = g->bias_offset + (c->swap ? 0 : g->consumers * g->finish_n * 4);
-    g->out_barrier_offset = g->barrier_offset + 2 * c->stages * 8;
-    p->smem_bytes = g->out_barrier_offset;
-    p->smem_bytes += g->consumers * g->out_buffers * 2 * 8; /* full, empty */
+    place_rest(c, p, false);
+    if (c->cluster_k > 1 && p->smem_bytes > c->arch->block_smem_bytes) place_rest(c, p, true);
     if (p->smem_bytes <= c->arch->block_smem_bytes) return true;
     return gen_fail(error, "stages=%d of %dx%dx%d and the way of y need %d B of shared memory; %s allows %d",
                     c->stages, c->tile_m, c->tile_n, c->tile_k, p->smem_bytes, c->arch->name,

@@ -138,10 +138,11 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cm2_ck2_swap",
             "share k (cluster_k=2), or x and W (2x1), not both");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_ck3_swap", "cluster_k=3 is not 1, 2, 4 or 8");
-    refusal("wgmma_sm90a_f16_64x128x64_w1x2_s4_ck2", "share k with swapped operands (swap) alone");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_ck2_pingpong", "a cluster that shares k has one tile");
+    refusal("wgmma_sm90a_f16_256x128x64_w2x1_s3_ck2_k1", "a cluster that shares k has one tile");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_vy8_swap", "y_store_bytes=8 is not 16 or 2");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_xcol_swap", "loaded by 64 along its columns");
-    refusal("wgmma_sm90a_f16_64x128x128_w1x2_s5_ck4_swap", "need 278608 B of shared memory");
+    refusal("wgmma_sm90a_f16_64x128x128_w1x2_s5_ck4_swap", "need 245840 B of shared memory");
 }
 
 /* A kernel that may start before the one before it ends waits for that before it touches memory: in the text
@@ -179,33 +180,38 @@ static void wgmma_tiles(void)
 static bool fits(const GenProblem *p, const GenConfig *c)
 {
     GenError error;
-    int64_t tiles = gen_ceil_div(p->n, c->tile_n), places = p->sm_count / c->cluster_k;
-    return gen_config_check(c, &error) && c->tile_m >= p->m && c->tile_m < p->m + 64 && tiles <= places &&
-           (c->tile_n == 24 || gen_ceil_div(p->n, c->tile_n - 8) > places);
+    int step = c->swap ? c->tile_m > 128 ? 64 : 8 : 8 * c->cluster_k;
+    int64_t tiles_m = gen_ceil_div(p->m, c->tile_m), tiles = tiles_m * gen_ceil_div(p->n, c->tile_n),
+            places = p->sm_count / c->cluster_k;
+    return gen_config_check(c, &error) && c->tile_m * tiles_m < p->m + 64 * tiles_m && tiles <= places &&
+           (c->tile_n <= 32 || c->tile_n == step || tiles_m * gen_ceil_div(p->n, c->tile_n - step) > places - tiles_m);
 }
 
 static void fitted_tiles(void)
 {
-    static const int64_t rows[] = {1, 8, 9, 33, 64, 128}, columns[] = {64, 1000, 2560, 5120, 14336, 33792};
+    static const int64_t rows[] = {1, 9, 64, 128, 160, 256, 300, 700, 1024},
+                         columns[] = {64, 1000, 2560, 5120, 14336, 33792};
     int made = 0, good = 0;
     GenConfig config;
     GenProblem p = {.arch = gen_arch_find("sm_90a"), .k = 4096};
     gen_config_default(p.arch, GEN_F16, &config);
-    for (int i = 0; i < 6 * 6 * 4; i++) {
-        p.m = rows[i % 6], p.n = columns[i / 6 % 6], p.sm_count = i / 36 % 2 ? 132 : 114;
-        p.x = config.x = i / 72 ? GEN_F32 : GEN_F16;
+    for (int i = 0; i < 9 * 6 * 4; i++) {
+        p.m = rows[i % 9], p.n = columns[i / 9 % 6], p.sm_count = i / 54 % 2 ? 132 : 114;
+        p.x = config.x = i / 108 ? GEN_F32 : GEN_F16;
         for (int way = 0; way < GEN_WGMMA_FITTED; way++) {
             if (!gen_wgmma_fitted(&p, way, &config)) continue;
             made++;
             good += fits(&p, &config);
         }
     }
-    ok(made > 100 && good == made, "%d of %d tiles that are fitted to few rows have one for each SM", good,
+    ok(made > 200 && good == made, "%d of %d tiles that are fitted to a problem have one for each SM", good,
        made);
-    p.m = 129;
-    ok(!gen_wgmma_fitted(&p, 0, &config), "none are fitted to many");
+    p.n = 5120, p.m = 1025, made = 0;
+    for (int way = 0; way < GEN_WGMMA_FITTED; way++) made += gen_wgmma_fitted(&p, way, &config);
+    ok(!made, "none are fitted to many rows");
     p.m = 1, p.n = INT32_MAX;
-    ok(!gen_wgmma_fitted(&p, 0, &config), "nor to more columns than the SMs have room for");
+    for (int way = 0; way < GEN_WGMMA_FITTED; way++) made += gen_wgmma_fitted(&p, way, &config);
+    ok(!made, "nor to more columns than the SMs have room for");
 }
 
 /* For 16x4096x4096 a tile of the list is fitted, too. */
