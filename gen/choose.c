@@ -158,6 +158,7 @@ bool gen_shipped(int i, GenConfig *config)
         "wgmma_sm90a_bf16_128x64x128_w2x1_s4_wcol",
         "wgmma_sm90a_f16_64x32x128_w1x1_s6",
         "wgmma_sm90a_f16_192x128x64_w3x1_s4_vy2",
+        "wgmma_sm90a_f16_192x96x64_w3x1_s6_ck2",
         "wgmma_sm90a_f16_16x64x128_w1x1_s7_ck2_swap",
         "wgmma_sm90a_f16_72x128x64_w1x2_s7_cm2_cn4_swap",
         "wgmma_sm90a_bf16_64x64x128_w1x1_s6_swap",

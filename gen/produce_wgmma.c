@@ -143,6 +143,9 @@ static void produce_block(Producer *p)
     gen_wgmma_advance(g, g->ring, wgmma_stages(g));
 }
 
+/* Where there is mostly one tile along m, L2 need not keep W: so it keeps x, which all tiles read. */
+static bool forgets_w(const GenConfig *c) { return c->swap || c->cluster_k > 1; }
+
 static Producer producer_setup(Wgmma *g)
 {
     PtxKernel *k = g->k;
@@ -161,14 +164,14 @@ static Producer producer_setup(Wgmma *g)
           .first = g->col0,
           .end = g->gemm->n,
           .sharers = c->cluster_m,
-          .once = c->swap}},
+          .once = forgets_w(c)}},
         .along = word(g, "k_first"),
         .left = word(g, "k_blocks_left"),
         .slot_at = word(g, "slot_at"),
         .bytes = word(g, "bytes_to_come"),
     };
     for (int i = 0; i < 2; i++) source_setup(g, &p.source[i], i == 0);
-    if (c->swap) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
+    if (forgets_w(c)) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
     return p;

@@ -48,14 +48,14 @@ static const Mutation swapped_mutations[] = {
     {"parts are added before they are there", "barrier.cluster.wait.acquire.aligned;\n    ld.shared",
      "ld.shared", 0},
     {"a part is added before it is written", "st.shared::cluster.v4.f32 [%word_scratch1]",
-     "ld.shared.v4.f32 {%part0, %part1, %part2, %part3}, [%inbox];\n    st.shared::cluster.v4.f32 "
+     "ld.shared.v4.f32 {%sums0, %sums1, %sums2, %sums3}, [%inbox];\n    st.shared::cluster.v4.f32 "
      "[%word_scratch1]",
      0},
     {"the parts of both blocks go to one", "mapa.shared::cluster.u32 %word_scratch1, %word_scratch0, 1;",
      "mapa.shared::cluster.u32 %word_scratch1, %word_scratch0, 0;", 0},
     {"the parts of both blocks go to one place", "mad.lo.s32 %word_scratch0, %cluster_rank, 4096, %inbox;",
      "mov.b32 %word_scratch0, %inbox;", 0},
-    {"a part is not added", "add.rn.f32 %acc1, %part1, %part5;", "mov.f32 %acc1, %part1;", 0},
+    {"a part is not added", "add.rn.f32 %acc1, %sums1, %sums5;", "mov.f32 %acc1, %sums1;", 0},
     {"both blocks begin with the first k-block",
      "mad.lo.s32 %first_k_block, %word_scratch0, %cluster_rank, %first_k_block;", "", 0},
     {"a block leaves out its last k-block", "add.s32 %k_blocks, %word_scratch0, %word_scratch2;",
@@ -67,6 +67,24 @@ static const Mutation swapped_mutations[] = {
     {"columns behind the end of y are stored", "setp.gt.and.s32 %p_col, %cols_left, 8, %p_rows0;",
      "setp.gt.and.s32 %p_col, %cols_left, -99, %p_rows0;", 0},
     {"the bias of a column is left out", "[%wide_scratch+16];", "[%wide_scratch];", 0},
+};
+
+/* Two blocks that share k, not swapped: each finishes 64 of 128 columns, and the sums go to the rings. */
+static const Mutation shared_mutations[] = {
+    {"a sum is sent before the other block is done with its ring",
+     "barrier.cluster.wait.acquire.aligned;\n    sub.s32 %inbox, %thread, 128;",
+     "mapa.shared::cluster.u32 %inbox, %smem_base, 1;\n    st.shared::cluster.v4.f32 [%inbox], {%acc0, "
+     "%acc1, "
+     "%acc2, %acc3};\n    barrier.cluster.wait.acquire.aligned;\n    sub.s32 %inbox, %thread, 128;",
+     0},
+    {"sums are added before they are there", "barrier.cluster.wait.acquire.aligned;\n    ld.shared",
+     "ld.shared", 0},
+    {"a block sends to itself alone", "mapa.shared::cluster.u32 %word_scratch1, %word_scratch0, 1;",
+     "mapa.shared::cluster.u32 %word_scratch1, %word_scratch0, 0;", 0},
+    {"a sum is not added", "add.rn.f32 %acc5, %sums1, %sums5;", "mov.f32 %acc5, %sums1;", 0},
+    {"both blocks take the first columns' bias", "mad.lo.s32 %col, %cluster_rank, 64, %col;", "", 0},
+    {"both blocks store to the first columns", "mad.lo.s32 %col, %cluster_rank, 64, %col;", "", 1},
+    {"no proxy fence before TMA stores", "fence.proxy.async.shared::cta;", "", -1},
 };
 
 /* Operands swapped, a cluster of 2x2, and y by TMA: shares of x are 20 rows, 2560 bytes, those of W 64. */
@@ -193,6 +211,11 @@ static const Subject subjects[] = {
      .shapes = {{13, 75, 260}, {16, 129, 650}, {37, 200, 64}},
      .mutations = swapped_mutations,
      .n_mutations = sizeof swapped_mutations / sizeof *swapped_mutations},
+    {.config = "wgmma_sm90a_f16_64x128x64_w1x1_s9_ck2",
+     .sm = "90",
+     .shapes = {{13, 72, 260}, {64, 128, 650}, {37, 200, 1300}},
+     .mutations = shared_mutations,
+     .n_mutations = sizeof shared_mutations / sizeof *shared_mutations},
     {.config = "wgmma_sm90a_f16_16x80x64_w1x2_s3_swap",
      .sm = "90",
      .shapes = {{13, 75, 260}, {16, 129, 650}, {37, 200, 64}},
