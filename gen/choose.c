@@ -400,6 +400,7 @@ static void rank_wgmma_tile(const GenProblem *p, GenConfig *candidate, Ranking *
     GenPlan plan;
     if (!plan_wgmma_candidate(p, candidate, &plan, error)) return;
     GenEstimate e = gen_wgmma_estimate(p, &plan);
+    candidate->once = gen_wgmma_reads_once(p, &plan, &e);
     rank(r, candidate, &e);
 }
 

@@ -138,6 +138,7 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     c->skew_blocks = tile.skew_blocks;
     c->pingpong = tile.pingpong;
     c->swap = tile.swap;
+    c->once = false;
     return true;
 }
 
@@ -169,10 +170,11 @@ static int fitted_rows(const FittedWay *way, int64_t m)
     return (int)gen_whole(m, m <= 16 || m > 64 ? 8 : 16);
 }
 
+enum { THREE_MOST_N = 200, SIDE_BY_SIDE_MOST_N = 240 }; /* of 192 rows; more takes too many registers */
+
 /* Warpgroups of 64 rows each, or two of 128; or, where three have not enough registers, side by side. */
 static void fitted_warpgroups(const FittedWay *way, GenConfig *c)
 {
-    enum { THREE_MOST_N = 200 };
     c->warps_m = c->warps_n = 1;
     if (c->swap) c->warps_n = way->step_n == 64 ? c->tile_n / 64 : 1;
     else if (c->tile_m == 192 && c->tile_n > THREE_MOST_N) c->warps_n = 2;
@@ -209,7 +211,8 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->cluster_k = way->k_sharers;
     c->group_m = 8;
     c->min_blocks = 0;
-    c->pingpong = false;
+    c->pingpong = c->once = false;
+    if (!c->swap && c->tile_m == 192 && c->tile_n > SIDE_BY_SIDE_MOST_N) return false;
     fitted_warpgroups(way, c);
     /* stages enough are worth more than not to wait for the other blocks' main loops */
     if (c->cluster_k > 1 && least < ENOUGH_STAGES && p->m > 64) least = ENOUGH_STAGES;
@@ -348,4 +351,12 @@ GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
     double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &s, &e) + e.epilogue_ns);
     e.total_ns = gen_total_ns(&e, work, not_hidden);
     return e;
+}
+
+bool gen_wgmma_reads_once(const GenProblem *p, const GenPlan *plan, const GenEstimate *e)
+{
+    const double much_bytes = 16 << 20; /* less is there in any case */
+    const GenConfig *c = &plan->config;
+    return !c->swap && plan->g.cluster == 1 && e->waves == 1 &&
+           (double)p->n * (double)p->k * gen_type_bytes(p->w) >= much_bytes;
 }

@@ -92,6 +92,7 @@ typedef struct GenConfig {
     int skew_blocks;                /* k-blocks by which the halves of a warpgroup's tile are out of step at its ends */
     bool pingpong;                  /* each warpgroup has tiles of its own, and they take turns */
     bool swap;                      /* rows of W, not of x, are on the 64-row side of wgmma: for few rows of x */
+    bool once;                      /* W is read once: L2 forgets it first; with swap and cluster_k it always does */
     char epilogue[GEN_MAX_EPILOGUE]; /* canonical infix text: "z + s * sigmoid(z)" */
 } GenConfig;
 

@@ -22,6 +22,8 @@ bool gen_wgmma_fitted(const GenProblem *problem, int i, GenConfig *config);
 /* What a problem takes under a plan of that back end. */
 struct GenPlan;
 GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *plan);
+/* Whether L2 should forget W first: much of it, which tiles read that are all at work at one time. */
+bool gen_wgmma_reads_once(const GenProblem *problem, const struct GenPlan *plan, const GenEstimate *estimate);
 
 /* choose.c: bytes of x, W and y. */
 double gen_matrix_bytes(const GenProblem *p);

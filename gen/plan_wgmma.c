@@ -63,6 +63,16 @@ static bool check_shared_k(const GenConfig *c, GenError *error)
                     c->cluster_k);
 }
 
+static bool check_once(const GenConfig *c, GenError *error)
+{
+    if (!c->once) return true;
+    if (c->swap || c->cluster_k > 1)
+        return gen_fail(error, "once: with swapped operands, and where blocks share k, L2 forgets W first anyway: leave "
+                               "it out");
+    return c->cluster_m == 1 ||
+           gen_fail(error, "once: of W that %d blocks load for each other L2 is told nothing", c->cluster_m);
+}
+
 /* What swapped operands leave out. */
 static bool check_swap(const GenConfig *c, GenError *error)
 {
@@ -360,7 +370,8 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
 
 bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    if (!check_fields(c, error) || !check_shared_k(c, error) || !check_swap(c, error) || !plan_warpgroups(c, &p->g, error)) return false;
+    if (!check_fields(c, error) || !check_shared_k(c, error) || !check_swap(c, error) || !check_once(c, error) ||
+         !plan_warpgroups(c, &p->g, error)) return false;
     p->threads = GEN_WG_THREADS * (p->g.consumers + 1);
     p->warps = p->threads / 32;
     p->warp_m = p->g.wg_m;

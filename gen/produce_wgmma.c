@@ -143,8 +143,8 @@ static void produce_block(Producer *p)
     gen_wgmma_advance(g, g->ring, wgmma_stages(g));
 }
 
-/* Where there is mostly one tile along m, L2 need not keep W: so it keeps x, which all tiles read. */
-static bool forgets_w(const GenConfig *c) { return c->swap || c->cluster_k > 1; }
+/* Where there are few tiles along m, all at work at one time, L2 need not keep W: so it keeps x. */
+static bool forgets_w(const GenConfig *c) { return c->once || c->swap || c->cluster_k > 1; }
 
 static Producer producer_setup(Wgmma *g)
 {

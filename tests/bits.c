@@ -21,7 +21,7 @@ static const char *const configs[] = {
     "wgmma_sm90a_f16_16x40x128_w1x1_s11_yf32_swap",
     "wgmma_sm90a_f16_24x48x64_w1x1_s5_yf32_swap",
     "wgmma_sm90a_f16_32x128x64_w1x2_s4_swap",
-    "wgmma_sm90a_f16_128x200x64_w2x1_s4_yf32",
+    "wgmma_sm90a_f16_128x200x64_w2x1_s4_yf32_once",
     "mma_sm80_f16_64x96x32_w2x2_s3_yf32",
 };
 /* k-blocks: none, one, a few, many; columns that end inside a box of W's rows, and with one */

@@ -138,6 +138,10 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cm2_ck2_swap",
             "share k (cluster_k=2), or x and W (2x1), not both");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_ck3_swap", "cluster_k=3 is not 1, 2, 4 or 8");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_swap_once", "L2 forgets W first anyway");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_ck2_once", "L2 forgets W first anyway");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_cm2_once", "of W that 2 blocks load for each other");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_once", "are of the wgmma back end, not of mma");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_ck2_pingpong", "a cluster that shares k has one tile");
     refusal("wgmma_sm90a_f16_256x128x64_w2x1_s3_ck2_k1", "a cluster that shares k has one tile");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_vy8_swap", "y_store_bytes=8 is not 16 or 2");
