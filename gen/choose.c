@@ -178,13 +178,12 @@ double gen_matrix_bytes(const GenProblem *p)
     return m * k * gen_type_bytes(p->x) + n * k * gen_type_bytes(p->w) + m * n * gen_type_bytes(p->y);
 }
 
-double gen_total_ns(const GenEstimate *e, double work_ns, double not_hidden)
+static double mma_total_ns(const GenEstimate *e, double work_ns)
 {
+    const double not_hidden = 0.18;
     bool by_memory = e->dram_ns > work_ns;
     return e->start_ns + (by_memory ? e->dram_ns + not_hidden * work_ns : work_ns + not_hidden * e->dram_ns);
 }
-
-static double mma_total_ns(const GenEstimate *e, double work_ns) { return gen_total_ns(e, work_ns, 0.18); }
 
 bool gen_cuts_lines(GenLayout layout, int align_bytes)
 {

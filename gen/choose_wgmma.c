@@ -142,39 +142,68 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     return true;
 }
 
-/* Ways to give each SM one block: so many tiles along m, and along n as many as there are places left for. */
+/* Ways to give each SM one block, or of many rows some, but all SMs as many: so many tiles along m, and along n as many as
+ * there are places left for. */
 typedef struct FittedWay {
     bool swap;
-    int k_sharers, tiles_m;
+    int k_sharers, tiles_m; /* tiles_m = 0: of 64 * wgmmas rows */
+    int wgmmas;
     int least_m, most_m;
     int step_n;          /* tile_n is a multiple of it */
     int most_ring_bytes; /* more are no faster (docs/tuning.md) */
 } FittedWay;
 static const FittedWay fitted_ways[GEN_WGMMA_FITTED] = {
-    /* swap, k_sharers, tiles_m, m from and to, step_n */
-    {true, 1, 1, 1, 128, 8, 227 << 10},
-    {true, 2, 1, 1, 128, 8, 144 << 10},
-    {true, 2, 1, 129, 256, 64, 227 << 10},
-    {false, 1, 1, 65, 256, 8, 227 << 10},
-    {false, 2, 1, 65, 256, 16, 227 << 10},
-    {false, 1, 2, 129, 512, 8, 227 << 10},
-    {false, 1, 3, 257, 768, 8, 227 << 10},
-    {false, 1, 4, 385, 1024, 8, 227 << 10},
+    /* swap, k_sharers, tiles_m, wgmmas, m from and to, step_n */
+    {true, 1, 1, 0, 1, 128, 8, 227 << 10},
+    {true, 2, 1, 0, 1, 128, 8, 144 << 10},
+    {true, 2, 1, 0, 129, 256, 64, 227 << 10},
+    {false, 1, 1, 0, 65, 256, 8, 227 << 10},
+    {false, 2, 1, 0, 65, 256, 16, 227 << 10},
+    {false, 1, 2, 0, 129, 512, 8, 227 << 10},
+    {false, 1, 3, 0, 257, 768, 8, 227 << 10},
+    {false, 1, 4, 0, 385, 1024, 8, 227 << 10},
+    {false, 1, 0, 4, 1025, 4096, 8, 227 << 10},
 };
+
+static int fitted_tiles_m(const FittedWay *way, int64_t m)
+{
+    return way->tiles_m ? way->tiles_m : (int)gen_ceil_div(m, 64 * way->wgmmas);
+}
 
 /* Swapped, up to 64 few different ones, so that calls whose m changes find their kernels loaded; of more rows those that
  * TMA would fill behind the end cost too much. */
 static int fitted_rows(const FittedWay *way, int64_t m)
 {
+    if (way->wgmmas) return 64 * way->wgmmas;
     if (!way->swap) return (int)gen_whole(gen_ceil_div(m, way->tiles_m), 64);
     return (int)gen_whole(m, m <= 16 || m > 64 ? 8 : 16);
 }
 
-enum { THREE_MOST_N = 200, SIDE_BY_SIDE_MOST_N = 240 }; /* of 192 rows; more takes too many registers */
+/* Columns that accumulators find registers for. */
+static int fitted_most_n(const FittedWay *way, int tile_m)
+{
+    if (way->swap || tile_m <= 128) return 256;
+    return tile_m == 192 ? 240 : 200;
+}
+
+/* Columns of a tile, so that the tiles make as few waves as may be; more than `most`, if they make too many. */
+static int64_t fitted_columns(const FittedWay *way, const GenProblem *p, int most)
+{
+    enum { LEAST = 24, MOST_WAVES = 4 };
+    int64_t columns = p->n;
+    for (int waves = 1; waves <= (way->wgmmas ? MOST_WAVES : 1); waves++) {
+        int64_t places = (int64_t)waves * p->sm_count / way->k_sharers / fitted_tiles_m(way, p->m);
+        columns = gen_ceil_div(p->n, places > 0 ? places : 1);
+        columns = gen_whole(columns < LEAST ? LEAST : columns, way->step_n);
+        if (columns <= most) break;
+    }
+    return columns;
+}
 
 /* Warpgroups of 64 rows each, or two of 128; or, where three have not enough registers, side by side. */
 static void fitted_warpgroups(const FittedWay *way, GenConfig *c)
 {
+    enum { THREE_MOST_N = 200 };
     c->warps_m = c->warps_n = 1;
     if (c->swap) c->warps_n = way->step_n == 64 ? c->tile_n / 64 : 1;
     else if (c->tile_m == 192 && c->tile_n > THREE_MOST_N) c->warps_n = 2;
@@ -197,22 +226,23 @@ static bool fitted_stages(const FittedWay *way, GenConfig *c, bool exchange_in_r
 
 bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
 {
-    enum { LEAST_N = 24, MOST_N = 256, LEAST_STAGES = 3, SWAPPED_LEAST_STAGES = 4, ENOUGH_STAGES = 5 };
+    enum { LEAST_STAGES = 3, SWAPPED_LEAST_STAGES = 4, ENOUGH_STAGES = 5 };
     const FittedWay *way = &fitted_ways[i];
-    int places = p->sm_count / (way->k_sharers * way->tiles_m), least = way->swap ? SWAPPED_LEAST_STAGES : LEAST_STAGES;
-    int64_t tile_n = gen_ceil_div(p->n, places > 0 ? places : 1);
-    if (p->m < way->least_m || p->m > way->most_m || tile_n > MOST_N) return false;
+    int least = way->swap ? SWAPPED_LEAST_STAGES : LEAST_STAGES;
+    if (p->m < way->least_m || p->m > way->most_m) return false;
     c->backend = GEN_BACKEND_WGMMA;
     c->swap = way->swap;
     c->tile_m = fitted_rows(way, p->m);
-    c->tile_n = (int)gen_whole(tile_n < LEAST_N ? LEAST_N : tile_n, way->step_n);
+    int most_n = fitted_most_n(way, c->tile_m);
+    int64_t tile_n = fitted_columns(way, p, most_n);
+    if (tile_n > most_n) return false;
+    c->tile_n = (int)tile_n;
     c->tile_k = c->swap && c->tile_n <= 128 && way->step_n == 8 ? 128 : 64;
     c->cluster_m = c->cluster_n = 1;
     c->cluster_k = way->k_sharers;
     c->group_m = 8;
     c->min_blocks = 0;
     c->pingpong = c->once = false;
-    if (!c->swap && c->tile_m == 192 && c->tile_n > SIDE_BY_SIDE_MOST_N) return false;
     fitted_warpgroups(way, c);
     /* stages enough are worth more than not to wait for the other blocks' main loops */
     if (c->cluster_k > 1 && least < ENOUGH_STAGES && p->m > 64) least = ENOUGH_STAGES;
@@ -261,7 +291,7 @@ static double rows_behind(const GenBoxPlan *o, int64_t rows)
  * clock. The tiles that have them wait; of several waves an SM has its share of them. */
 static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    const double box_ns = 20, row_ns = 0.7, fill_ns = 3; /* less than the 25 and 5 that they take: some is hidden */
+    const double box_ns = 15, row_ns = 0.95, fill_ns = 2.4; /* less than the 25 and 5 that they take: some is hidden */
     const GenConfig *c = &plan->config;
     const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
     double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
@@ -279,8 +309,8 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
  * the stages. They get a little in each other's way, and blocks that share loads wait for each other. */
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
-    const double tensor_macs = 3600, least_n = 48, smem_bytes = 265, l2_sm_bytes = 150, l2_bytes = 15700,
-                 latency = 1130, disturbance = 0.3, each_other = 0.03, rounded = 0.06;
+    const double tensor_macs = 3500, least_n = 48, smem_bytes = 288, l2_sm_bytes = 180, l2_bytes = 14900,
+                 latency = 1370, disturbance = 0.3, each_other = 0.03, rounded = 0.06;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
@@ -303,8 +333,8 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
  * last. Blocks that share k finish parts of it, once they have exchanged their sums. */
 static double estimate_epilogue(const GenPlan *plan, int64_t waves)
 {
-    const double tma = 0.068, elements = 0.08, warps = 0.3, hidden = 0.1, begin = 370, exchange = 500,
-                 each_more = 100, exchanged = 0.065;
+    const double tma = 0.078, elements = 0.078, warps = 0.3, hidden = 0.17, begin = 370, exchange = 300,
+                 each_more = 140, exchanged = 0.088;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
            ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
@@ -317,7 +347,7 @@ static double estimate_epilogue(const GenPlan *plan, int64_t waves)
  * has rows of W of its own, the TPC that has most of them decides. */
 static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
-    const double dram_bytes = 4260, tpc_bytes = 72;
+    const double dram_bytes = 4700, tpc_bytes = 72;
     int64_t sms = p->sm_count > 0 ? p->sm_count : 1;
     double all = gen_matrix_bytes(p) / dram_bytes;
     if (p->m > c->tile_m) return all;
@@ -330,16 +360,23 @@ static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spr
  * asked for their W. */
 static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spread *s)
 {
-    const double start = 1040, cluster_start = 320, beside = 1000;
+    const double start = 730, cluster_start = 330, beside = 700;
     double early = s->side_by_side > 1 && p->m <= plan->config.tile_m ? beside : 0;
     return start + (plan->g.cluster > 1 ? cluster_start : 0) - early;
+}
+
+/* Work, and what memory takes meanwhile: they hinder each other more the more alike they are. */
+static double work_and_memory(double work, double memory)
+{
+    const double hindrance = 0.24;
+    double longer = larger(work, memory), shorter = work + memory - longer;
+    return longer + hindrance * shorter * shorter / longer;
 }
 
 /* Waves of blocks, k-block by k-block and then the epilogue; and what memory takes to give x and W and to take
  * y, most of it meanwhile. Constants are fitted to an H200 (docs/tuning.md). */
 GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
 {
-    const double not_hidden = 0.28;
     const GenConfig *c = &plan->config;
     Spread s = spread(p, c, plan->g.cluster);
     GenEstimate e = {.tiles = s.tiles,
@@ -349,7 +386,7 @@ GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
                      .start_ns = estimate_start(p, plan, &s)};
     e.epilogue_ns = estimate_epilogue(plan, e.waves);
     double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &s, &e) + e.epilogue_ns);
-    e.total_ns = gen_total_ns(&e, work, not_hidden);
+    e.total_ns = e.start_ns + work_and_memory(work, e.dram_ns);
     return e;
 }
 

@@ -15,9 +15,9 @@ bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
  * of W's type, which has so many, and of another one, as the config says. */
 bool gen_wgmma_tile(int i, GenConfig *config);
 int gen_wgmma_tile_count(void);
-/* The i-th tile that is made for a problem, of few rows of x or some hundreds: each SM has a block, and just one. False
- * where there is none. The list may have it, too. */
-enum { GEN_WGMMA_FITTED = 8 };
+/* The i-th tile that is made for a problem: each SM has a block, and just one, or of many rows of x all SMs have as many.
+ * False where there is none. The list may have it, too. */
+enum { GEN_WGMMA_FITTED = 9 };
 bool gen_wgmma_fitted(const GenProblem *problem, int i, GenConfig *config);
 /* What a problem takes under a plan of that back end. */
 struct GenPlan;
@@ -27,10 +27,6 @@ bool gen_wgmma_reads_once(const GenProblem *problem, const struct GenPlan *plan,
 
 /* choose.c: bytes of x, W and y. */
 double gen_matrix_bytes(const GenProblem *p);
-/* choose.c: the total of an estimate whose start and memory are known: the longer of work and memory, and of
- * the shorter the share that is not hidden behind it. */
-double gen_total_ns(const GenEstimate *e, double work_ns, double not_hidden);
-
 /* choose.c: whether the wgmma back end writes for a chip, sm_90a. */
 bool gen_has_wgmma(const GenArch *arch);
 /* Whether rows of an operand begin inside lines of memory. */
