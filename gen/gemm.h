@@ -8,6 +8,7 @@
  *     layout.c     the swizzle of tiles in shared memory, and the order of rows that are dealt
  *     convert.c    16-bit elements to and from fp32
  *     convert_wgmma.c, round_wgmma.c  x of another type than W's, on its way to wgmma
+ *     exchange_wgmma.c  sums of blocks that share a tile of wgmma's along k
  *     store_wgmma.c, store_swapped.c  from the accumulators of wgmma to y
  *     split.c      blocks that share tiles along k
  *     store.c      accumulator fragments -> bias -> epilogue -> y

@@ -15,7 +15,7 @@ bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
  * of W's type, which has so many, and of another one, as the config says. */
 bool gen_wgmma_tile(int i, GenConfig *config);
 int gen_wgmma_tile_count(void);
-/* The i-th tile that is made for a problem: each SM has a block, and just one, or of many rows of x all SMs have as many.
+/* choose_fitted.c: the i-th tile that is made for a problem: each SM has one block, or, of many rows of x, all as many.
  * False where there is none. The list may have it, too. */
 enum { GEN_WGMMA_FITTED = 9 };
 bool gen_wgmma_fitted(const GenProblem *problem, int i, GenConfig *config);
