@@ -179,7 +179,7 @@ static void emit_element(Epilogue *e, int op, PtxArg y, PtxArg a, PtxArg b, PtxA
  * y_i = x_i + c / a_i, a_i = 1 + exp(-x_i); with r = c / (a0 a1 a2 a3), c / a0 = r a1 (a2 a3) and so on: one
  * reciprocal for four elements, 1.25 special functions an element instead of 2. The exponent is cut so that the
  * product stays finite: an error of 2^-31, absolute, and only where sigmoid(x) is smaller than that. The last bits
- * of one depend on the others: all must be of one row of y, and nobody's columns beside it must not be garbage. */
+ * of one depend on the others: all must be of one row of y, and of columns behind its end zeros. */
 static void emit_added_sigmoids(Epilogue *e, int n, const Value *y, const Value *x, PtxArg factor)
 {
     PtxKernel *k = e->k;

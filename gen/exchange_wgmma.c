@@ -1,15 +1,15 @@
 /* exchange_wgmma.c: the blocks of a cluster that share a tile along k add their sums, and each of the first
  * `finishers` of them has a part of the tile to finish.
  *
- * A part is so many groups, neighbours, of 8 columns of the accumulators: columns of y, or with swapped operands
- * rows. Each block writes its sums of a part to the shared memory of the block that finishes it,
+ * A part is so many groups, neighbours, of 8 columns of the accumulators: columns of y, or with swapped
+ * operands rows. Each block writes its sums of a part to the shared memory of the block that finishes it,
  *
  *     inbox[wgmma][group of the part][block that wrote it][thread]    16 bytes each
  *
  * and behind a barrier of the cluster that one adds them, always in the order of the blocks, into the first
- * accumulators: as if its consumers' tiles had those columns alone. A cluster has one tile. Where the inbox has no
- * other use that one barrier is enough; a large one lies in the ring of stages, of which another barrier says before
- * that all blocks are done with it.
+ * accumulators: as if its consumers' tiles had those columns alone. A cluster has one tile. Where the inbox
+ * has no other use that one barrier is enough; a large one lies in the ring of stages, of which another
+ * barrier says before that all blocks are done with it.
  */
 #include "gen/wgmma.h"
 
@@ -57,7 +57,8 @@ static void add_sums(Wgmma *g, PtxArg inbox, PtxArg sums, int i, int group)
              mem(inbox, sums_offset(g, i, group, block)));
     for (int e = 0; e < GROUP_ACC; e++)
         for (int block = 1; block < k_sharers(g); block++)
-            emit(k, ADD_F32, at(all, e), block == 1 ? at(sums, e) : at(all, e), at(sums, GROUP_ACC * block + e));
+            emit(k, ADD_F32, at(all, e), block == 1 ? at(sums, e) : at(all, e),
+                 at(sums, GROUP_ACC * block + e));
 }
 
 void gen_wgmma_leave_unless_finisher(Wgmma *g)

@@ -35,8 +35,8 @@
  * With swapped operands rows of W stand where rows of x do otherwise, so that tiles of few rows of x waste
  * nothing; y is stored by its own way (store_swapped.c).
  *
- * The blocks of a cluster may share a tile, each with a range of its k-blocks: such a cluster has this one tile
- * and ends. At the tile's end they exchange sums (exchange_wgmma.c), and each finishes a part of it.
+ * The blocks of a cluster may share a tile, each with a range of its k-blocks: such a cluster has this one
+ * tile and ends. At the tile's end they exchange sums (exchange_wgmma.c), and each finishes a part of it.
  */
 #include "gen/wgmma.h"
 

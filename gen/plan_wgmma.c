@@ -57,18 +57,20 @@ static bool check_shared_k(const GenConfig *c, GenError *error)
         return gen_fail(error, "the blocks of a cluster share k (cluster_k=%d), or x and W (%dx%d), not both",
                         c->cluster_k, c->cluster_m, c->cluster_n);
     return (!c->pingpong && !c->skew_blocks) ||
-           gen_fail(error,
-                    "cluster_k=%d: a cluster that shares k has one tile, so that pingpong and skew_blocks have "
-                    "no next one to multiply",
-                    c->cluster_k);
+           gen_fail(
+               error,
+               "cluster_k=%d: a cluster that shares k has one tile, so that pingpong and skew_blocks have "
+               "no next one to multiply",
+               c->cluster_k);
 }
 
 static bool check_once(const GenConfig *c, GenError *error)
 {
     if (!c->once) return true;
     if (c->swap || c->cluster_k > 1)
-        return gen_fail(error, "once: with swapped operands, and where blocks share k, L2 forgets W first anyway: leave "
-                               "it out");
+        return gen_fail(
+            error, "once: with swapped operands, and where blocks share k, L2 forgets W first anyway: leave "
+                   "it out");
     return c->cluster_m == 1 ||
            gen_fail(error, "once: of W that %d blocks load for each other L2 is told nothing", c->cluster_m);
 }
@@ -213,8 +215,8 @@ static void plan_swapped_chunks(const GenConfig *c, GenWgmmaPlan *g)
 
 static int common_divisor(int a, int b) { return b ? common_divisor(b, a % b) : a; }
 
-/* Blocks that share k: groups of 8 columns of the accumulators, equally many, go to as many of them as this allows.
- * Each takes from all blocks of the cluster 16 bytes a thread, wgmma and group. */
+/* Blocks that share k: groups of 8 columns of the accumulators, equally many, go to as many of them as this
+ * allows. Each takes from all blocks of the cluster 16 bytes a thread, wgmma and group. */
 static void plan_exchange(const GenConfig *c, GenWgmmaPlan *g)
 {
     int groups = g->wgmma_n / 8;
@@ -303,7 +305,8 @@ static int place(Places *p, int bytes, bool in_ring)
 static void place_rest(const GenConfig *c, GenPlan *p, bool exchange_in_ring)
 {
     GenWgmmaPlan *g = &p->g;
-    Places at_end = {.ring_end = c->cluster_k > 1 ? p->ring_bytes : 0, .behind = g->rounded_offset + g->rounded.tile_bytes};
+    Places at_end = {.ring_end = c->cluster_k > 1 ? p->ring_bytes : 0,
+                     .behind = g->rounded_offset + g->rounded.tile_bytes};
     g->exchange_in_ring = exchange_in_ring && g->exchange_bytes <= p->ring_bytes;
     g->exchange_offset = place(&at_end, g->exchange_bytes, exchange_in_ring);
     g->store_offset = place(&at_end, g->consumers * g->out_buffers * g->chunk_bytes, true);
@@ -370,8 +373,9 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
 
 bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
 {
-    if (!check_fields(c, error) || !check_shared_k(c, error) || !check_swap(c, error) || !check_once(c, error) ||
-         !plan_warpgroups(c, &p->g, error)) return false;
+    if (!check_fields(c, error) || !check_shared_k(c, error) || !check_swap(c, error) ||
+        !check_once(c, error) || !plan_warpgroups(c, &p->g, error))
+        return false;
     p->threads = GEN_WG_THREADS * (p->g.consumers + 1);
     p->warps = p->threads / 32;
     p->warp_m = p->g.wg_m;

@@ -102,8 +102,8 @@ static void load_box(Wgmma *g, const Source *s, PtxArg guard, PtxArg box, PtxArg
     else emit_if(k, guard, TMA_LOAD, box, s->map, corner, full);
 }
 
-/* This block's boxes of a k-block, whose first k is `along`, to the slot at `slot_at`, or without `full` to L2:
- * the first, and those that begin before the end or within reach of it. */
+/* This block's boxes of a k-block, whose first k is `along`, to the slot at `slot_at`, or without `full` to
+ * L2: the first, and those that begin before the end or within reach of it. */
 static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, PtxArg full)
 {
     PtxKernel *k = g->k;
@@ -278,8 +278,8 @@ static void produce(Wgmma *g)
     produce_blocks(&p);
 }
 
-/* One thread of each warp behind the first stores for a consumer, of a tile that the cluster shares once its sums are
- * exchanged. */
+/* One thread of each warp behind the first stores for a consumer, of a tile that the cluster shares once its
+ * sums are exchanged. */
 static void store(Wgmma *g, PtxArg end)
 {
     if (!wgmma_shares_k(g)) {
@@ -305,10 +305,11 @@ void gen_wgmma_copy(Wgmma *g, PtxArg end)
     if (g->h->regs_producer) emit(k, SETMAXNREG_DEC, imm(g->h->regs_producer));
     gen_wgmma_wait_for_cluster(g);
     emit(k, SETP_GE_U32, helper, g->gemm->tid, imm(32));
-    if (wgmma_shares_k(g)) emit_if(k, helper, BRA, g->h->tma_store ? stores : end);
+    PtxArg helpers = g->h->tma_store ? stores : end;
+    if (wgmma_shares_k(g)) emit_if(k, helper, BRA, helpers); /* whole warps, for the cluster's barriers */
     emit(k, ELECT, g->p);
     emit_unless(k, g->p, BRA, end);
-    if (!wgmma_shares_k(g)) emit_if(k, helper, BRA, g->h->tma_store ? stores : end);
+    if (!wgmma_shares_k(g)) emit_if(k, helper, BRA, helpers);
     produce(g);
     if (!g->h->tma_store) return;
     emit(k, BRA, end);

@@ -13,8 +13,8 @@
  * rows of 128 bytes, swizzled. From there a thread of the copying warpgroup stores it by TMA, or, where TMA
  * cannot, warps copy its rows (store_wgmma.c).
  *
- * Of blocks that share k each finishes its groups (exchange_wgmma.c), neighbours: their rows begin where those of
- * the block before end.
+ * Of blocks that share k each finishes its groups (exchange_wgmma.c), neighbours: their rows begin where
+ * those of the block before end.
  */
 #include "gen/wgmma.h"
 
@@ -157,8 +157,7 @@ static void first_rows(Wgmma *g, PtxArg rows, PtxArg base, PtxArg pitch, PtxArg 
 /* To those of the block's next group. */
 static void next_rows(Wgmma *g, PtxArg rows, PtxArg pitch)
 {
-    for (int i = 0; i < 2; i++)
-        emit(g->k, MAD_LO_S64, at(rows, i), pitch, imm(GROUP_ROWS), at(rows, i));
+    for (int i = 0; i < 2; i++) emit(g->k, MAD_LO_S64, at(rows, i), pitch, imm(GROUP_ROWS), at(rows, i));
 }
 
 /* p_col: element e of a group of wgmma i lies in y. */

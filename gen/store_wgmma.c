@@ -38,7 +38,8 @@ typedef struct Chunk {
 static Chunk chunk_at(const Wgmma *g, int chunk)
 {
     if (g->plan->config.swap) return (Chunk){0, chunk * 8, 8};
-    int tiles = g->h->chunk_cols / 8, first = chunk % g->h->row_chunks * tiles, left = g->h->finish_n / 8 - first;
+    int tiles = g->h->chunk_cols / 8, first = chunk % g->h->row_chunks * tiles,
+        left = g->h->finish_n / 8 - first;
     return (Chunk){chunk / g->h->row_chunks, first, left < tiles ? left : tiles};
 }
 
