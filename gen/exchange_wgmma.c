@@ -13,16 +13,8 @@
  */
 #include "gen/wgmma.h"
 
-enum { GROUP_ACC = 4 /* accumulators of a lane: two columns, two rows */ };
-
 static int k_sharers(const Wgmma *g) { return g->plan->config.cluster_k; }
 static int part_groups(const Wgmma *g) { return g->h->finisher_groups; }
-
-/* The accumulators of a group of wgmma i. */
-static PtxArg group_acc(const Wgmma *g, int i, int group)
-{
-    return span(g->acc, i * g->h->acc_regs + GROUP_ACC * group, GROUP_ACC);
-}
 
 /* Of the inbox: bytes to the sums that a block wrote of a group. */
 static int sums_offset(const Wgmma *g, int i, int group, int block)
@@ -44,14 +36,14 @@ static void send_sums(Wgmma *g, PtxArg inbox)
         for (int i = 0; i < g->h->wgmmas; i++)
             for (int group = 0; group < part_groups(g); group++)
                 emit(k, ST_CLUSTER_V4_F32, mem(to, sums_offset(g, i, group, 0)),
-                     group_acc(g, i, block * part_groups(g) + group));
+                     wgmma_group_acc(g, i, block * part_groups(g) + group));
     }
 }
 
 static void add_sums(Wgmma *g, PtxArg inbox, PtxArg sums, int i, int group)
 {
     PtxKernel *k = g->k;
-    PtxArg all = group_acc(g, i, group);
+    PtxArg all = wgmma_group_acc(g, i, group);
     for (int block = 0; block < k_sharers(g); block++)
         emit(k, LD_SHARED_V4_F32, span(sums, GROUP_ACC * block, GROUP_ACC),
              mem(inbox, sums_offset(g, i, group, block)));

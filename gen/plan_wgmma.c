@@ -307,8 +307,8 @@ static void place_rest(const GenConfig *c, GenPlan *p, bool exchange_in_ring)
     GenWgmmaPlan *g = &p->g;
     Places at_end = {.ring_end = c->cluster_k > 1 ? p->ring_bytes : 0,
                      .behind = g->rounded_offset + g->rounded.tile_bytes};
-    g->exchange_in_ring = exchange_in_ring && g->exchange_bytes <= p->ring_bytes;
     g->exchange_offset = place(&at_end, g->exchange_bytes, exchange_in_ring);
+    g->exchange_in_ring = g->exchange_offset < p->ring_bytes;
     g->store_offset = place(&at_end, g->consumers * g->out_buffers * g->chunk_bytes, true);
     g->bias_offset = at_end.behind;
     g->barrier_offset = g->bias_offset + (c->swap ? 0 : g->consumers * g->finish_n * 4);

@@ -18,16 +18,10 @@
  */
 #include "gen/wgmma.h"
 
-enum { GROUP_ROWS = 8, GROUP_ACC = 4, HALF_COLS = 8, WGMMA_COLS = 64, UNMIXED = 4 };
+enum { GROUP_ROWS = 8, HALF_COLS = 8, WGMMA_COLS = 64, UNMIXED = 4 };
 
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
 static int turns(const Wgmma *g) { return g->h->finisher_groups; }
-
-/* The accumulators of a group of wgmma i. */
-static PtxArg group_acc(const Wgmma *g, int i, int group)
-{
-    return span(g->acc, i * g->h->acc_regs + GROUP_ACC * group, GROUP_ACC);
-}
 
 /* From this lane's first column: that of element e (0 to 3) of a group of wgmma i. */
 static int column(int i, int e) { return WGMMA_COLS * i + e / 2 * HALF_COLS; }
@@ -198,7 +192,7 @@ static void store_element(Wgmma *g, PtxArg to, PtxArg y, PtxArg p)
 /* y of a group of wgmma i. */
 static void finish_group(Wgmma *g, int i, int turn)
 {
-    PtxArg acc = group_acc(g, i, turn);
+    PtxArg acc = wgmma_group_acc(g, i, turn);
     EpilogueElements x = {.n = GROUP_ACC, .rows = 2, .y = g->y, .z = g->z, .r = g->r};
     if (uses_r(g)) load_residual(g, i);
     for (int e = 0; e < GROUP_ACC; e++) {

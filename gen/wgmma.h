@@ -90,6 +90,12 @@ static inline bool wgmma_shares_loads(const Wgmma *g) { return g->h->load_sharer
 static inline bool wgmma_shares_k(const Wgmma *g) { return g->plan->config.cluster_k > 1; }
 static inline bool wgmma_rounds(const Wgmma *g) { return g->h->x_way == GEN_X_ROUNDED; }
 static inline bool wgmma_x_f32(const Wgmma *g) { return g->plan->config.x == GEN_F32; }
+/* The accumulators that a lane has of 8 columns of wgmma i's, group `group`: two columns by two rows. */
+enum { GROUP_ACC = 4 };
+static inline PtxArg wgmma_group_acc(const Wgmma *g, int i, int group)
+{
+    return span(g->acc, i * g->h->acc_regs + GROUP_ACC * group, GROUP_ACC);
+}
 static inline int wgmma_skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
 static inline int wgmma_stages(const Wgmma *g) { return g->plan->config.stages; }
 /* Of the ring's barriers in shared memory: full[0]; empty[0], behind all full ones. */

@@ -33,29 +33,20 @@ enum {
     LAUNCHES = 8
 };
 
-static bool right(Problem *p, Error *why)
+static void set_schedule(int seed)
 {
-    Verdict v;
-    Linear linear = problem_linear(p);
-    if (!verify(&linear, &p->operand[OPERAND_Y].host, &v, why)) return false;
-    return v.ok ||
-           refuse(why, "wrong: rel_err %.2e, %lld elements off", v.rel_err, (long long)v.n_mismatches);
-}
-
-/* A launch under schedule `seed`; y must be *first, which the first launch sets. */
-static bool launch(Problem *p, int seed, Matrix *first, Error *why)
-{
-    const Matrix *y = &p->operand[OPERAND_Y].host;
     char text[8];
     snprintf(text, sizeof text, "%d", seed);
     setenv("TILESMITH_EMU_SEED", text, 1);
-    if (!problem_run(p, why)) return false;
-    if (first->data)
-        return memcmp(first->data, y->data, matrix_bytes(y)) == 0 ||
-               refuse(why, "launch %d gives other bits", seed);
-    if (!matrix_create(first, y->type, y->rows, y->cols, y->pitch, why)) return false;
-    memcpy(first->data, y->data, matrix_bytes(y));
-    return right(p, why);
+}
+
+/* y, under schedule `seed`, must have the bits of *first. */
+static bool launch(Problem *p, int seed, const Matrix *first, Error *why)
+{
+    set_schedule(seed);
+    return problem_run(p, why) &&
+           (memcmp(first->data, p->operand[OPERAND_Y].host.data, matrix_bytes(first)) == 0 ||
+            refuse(why, "launch %d gives other bits", seed));
 }
 
 /* Each row goes where the one before it was, and the first to the end. */
@@ -84,9 +75,9 @@ static void test_shape(ts_context *context, const ts_kernel *kernel, const char 
     Problem p = {.context = context, .kernel = kernel, .shape = kit_shape(kernel, shape), .s = 2};
     Error why = {""};
     Matrix first = {0};
-    bool good = problem_create(&p, &why);
-    if (good) problem_randomise(&p, 5);
-    for (int seed = 1; seed <= LAUNCHES && good; seed++) good = launch(&p, seed, &first, &why);
+    set_schedule(1);
+    bool good = kit_verify(&p, &first, &why);
+    for (int seed = 2; seed <= LAUNCHES && good; seed++) good = launch(&p, seed, &first, &why);
     good = good && (shape.k == 0 || launch_rotated(&p, &first, &why));
     ok(good, "%s %lldx%lldx%lld%s%s", config, (long long)shape.m, (long long)shape.n, (long long)shape.k,
        good ? "" : ": ", why.text);

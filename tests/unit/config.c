@@ -197,6 +197,13 @@ static bool fits(const GenProblem *p, const GenConfig *c)
            (c->tile_n <= 32 || c->tile_n == step || waves_of(p, c, c->tile_n - step) > waves);
 }
 
+static int fitted_ways(const GenProblem *p, GenConfig *config)
+{
+    int made = 0;
+    for (int way = 0; way < GEN_WGMMA_FITTED; way++) made += gen_wgmma_fitted(p, way, config);
+    return made;
+}
+
 static void fitted_tiles(void)
 {
     static const int64_t rows[] = {1, 9, 64, 128, 160, 256, 300, 700, 3000},
@@ -216,12 +223,10 @@ static void fitted_tiles(void)
     }
     ok(made > 200 && good == made, "%d of %d tiles that are fitted to a problem make whole waves", good,
        made);
-    p.n = 5120, p.m = 4097, made = 0;
-    for (int way = 0; way < GEN_WGMMA_FITTED; way++) made += gen_wgmma_fitted(&p, way, &config);
-    ok(!made, "none are fitted to many rows");
+    p.n = 5120, p.m = 4097;
+    ok(!fitted_ways(&p, &config), "none are fitted to many rows");
     p.m = 1, p.n = INT32_MAX;
-    for (int way = 0; way < GEN_WGMMA_FITTED; way++) made += gen_wgmma_fitted(&p, way, &config);
-    ok(!made, "nor to more columns than the SMs have room for");
+    ok(!fitted_ways(&p, &config), "nor to more columns than the SMs have room for");
 }
 
 /* For 16x4096x4096 a tile of the list is fitted, too. */
