@@ -87,15 +87,11 @@ static void test_shape(ts_context *context, const ts_kernel *kernel, const char 
 
 static void test_config(ts_context *context, const char *config)
 {
-    char *text;
-    size_t bytes;
-    ts_kernel *kernel = NULL;
-    bool good =
-        ts_generate(config, &text, &bytes) == TS_OK && ts_kernel_load(context, text, bytes, &kernel) == TS_OK;
-    if (!ok(good, "%s loads%s%s", config, good ? "" : ": ", good ? "" : ts_last_error())) return;
+    Error why = {""};
+    ts_kernel *kernel = kit_load(context, config, &why);
+    if (!ok(kernel != NULL, "%s loads%s%s", config, kernel ? "" : ": ", why.text)) return;
     for (int i = 0; i < N_SHAPES; i++) test_shape(context, kernel, config, shapes[i]);
     ts_kernel_destroy(kernel);
-    ts_free_text(text);
 }
 
 int main(void)

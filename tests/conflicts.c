@@ -55,19 +55,13 @@ static unsigned long long conflicts(const Counters *c)
 
 static void test_config(ts_context *context, const Counters *counters, const char *config)
 {
-    ts_kernel *kernel = NULL;
-    char *text = NULL;
-    size_t bytes;
     Verdict v;
     Error why = {""};
-    bool good =
-        ts_generate(config, &text, &bytes) == TS_OK && ts_kernel_load(context, text, bytes, &kernel) == TS_OK;
-    if (!good) refuse(&why, "%s", ts_last_error());
+    ts_kernel *kernel = kit_load(context, config, &why);
     counters->reset();
-    good = good && kit_run(context, kernel, (Shape){128, 256, 512}, false, &v, &why);
+    bool good = kernel && kit_run(context, kernel, (Shape){128, 256, 512}, false, &v, &why);
     if (why.text[0]) note("%s", why.text);
     ok(good && !conflicts(counters), "%s", config);
-    ts_free_text(text);
     ts_kernel_destroy(kernel);
 }
 

@@ -30,6 +30,19 @@ static inline ts_context *kit_context(const char *sm)
     return context;
 }
 
+/* The kernel of a configuration; NULL with the reason in `why`. The caller destroys it. */
+static inline ts_kernel *kit_load(ts_context *context, const char *config, Error *why)
+{
+    char *text = NULL;
+    size_t bytes;
+    ts_kernel *kernel = NULL;
+    bool good =
+        ts_generate(config, &text, &bytes) == TS_OK && ts_kernel_load(context, text, bytes, &kernel) == TS_OK;
+    if (!good) refuse(why, "%s", ts_last_error());
+    ts_free_text(text);
+    return kernel;
+}
+
 /* The shape with as many more columns as the kernel needs (ts_kernel_info.n_multiple). */
 static inline Shape kit_shape(const ts_kernel *kernel, Shape shape)
 {

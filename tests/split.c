@@ -131,15 +131,12 @@ static bool set_up(Test *t, ts_context *context, const ts_kernel *kernel, Shape 
 
 static void test_config(ts_context *context, const char *config)
 {
-    char *text;
-    size_t bytes;
-    ts_kernel *kernel = NULL;
-    bool good = ts_generate(config, &text, &bytes) == TS_OK;
-    good = good && ts_kernel_load(context, text, bytes, &kernel) == TS_OK;
-    if (!ok(good, "%s loads%s%s", config, good ? "" : ": ", good ? "" : ts_last_error())) return;
+    Error why = {""};
+    ts_kernel *kernel = kit_load(context, config, &why);
+    if (!ok(kernel != NULL, "%s loads%s%s", config, kernel ? "" : ": ", why.text)) return;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         Test t = {.config = config};
-        good = set_up(&t, context, kernel, shapes[i]);
+        bool good = set_up(&t, context, kernel, shapes[i]);
         bool rows = t.p.info.y_layout == TS_ROW_MAJOR; /* else only as the runtime shares out */
         good = good && (!rows || check_all_shares(&t));
         ok(good, "%s %lldx%lldx%lld%s%s", config, (long long)shapes[i].m, (long long)shapes[i].n,
@@ -150,7 +147,6 @@ static void test_config(ts_context *context, const char *config)
         problem_free(&t.p);
     }
     ts_kernel_destroy(kernel);
-    ts_free_text(text);
 }
 
 int main(void)

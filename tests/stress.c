@@ -32,12 +32,8 @@ typedef struct Job {
 
 static bool prepare(ts_context *context, Job *job, const char *config, Shape shape, Error *why)
 {
-    char *text;
-    size_t bytes;
-    if (ts_generate(config, &text, &bytes) != TS_OK) return refuse(why, "%s", ts_last_error());
-    ts_status status = ts_kernel_load(context, text, bytes, &job->kernel);
-    ts_free_text(text);
-    if (status) return refuse(why, "%s", ts_last_error());
+    job->kernel = kit_load(context, config, why);
+    if (!job->kernel) return false;
     job->problem = (Problem){.context = context, .kernel = job->kernel, .shape = shape, .s = 2};
     if (!kit_verify(&job->problem, &job->first, why)) return false;
     job->args = problem_arguments(&job->problem);

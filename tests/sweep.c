@@ -14,16 +14,9 @@ static const Shape gpu_shapes[] = {{1024, 1000, 1111}, {333, 4097, 2050}, {4000,
 
 static ts_kernel *load(ts_context *context, const char *name)
 {
-    char *text;
-    size_t bytes;
-    ts_kernel *kernel = NULL;
-    if (ts_generate(name, &text, &bytes) != TS_OK) {
-        ok(false, "%s: %s", name, ts_last_error());
-        return NULL;
-    }
-    ts_status status = ts_kernel_load(context, text, bytes, &kernel);
-    ts_free_text(text);
-    if (status != TS_OK) ok(false, "%s loads: %s", name, ts_last_error());
+    Error why = {""};
+    ts_kernel *kernel = kit_load(context, name, &why);
+    if (!kernel) ok(false, "%s loads: %s", name, why.text);
     return kernel;
 }
 
