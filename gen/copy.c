@@ -6,6 +6,7 @@
 enum {
     CHUNK_ELEMS = GEN_CHUNK_BYTES / 2,
     LINE_CHUNKS = GEN_LINE_BYTES / GEN_CHUNK_BYTES,
+    ASK_BLOCKS = 4, /* k-blocks ahead of the loads */
 };
 
 static PtxArg copy_reg(Gemm *g, const GenCopy *c, PtxClass cls, const char *what, int count)
@@ -209,12 +210,45 @@ static void col_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
     }
 }
 
+/* This thread's line, of every ASK_SHARERS-th row, from row (tile of y along n) mod ASK_SHARERS on. */
+static void ask_place(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
+{
+    PtxKernel *k = g->k;
+    const GenOperandPlan *p = c->plan;
+    PtxArg row = copy_reg(g, c, PTX_B32, "ask_row", 0), line = copy_reg(g, c, PTX_B32, "ask_line", 0);
+    c->asks = copy_reg(g, c, PTX_PRED, "asks", 0);
+    c->ask_at = copy_reg(g, c, PTX_B64, "ask_at", 0);
+    emit(k, SETP_LT_U32, c->asks, g->tid, imm(p->rows / GEN_ASK_SHARERS * p->ask_lines));
+    emit(k, DIV_U32, line, g->col0, imm(g->p->config.tile_n));
+    emit(k, AND_B32, line, line, imm(GEN_ASK_SHARERS - 1));
+    emit(k, DIV_U32, row, g->tid, imm(p->ask_lines));
+    emit(k, MAD_LO_S32, row, row, imm(GEN_ASK_SHARERS), line);
+    emit(k, SUB_S32, line, c->extent, c->first);
+    emit(k, SETP_LT_AND_S32, c->asks, row, line, c->asks);
+    emit(k, ADD_S32, row, row, c->first);
+    emit(k, CVT_U64_U32, c->ask_at, row);
+    emit(k, MAD_LO_S64, c->ask_at, c->ask_at, pitch, base);
+    emit(k, REM_U32, line, g->tid, imm(p->ask_lines));
+    emit(k, MAD_WIDE_U32, c->ask_at, line, imm(GEN_LINE_BYTES), c->ask_at);
+}
+
+void gen_copy_ask(Gemm *g, const GenCopy *c, PtxArg k_rest)
+{
+    const GenConfig *config = &g->p->config;
+    int block_bytes = config->tile_k * c->plan->elem_bytes;
+    if (!c->plan->ask_lines) return;
+    emit(g->k, SETP_GT_AND_S32, g->p_scratch, k_rest, imm((ASK_BLOCKS + 2) * config->tile_k - 1), c->asks);
+    emit_if(g->k, g->p_scratch, PREFETCH_L2, mem(c->ask_at, (config->stages + ASK_BLOCKS) * block_bytes));
+    emit(g->k, ADD_S64, c->ask_at, c->ask_at, imm(block_bytes));
+}
+
 void gen_copy_setup(Gemm *g, GenCopy *c, PtxArg smem)
 {
     PtxArg base = copy_reg(g, c, PTX_B64, "base", 0), pitch = copy_reg(g, c, PTX_B64, "pitch", 0);
     declare(g, c);
     shared_places(g, c, smem);
     load_pitch(g, c, base, pitch);
+    if (c->plan->ask_lines) ask_place(g, c, base, pitch);
     if (c->plan->layout == GEN_LAYOUT_COL) col_pointers(g, c, base, pitch);
     else row_pointers(g, c, base, pitch);
 }

@@ -11,7 +11,9 @@
  *
  * What cp.async can move goes by it: by chunks, as Words below, or, column-major, in pieces as wide as the alignment
  * allows. What must be converted or gathered goes through registers: it is loaded a k-block before it is rounded and
- * stored, so that loads have the time of a k-block to arrive.
+ * stored, so that loads have the time of a k-block to arrive. That is enough from L2, not from memory. So L2 is asked
+ * for x's lines a few k-blocks earlier. The blocks of a row of tiles run side by side with the same rows of x: each asks
+ * for a share of them, since requests cost, even in vain.
  *
  * Lines. Rows that begin inside a line of 128 bytes cost twice: each 128 bytes of them are two requests. With `lines`
  * slots hold lines as memory has them, and a k-block of 64 elements reaches into the next slot. With b the chunk of
@@ -62,6 +64,8 @@ typedef struct GenCopy {
     PtxArg size;        /* b32[pieces]: source sizes at the end of k */
     PtxArg extent_size; /* b32[pieces]: column-major: source sizes at the end of m or n */
     PtxArg have;        /* pred[8]: through registers: which elements lie before the end of k */
+    PtxArg asks;        /* predicate: this thread asks L2 for lines ... */
+    PtxArg ask_at;      /* b64: ... here, as many k-blocks back as it asks ahead; PTX_NONE: none does */
     PtxArg raw;         /* f32 or b16 [raw_sets * passes * part_elems]: on their way through registers; set 0 is for */
                         /* the loops */
 } GenCopy;
@@ -73,6 +77,9 @@ void gen_copy_turn(Gemm *g, GenCopy *c, PtxArg slot);
 /* Before sized copies, those that the end of k may cut: k_rest elements of k are left; with `lead`, one k-block
  * less. */
 void gen_copy_sizes(Gemm *g, GenCopy *c, PtxArg k_rest, bool lead);
+
+/* At the beginning of a k-block behind which whole ones are loaded, if L2 is asked ahead: this block's share. */
+void gen_copy_ask(Gemm *g, const GenCopy *c, PtxArg k_rest);
 
 /* A place in the ring: registers `at` or `to`, and a distance in bytes. */
 typedef struct GenCopyPlace {

@@ -418,6 +418,7 @@ static void multiply_by_rows(Mma *g, int step, Copies copies)
 {
     int next = (step + 1) % g->plan->k_steps;
     for (int pair = 0; pair < w_pairs(g); pair++) load_w(g, next, pair);
+    if (step == 0 && copies == COPIES_WHOLE) gen_copy_ask(g->gemm, &g->x.copy, g->k_rest);
     for (int i = 0; i < g->plan->mma_m; i++) {
         if (i == copy_row(g, step)) copy_share(g, step, 0, 1, copies);
         for (int turn = 0; turn < g->plan->mma_n; turn++)

@@ -111,6 +111,14 @@ static bool check_operand(const GenOperandPlan *o, const char *name, int tile, i
                     name, tile, warp_tile);
 }
 
+/* x, if its type is another one. Blocks that share tiles do not run side by side. */
+static int ask_lines(const GenConfig *c, const GenPlan *p, const GenOperandPlan *o)
+{
+    int lines = c->tile_k * o->elem_bytes / GEN_LINE_BYTES;
+    bool ask = o->type != c->w && o->layout == GEN_LAYOUT_ROW && !c->split;
+    return ask && o->rows / GEN_ASK_SHARERS * lines <= p->threads ? lines : 0;
+}
+
 /* `tile`, `warp_tile`: how much of m or n the operand's tile spans, and a warp's part of it. */
 static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o, int tile, int warp_tile)
 {
@@ -133,6 +141,7 @@ static void plan_operand(const GenConfig *c, const GenPlan *p, GenOperandPlan *o
     if (o->rows_per_pass < 1) o->rows_per_pass = 1;
     int even = o->rows_per_pass & -o->rows_per_pass; /* its power of 2 */
     o->swizzle_period = even < 8 && !o->words ? 8 / even : 1;
+    o->ask_lines = ask_lines(c, p, o);
     o->passes = (o->rows + o->rows_per_pass - 1) / o->rows_per_pass;
     o->last_pass_rows = o->rows - (o->passes - 1) * o->rows_per_pass;
 }

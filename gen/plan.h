@@ -25,6 +25,7 @@ typedef struct GenOperandPlan {
     int rows_per_pass;  /* rows that all threads copy at once */
     int passes;         /* parts that a thread copies */
     int last_pass_rows; /* rows left for the last pass; rows_per_pass when it is full */
+    int ask_lines;      /* of 128 bytes in a row's k-block, for which L2 is asked ahead of their loads (copy.h); 0: it is not */
     int swizzle_period; /* passes after which the swizzle of a thread's chunk repeats */
 } GenOperandPlan;
 
@@ -140,6 +141,7 @@ enum {
     GEN_SWIZZLE_BYTES = 128, /* rows in shared memory that TMA swizzles and wgmma reads */
     GEN_WG_THREADS = 128,    /* of a warpgroup */
     GEN_MAX_REGS = 255,
+    GEN_ASK_SHARERS = 8,     /* blocks along n of which each asks L2 for a share of x's rows (copy.h) */
     GEN_FLAG_BYTES = 8,      /* of the workspace, behind the slots */
 };
 

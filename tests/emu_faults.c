@@ -130,6 +130,8 @@ static const Fault faults[] = {
      2, ILLEGAL_ADDRESS, 1, "writes 8 B"},
     {"a load before an allocation", "! ld.global.nc.b32 %r0, [%in+-4];\n", 32, ILLEGAL_ADDRESS, 0,
      "4 B before an allocation"},
+    {"L2 asked for freed memory", "! prefetch.global.L2 [%gone+8];\n", 32, ILLEGAL_ADDRESS, 0,
+     "asks L2 for 1 B of global memory"},
     {"a load from freed memory", "! ld.global.nc.b32 %r0, [%gone+8];\n", 32, ILLEGAL_ADDRESS, 0,
      "8 B into an allocation of 4096 B that has been freed"},
     {"a load from address 16", "mov.b64 %at, 16;\n! ld.global.nc.b32 %r0, [%at];\n", 32, ILLEGAL_ADDRESS, 0,

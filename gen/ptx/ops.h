@@ -159,6 +159,7 @@ X(ST_SHARED_V4_B32, 80, 70, STORE,        "st.shared.v4.b32 %[r], %{4r}",       
 X(CP_ASYNC_CG_16,   80, 74, LOAD | ASYNC, "cp.async.cg.shared.global.L2::128B %[r], %[d], 16, %R", "9.7.9.25.3.1") \
 X(CP_ASYNC_CA_8,    80, 70, LOAD | ASYNC, "cp.async.ca.shared.global %[r], %[d], 8, %R",     "9.7.9.25.3.1") \
 X(CP_ASYNC_CA_4,    80, 70, LOAD | ASYNC, "cp.async.ca.shared.global %[r], %[d], 4, %R",     "9.7.9.25.3.1") \
+X(PREFETCH_L2,      80, 70, 0,            "prefetch.global.L2 %[d]",                         "9.7.9.15") \
 X(CP_ASYNC_COMMIT,  80, 70, ASYNC,        "cp.async.commit_group",                           "9.7.9.25.3.2") \
 X(CP_ASYNC_WAIT,    80, 70, ASYNC,        "cp.async.wait_group %i<0,63>",                    "9.7.9.25.3.3") \
 /* tensor cores */ \
