@@ -407,6 +407,7 @@ def _none():
     return None
 
 
+_is_compiling = torch.compiler.is_compiling
 # Modes and transforms that want to see every operation; where torch does not tell, the custom op is the way.
 _count_modes = getattr(torch._C, "_len_torch_dispatch_stack", None) or (lambda: 1)
 _transform = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None) or _none
@@ -425,7 +426,7 @@ def linear(x, weight, bias=None, scale=1.0, epilogue=None, out=None):
     The first call of a kind generates and loads its kernel. Under CUDA graph capture it must have been loaded before,
     by such a call or by prepare(), or NotReadyError is raised. The default epilogue has a gradient (not with `out`).
     """
-    if not torch.compiler.is_compiling():
+    if not _is_compiling():
         guarded = _table.guarded.get(id(weight))
         if type(guarded) is _Guarded and out is None and guarded.fits(x, weight, bias, epilogue):
             return _launch(guarded.call, x, weight, bias, scale, None)
