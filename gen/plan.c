@@ -85,7 +85,9 @@ static void plan_store(const GenConfig *c, GenPlan *p)
     while (p->y_row_lanes < min_int(row_pieces, 32)) p->y_row_lanes *= 2;
     p->y_row_parts = (row_pieces + p->y_row_lanes - 1) / p->y_row_lanes;
     p->y_row_idle = row_pieces != p->y_row_lanes * p->y_row_parts;
-    p->y_pitch_bytes = row_bytes / 16 % 2 ? row_bytes : row_bytes + 16; /* an odd multiple of 16 */
+    /* Four lanes write 8 y of a row, others the rows below: an odd multiple of that keeps them in banks of their own. */
+    int unit = 8 * p->y_bytes;
+    p->y_pitch_bytes = row_bytes / unit % 2 ? row_bytes : row_bytes + unit;
     p->y_buffer_bytes = 16 * p->y_pitch_bytes;
 }
 

@@ -16,7 +16,7 @@
  *
  * with two such buffers in turn, so that one wait is enough. Pieces are loaded before the next 16 rows are
  * worked out and stored behind them, with no branch in between, which hides the latency of shared memory.
- * Rows of a buffer stand at an odd multiple of 16 bytes: no bank conflicts. Bias is read once a column and
+ * Rows of a buffer stand at an odd multiple of 8 elements: no bank conflicts. Bias is read once a column and
  * kept. Rows and columns behind the edge are not stored; a piece that the last column cuts is stored element
  * by element, in a loop.
  *
