@@ -323,6 +323,7 @@ LOAD_GLOBAL(NC_V4_B32, 4, 4)
 LOAD_GLOBAL(NC_V4_F32, 4, 4)
 LOAD_GLOBAL(NC_F32, 4, 1)
 LOAD_GLOBAL_HINT(NC_V4_HINT, 4, 4)
+
 /* L2 is not modelled; to ask it for what is not there is an error of a generator's. */
 void exec_PREFETCH_L2(Warp *w, const Inst *in, uint32_t lanes)
 {
@@ -330,6 +331,7 @@ void exec_PREFETCH_L2(Warp *w, const Inst *in, uint32_t lanes)
     global_addresses(w, in, 0, address);
     EACH_LANE(l, lanes) global_bytes(w, (int)l, address[l], 1, 1, "asks L2 for");
 }
+
 void exec_ST_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 2, 1); }
 void exec_ST_GLOBAL_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 1); }
 void exec_ST_GLOBAL_B64(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 8, 1); }

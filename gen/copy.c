@@ -210,21 +210,22 @@ static void col_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
     }
 }
 
-/* This thread's line, of every ASK_SHARERS-th row, from row (tile of y along n) mod ASK_SHARERS on. */
+/* The line that this thread asks for: of every 8th row, from the one on whose number is this block's along n, mod 8. */
 static void ask_place(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
 {
     PtxKernel *k = g->k;
     const GenOperandPlan *p = c->plan;
-    PtxArg row = copy_reg(g, c, PTX_B32, "ask_row", 0), line = copy_reg(g, c, PTX_B32, "ask_line", 0);
+    PtxArg sharer = copy_reg(g, c, PTX_B32, "ask_sharer", 0), row = copy_reg(g, c, PTX_B32, "ask_row", 0);
+    PtxArg rows_left = copy_reg(g, c, PTX_B32, "ask_rows_left", 0), line = copy_reg(g, c, PTX_B32, "ask_line", 0);
     c->asks = copy_reg(g, c, PTX_PRED, "asks", 0);
     c->ask_at = copy_reg(g, c, PTX_B64, "ask_at", 0);
     emit(k, SETP_LT_U32, c->asks, g->tid, imm(p->rows / GEN_ASK_SHARERS * p->ask_lines));
-    emit(k, DIV_U32, line, g->col0, imm(g->p->config.tile_n));
-    emit(k, AND_B32, line, line, imm(GEN_ASK_SHARERS - 1));
+    emit(k, DIV_U32, sharer, g->col0, imm(g->p->config.tile_n));
+    emit(k, AND_B32, sharer, sharer, imm(GEN_ASK_SHARERS - 1));
     emit(k, DIV_U32, row, g->tid, imm(p->ask_lines));
-    emit(k, MAD_LO_S32, row, row, imm(GEN_ASK_SHARERS), line);
-    emit(k, SUB_S32, line, c->extent, c->first);
-    emit(k, SETP_LT_AND_S32, c->asks, row, line, c->asks);
+    emit(k, MAD_LO_S32, row, row, imm(GEN_ASK_SHARERS), sharer);
+    emit(k, SUB_S32, rows_left, c->extent, c->first);
+    emit(k, SETP_LT_AND_S32, c->asks, row, rows_left, c->asks);
     emit(k, ADD_S32, row, row, c->first);
     emit(k, CVT_U64_U32, c->ask_at, row);
     emit(k, MAD_LO_S64, c->ask_at, c->ask_at, pitch, base);

@@ -6,7 +6,7 @@
  *     wait, barrier, fragments of k-step 0
  *     main loop    for each k-block, for each of its k-steps
  *                    mma of this one; fragments of the next, each as its register frees
- *                    a share of the copy that is under way
+ *                    a share of the copy that is under way; L2 is asked for x of a later one, if x is converted
  *                  before the last k-step: that copy's commit; wait for the next k-block; barrier
  *     drain loop   the same for k-blocks whose copies are cut by the end of k
  *     last loop    the same for those that are there already, without copies, up to where k ends
@@ -413,12 +413,18 @@ static int copy_row(const Mma *g, int step)
     return any_staged(g) && step < g->plan->k_steps - 1 && g->plan->mma_m > 1;
 }
 
+/* In front of a k-block's first mma, of all places: ptxas moves the other instructions around it (docs/tuning.md). */
+static void ask_ahead(Mma *g, int step, Copies copies)
+{
+    if (step == 0 && copies == COPIES_WHOLE) gen_copy_ask(g->gemm, &g->x.copy, g->k_rest);
+}
+
 /* One row tile after the other, for few warps: each fragment of x is reloaded early. */
 static void multiply_by_rows(Mma *g, int step, Copies copies)
 {
     int next = (step + 1) % g->plan->k_steps;
     for (int pair = 0; pair < w_pairs(g); pair++) load_w(g, next, pair);
-    if (step == 0 && copies == COPIES_WHOLE) gen_copy_ask(g->gemm, &g->x.copy, g->k_rest);
+    ask_ahead(g, step, copies);
     for (int i = 0; i < g->plan->mma_m; i++) {
         if (i == copy_row(g, step)) copy_share(g, step, 0, 1, copies);
         for (int turn = 0; turn < g->plan->mma_n; turn++)
@@ -462,6 +468,7 @@ static void multiply_streaming(Mma *g, int step, Copies copies)
 {
     int last_two = w_pairs(g) - 2, next = (step + 1) % g->plan->k_steps;
     load_w(g, step, 1);
+    ask_ahead(g, step, copies);
     for (int pair = 0; pair < last_two; pair++) {
         load_w(g, step, pair + 2);
         if (next) copy_share(g, step, pair, last_two, copies);

@@ -407,7 +407,9 @@ def _none():
     return None
 
 
+# Looked up once: attributes of modules cost as much as the call.
 _is_compiling = torch.compiler.is_compiling
+
 # Modes and transforms that want to see every operation; where torch does not tell, the custom op is the way.
 _count_modes = getattr(torch._C, "_len_torch_dispatch_stack", None) or (lambda: 1)
 _transform = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None) or _none
