@@ -1,11 +1,11 @@
 #!/usr/bin/perl
-# registers.pl: writes the table of registers and occupancy of docs/configs.md, from what ptxas says of each listed
-# kernel for sm_89. Needs ptxas and build/tilesmith; run it in the root of the repository.
+# registers.pl: writes the table of registers and occupancy of docs/results.md, from what ptxas says of each listed and
+# each shipped kernel for sm_89. Needs ptxas and build/tilesmith; run it in the root of the repository.
 use strict;
 use warnings;
 use File::Temp 'tempdir';
 
-my $page = 'docs/configs.md';
+my $page = 'docs/results.md';
 my $arch = 'sm_89';
 my ($ptxas) = grep { -x } map { "$_/ptxas" } split(/:/, $ENV{PATH}), '/usr/local/cuda/bin';
 die "no ptxas here: it comes with the CUDA toolkit\n" unless $ptxas;
@@ -14,14 +14,22 @@ my $dir = tempdir(CLEANUP => 1);
 
 sub least { my ($low, @rest) = @_; for (@rest) { $low = $_ if $_ < $low } return $low }
 
-# Registers and spilled bytes of a config's kernel.
+# What the kernel of a config says of itself, and what ptxas says: registers, and spilled bytes.
 sub compile {
     my ($name) = @_;
-    system("build/tilesmith gen --config $name -o $dir/k.ptx") == 0 or die "$name is not written\n";
+    my $text = qx{build/tilesmith gen --config $name};
+    my %kernel;
+    ($kernel{threads}) = $text =~ m{^// block: (\d+)}m or die "$name is not written\n";
+    ($kernel{smem}) = $text =~ m{^// smem_bytes: (\d+)}m;
+    ($kernel{planned}) = $text =~ /^\.minnctapersm (\d+)/m;
+    open my $out, '>', "$dir/k.ptx" or die "$dir: $!\n";
+    print $out $text;
+    close $out or die "$dir: $!\n";
     my $log = qx{$ptxas -v -arch=$arch $dir/k.ptx -o /dev/null 2>&1};
-    my ($regs) = $log =~ /Used (\d+) registers/ or die "$name: $log";
-    my ($stores, $loads) = $log =~ /(\d+) bytes spill stores, (\d+) bytes spill loads/ or die "$name: $log";
-    return ($regs, $stores + $loads);
+    ($kernel{regs}) = $log =~ /Used (\d+) registers/ or die "$name: $log";
+    $log =~ /(\d+) bytes spill stores, (\d+) bytes spill loads/ or die "$name: $log";
+    $kernel{spills} = $1 + $2;
+    return \%kernel;
 }
 
 # Blocks on an SM: registers (a quarter in each partition, in units of 8 a thread), shared memory, warps, blocks.
@@ -32,24 +40,27 @@ sub resident {
         int($chip{warps} / $warps), $chip{blocks});
 }
 
-my ($rows, $n, $spilling) = ('', 0, 0);
-for my $line (qx{build/tilesmith list --arch $arch --dtype f16}) {
-    next if $line =~ /^#/;
-    my ($name, $threads, $smem, $planned, $estimate) = $line =~ /^(\S+)\s+(\d+)\s+(\d+) B\s+(\d+)\s+(\d+)/ or die $line;
-    my ($regs, $spills) = compile($name);
-    my ($bf16_regs, $bf16_spills) = compile($name =~ s/_f16_/_bf16_/r);
-    $spills = $bf16_spills if $bf16_spills > $spills;
-    $spilling += $spills > 0;
-    my $warps = $threads / 32;
-    my $blocks = resident($regs > $bf16_regs ? $regs : $bf16_regs, $smem, $warps);
-    my $both = $regs == $bf16_regs ? $regs : "$regs / $bf16_regs";
+# Of both types: the larger number of registers counts.
+my ($rows, $n, $spilling, %done) = ('', 0, 0);
+sub row {
+    my ($name, $estimate) = @_;
+    return if $done{$name}++;
+    my ($k, $bf16) = (compile($name), compile($name =~ s/_f16_/_bf16_/r));
+    my ($most, $spills) = map { my $fact = $_; $k->{$fact} > $bf16->{$fact} ? $k->{$fact} : $bf16->{$fact} } 'regs', 'spills';
+    my $both = $k->{regs} == $bf16->{regs} ? $k->{regs} : "$k->{regs} / $bf16->{regs}";
+    my $warps = $k->{threads} / 32;
+    my $blocks = resident($most, $k->{smem}, $warps);
     my ($short) = $name =~ /_f16_(.*)/;
-    $rows .= sprintf "| %s | %d | %d | %d | %s | %d | %d | %d | %d |\n", $short, $threads, $smem, $estimate, $both,
-        $spills, $planned, $blocks, $blocks * $warps;
+    $rows .= "| $short | $k->{threads} | $k->{smem} | $estimate | $both | $spills | $k->{planned} | $blocks | " . $blocks * $warps . " |\n";
+    $spilling += $spills > 0;
     $n++;
 }
+for (qx{build/tilesmith list --arch $arch --dtype f16}) {
+    row($1, $2) if /^(\w+)\s+\d+\s+\d+ B\s+\d+\s+(\d+)/;
+}
+row($_, '') for map { m{(mma_sm89_\w+)\.ptx} ? $1 =~ s/_bf16_/_f16_/r : () } sort glob 'ptx_out/*.ptx';
 my ($release) = qx{$ptxas --version} =~ /V([\d.]+)/;
-my $table = "ptxas $release, $arch, f16 and bf16 (one number where they agree): $n configs, of which $spilling spill.\n\n"
+my $table = "ptxas $release, $arch, f16 and bf16 (one number where they agree): $n kernels, of which $spilling spill.\n\n"
     . "| config | threads | shared B | estimate | registers | spill B | planned blocks | blocks/SM | warps/SM |\n"
     . "|---|---|---|---|---|---|---|---|---|\n$rows";
 
