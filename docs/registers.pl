@@ -56,7 +56,9 @@ sub row {
     $n++;
 }
 for (qx{build/tilesmith list --arch $arch --dtype f16}) {
-    row($1, $2) if /^(\w+)\s+\d+\s+\d+ B\s+\d+\s+(\d+)/;
+    next if /^#/;
+    /^(\w+)\s+\d+\s+\d+ B\s+\d+\s+(\d+)/ or die $_;
+    row($1, $2);
 }
 row($_, '') for map { m{(mma_sm89_\w+)\.ptx} ? $1 =~ s/_bf16_/_f16_/r : () } sort glob 'ptx_out/*.ptx';
 my ($release) = qx{$ptxas --version} =~ /V([\d.]+)/;

@@ -210,7 +210,8 @@ static void col_pointers(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
     }
 }
 
-/* The line that this thread asks for: of every 8th row, from the one on whose number is this block's along n, mod 8. */
+/* The line that this thread asks for. With GEN_ASK_SHARERS sharers the block whose tile is number j along n has every row
+ * of the tile whose number is j modulo that. */
 static void ask_place(Gemm *g, GenCopy *c, PtxArg base, PtxArg pitch)
 {
     PtxKernel *k = g->k;

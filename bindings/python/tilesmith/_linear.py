@@ -407,7 +407,7 @@ def _none():
     return None
 
 
-# Looked up once: attributes of modules cost as much as the call.
+# Looked up once: to find it in its modules takes a third of the time of its call.
 _is_compiling = torch.compiler.is_compiling
 
 # Modes and transforms that want to see every operation; where torch does not tell, the custom op is the way.
