@@ -185,14 +185,24 @@ static int plain_pieces(int tile_pieces)
     return pieces;
 }
 
+/* The same of f32, of which 16 lanes write 8 bytes each to four rows at once: no bank twice if it is 2 modulo
+ * 4, one bank twice if it is 4. */
+static int plain_pieces_f32(int tile_pieces)
+{
+    static const int widths[] = {10, 6, 4};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        if (tile_pieces % widths[i] == 0) return widths[i];
+    return 2;
+}
+
 /* A chunk of y has rows of 128 bytes, swizzled. Where those do not divide the tile, TMA would store too much:
- * then 16-bit y has rows that do, not swizzled; with f32 the last chunk is narrower, and TMA does not store.
- */
+ * then it has rows that do, not swizzled. */
 static void plan_chunks(GenWgmmaPlan *g, int y_bytes, bool tma)
 {
-    int tile_pieces = g->finish_n * y_bytes / 16;
-    g->chunk_swizzled = !tma || y_bytes == 4 || g->finish_n * y_bytes % GEN_SWIZZLE_BYTES == 0;
-    g->chunk_row_bytes = g->chunk_swizzled ? GEN_SWIZZLE_BYTES : 16 * plain_pieces(tile_pieces);
+    int tile_pieces = g->finish_n * y_bytes / 16,
+        plain = y_bytes == 4 ? plain_pieces_f32(tile_pieces) : plain_pieces(tile_pieces);
+    g->chunk_swizzled = !tma || g->finish_n * y_bytes % GEN_SWIZZLE_BYTES == 0;
+    g->chunk_row_bytes = g->chunk_swizzled ? GEN_SWIZZLE_BYTES : 16 * plain;
     g->chunk_cols = g->chunk_row_bytes / y_bytes;
     g->row_chunks = (g->finish_n + g->chunk_cols - 1) / g->chunk_cols;
     g->chunks = g->wgmmas * g->row_chunks;

@@ -27,6 +27,9 @@ static bool pairs_of_tiles(const Wgmma *g) { return g->plan->y_bytes == 2; }
 /* Addresses for the 32 bytes from 0, 32, ... on of a row: one will do where they are not swizzled. */
 static int stage_places(const Wgmma *g) { return g->h->chunk_swizzled ? GEN_SWIZZLE_BYTES / 32 : 1; }
 
+/* Column tiles of y as f32 that are made ready together. */
+enum { F32_TILES = 4 };
+
 /* Words of packed y of a chunk that a lane holds. */
 static int chunk_words(const Wgmma *g) { return (g->h->chunk_cols + 15) / 16 * 4; }
 
@@ -86,7 +89,8 @@ void gen_wgmma_store_declare(Wgmma *g)
 {
     PtxKernel *k = g->k;
     g->z = ptx_regs(k, PTX_F32, "z", EPILOGUE_WIDTH);
-    g->y = ptx_regs(k, PTX_F32, "y", EPILOGUE_WIDTH);
+    g->y =
+        ptx_regs(k, PTX_F32, "y", pairs_of_tiles(g) || g->plan->config.swap ? EPILOGUE_WIDTH : F32_TILES * 2);
     if (uses_r(g)) g->r = ptx_regs(k, PTX_F32, "r", EPILOGUE_WIDTH);
     g->p_col = ptx_reg(k, PTX_PRED, "p_col");
     g->row = word(g, "row");
@@ -142,6 +146,10 @@ static void bias_setup(Wgmma *g)
     emit(k, MAD_LO_S32, g->bias_pair, lane_cols, imm(8), g->bias_pair);
 }
 
+/* Of f32 16 lanes write 32 bytes of four rows each at once, of which two swizzled ones stand at the same
+ * banks. So lanes of odd rows write those of two column tiles further first. */
+static bool odd_rows_cross(const Wgmma *g) { return !pairs_of_tiles(g) && g->h->chunk_swizzled; }
+
 /* Where this lane writes to a buffer. 16-bit y, by stmatrix: lane l gives row l%16 and 16-byte column l/16 of
  * the 16x16 elements that four matrices are; f32: its own two elements. */
 static void stage_setup(Wgmma *g)
@@ -170,6 +178,14 @@ static void stage_setup(Wgmma *g)
     if (!pairs_of_tiles(g)) {
         emit(k, AND_B32, column, g->gemm->lane, imm(1));
         emit(k, MAD_LO_S32, first, column, imm(8), first);
+    }
+    if (odd_rows_cross(g)) {
+        g->y_odd = ptx_reg(k, PTX_PRED, "p_y_odd");
+        emit(k, SHR_U32, row, g->gemm->lane, imm(2));
+        emit(k, AND_B32, row, row, imm(1));
+        emit(k, SETP_NE_U32, g->y_odd, row, imm(0));
+        emit(k, MUL_LO_S32, row, row, imm(32 * 2));
+        emit(k, XOR_B32, first, first, row);
     }
     /* 32 bytes further along the row: below the swizzle's carry an XOR */
     for (int i = 0; i < stage_places(g); i++) emit(k, XOR_B32, at(g->stage_at, i), first, imm(32 * i));
@@ -320,9 +336,9 @@ static void load_residual(Wgmma *g, int i, int half, int j, int n)
 }
 
 /* y of tiles j .. j + n/2 - 1 in row half `half` of wgmma i. */
-static void finish(Wgmma *g, int i, int half, int j, int n)
+static void finish(Wgmma *g, int i, int half, int j, int n, PtxArg y)
 {
-    EpilogueElements x = {.n = n, .rows = 1, .y = g->y, .z = g->z, .r = g->r};
+    EpilogueElements x = {.n = n, .rows = 1, .y = y, .z = g->z, .r = g->r};
     if (uses_r(g)) load_residual(g, i, half, j, n);
     for (int e = 0; e < n; e++) {
         x.acc[e] = at(g->acc, i * g->h->acc_regs + (j + e / 2) * 4 + 2 * half + e % 2);
@@ -336,7 +352,7 @@ static void finish(Wgmma *g, int i, int half, int j, int n)
 static void pack_pair(Wgmma *g, int i, int j, bool both, PtxArg packed)
 {
     for (int half = 0; half < 2; half++) {
-        finish(g, i, half, j, both ? 4 : 2);
+        finish(g, i, half, j, both ? 4 : 2, g->y);
         for (int t = 0; t < 1 + both; t++)
             gen_round_pair(g->gemm, g->plan->config.y, at(packed, 2 * t + half), at(g->y, 2 * t),
                            at(g->y, 2 * t + 1));
@@ -368,16 +384,48 @@ static void stage_pairs(Wgmma *g, Chunk c)
     }
 }
 
+/* y of `tiles` column tiles in the order in which this lane writes them. */
+static void cross(Wgmma *g, int tiles)
+{
+    PtxArg first = at(g->z, 0);
+    for (int e = 0; e < 2 * (tiles - 2); e++) {
+        PtxArg near = at(g->y, e), far = at(g->y, 4 + e);
+        emit(g->k, SELP_F32, first, far, near, g->y_odd);
+        emit(g->k, SELP_F32, far, near, far, g->y_odd);
+        emit(g->k, MOV_F32, near, first);
+    }
+}
+
+/* Where tile j goes that no other one crosses. */
+static PtxArg lone_place(Wgmma *g, int j)
+{
+    PtxArg to = at(g->gemm->word_scratch, 0);
+    emit(g->k, SELP_B32, to, at(g->stage_at, j + 2), at(g->stage_at, j), g->y_odd);
+    emit(g->k, ADD_S32, to, to, g->out_at);
+    return mem(to, 0);
+}
+
+/* `tiles` column tiles from j on of a chunk, in row half `half`. */
+static void stage_f32_tiles(Wgmma *g, Chunk c, int half, int j, int tiles)
+{
+    bool crosses = odd_rows_cross(g);
+    for (int t = 0; t < tiles; t += 2)
+        finish(g, c.block, half, c.first + j + t, t + 1 < tiles ? 4 : 2, span(g->y, 2 * t, EPILOGUE_WIDTH));
+    if (crosses) cross(g, tiles);
+    for (int t = 0; t < tiles; t++) {
+        bool lone = crosses && t < 2 && t + 2 >= tiles;
+        PtxArg to = lone ? lone_place(g, j + t) : stage_place(g, j + t);
+        emit(g->k, ST_SHARED_V2_F32, mem(to, to.imm + half * 8 * g->h->chunk_row_bytes),
+             span(g->y, 2 * t, 2));
+    }
+}
+
 static void stage_f32(Wgmma *g, Chunk c)
 {
     gen_wgmma_out_wait(g);
-    for (int j = 0; j < c.tiles; j++)
-        for (int half = 0; half < 2; half++) {
-            finish(g, c.block, half, c.first + j, 2);
-            PtxArg to = stage_place(g, j);
-            emit(g->k, ST_SHARED_V2_F32, mem(to, to.imm + half * 8 * g->h->chunk_row_bytes),
-                 span(g->y, 0, 2));
-        }
+    for (int j = 0; j < c.tiles; j += F32_TILES)
+        for (int half = 0; half < 2; half++)
+            stage_f32_tiles(g, c, half, j, c.tiles - j < F32_TILES ? c.tiles - j : F32_TILES);
 }
 
 /* ---- a chunk: to y ---- */

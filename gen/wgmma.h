@@ -65,6 +65,7 @@ typedef struct Wgmma {
     PtxArg out_barriers;      /* b32: this consumer's barriers of them */
     PtxArg first_lane;        /* predicate: lane 0 of a warp */
     PtxArg stage_at;          /* b32[]: where this lane writes 32 bytes of a row, in buffer 0 */
+    PtxArg y_odd;             /* predicate: its rows are odd (f32, swizzled) */
     PtxArg packed;            /* b32[]: y of a chunk, by pairs, where it has 16 bits */
     PtxArg store_at;          /* b32: buffer 0 of this consumer */
     PtxArg row, col;          /* b32: of y, of this lane's first element in the tile */

@@ -1,7 +1,7 @@
-/* conflicts.c: shared memory without bank conflicts, as the emulator counts them: the swizzles of tiles, and the ways by
- * which x of another type than W's gets to wgmma, are made for that.
+/* conflicts.c: shared memory without bank conflicts, as the emulator counts them: the swizzles of tiles, and
+ * the ways by which x of another type than W's gets to wgmma, are made for that.
  *
- * Tiles whose y has rows of less than 128 bytes in shared memory, and y of f32 on wgmma, have some as they are stored; they are
+ * Tiles whose y has rows of less than 128 bytes in shared memory may have some as they are stored; they are
  * not here.
  */
 #include "tests/kit.h"
@@ -19,6 +19,9 @@ static const char *const configs[] = {
     "mma_sm89_bf16_128x256x32_w2x4_s4_wcol",
     "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16",
     "wgmma_sm90a_f16_256x200x64_w2x1_s3_k1",
+    "wgmma_sm90a_f16_128x256x64_w2x1_s4_yf32_g16",
+    "wgmma_sm90a_f16_256x168x64_w2x1_s3_yf32_k1",
+    "wgmma_sm90a_f16_256x200x64_w2x1_s3_yf32_k1",
     "wgmma_sm90a_f16_64x128x128_w1x2_s4_swap",
     "wgmma_sm90a_f16_128x256x64_w2x1_s3_xf32_g16",
     "wgmma_sm90a_bf16_128x64x64_w2x1_s3_xf16",
