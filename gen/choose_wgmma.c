@@ -79,7 +79,7 @@ static const char *const tiles[] = {
     "160x192x64_w1x3_s3_swap",
 };
 
-/* For x of another type than W's, which reads and writes more of shared memory: fewer stages fit. */
+/* For x of another type than W's, which reads and writes more of shared memory: fewer stages fit where it is f32. */
 static const char *const converting_tiles[] = {
     "128x256x64_w2x1_s3_g16",
     "128x256x64_w2x1_s3_g16_cn2",
@@ -114,6 +114,15 @@ enum {
 
 int gen_wgmma_tile_count(void) { return N_TILES; }
 
+/* As many as fit. */
+static void add_stages(GenConfig *c)
+{
+    enum { MOST = 12 };
+    GenError error;
+    GenConfig more = *c;
+    while (more.stages++ < MOST && gen_config_check(&more, &error)) *c = more;
+}
+
 bool gen_wgmma_tile(int i, GenConfig *c)
 {
     char name[GEN_MAX_NAME];
@@ -139,6 +148,7 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     c->pingpong = tile.pingpong;
     c->swap = tile.swap;
     c->once = false;
+    if (converts && c->x != GEN_F32 && !c->swap) add_stages(c);
     return true;
 }
 
@@ -203,7 +213,7 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
     const double tensor_macs = 3500, least_n = 48, smem_bytes = 288, l2_sm_bytes = 180, l2_bytes = 14900,
-                 latency = 1370, disturbance = 0.3, each_other = 0.03, rounded = 0.06;
+                 latency = 1370, disturbance = 0.3, each_other = 0.03, rounded = 0.06, by_turns = 1.15;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
@@ -211,6 +221,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     double asked = asked_bytes(&g->x, c->cluster_n, p->x_layout, p->x_align_bytes) +
                    asked_bytes(&g->w, c->cluster_m, p->w_layout, p->w_align_bytes);
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
+    if (g->x_way == GEN_X_REGISTERS && g->wgmmas > 1) e->tensor_ns *= by_turns;
     if (g->x_way == GEN_X_ROUNDED) e->tensor_ns += n * rounded * c->tile_m * k; /* while nothing is multiplied */
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
     e->l2_ns = larger(n * asked / l2_sm_bytes, running * asked / l2_bytes);
