@@ -231,15 +231,21 @@ static ts_kernel *find_loaded(Kernels *kernels, const char *config)
     return NULL;
 }
 
-/* config NULL: the kernel that packs rows. */
-static ts_status generate_and_load(ts_context *context, const GenArch *arch, const GenConfig *config,
-                                   ts_kernel **kernel)
+/* A kernel that is wanted, under the name that it is known by here. */
+typedef struct Wanted {
+    const char *name;
+    const GenConfig *config; /* NULL: it packs rows */
+    const GenArch *arch;     /* then: on this chip, of these types */
+    GenType x, w;
+} Wanted;
+
+static ts_status generate_and_load(ts_context *context, const Wanted *w, ts_kernel **kernel)
 {
     GenError error = {""};
     char *text;
     size_t bytes;
-    bool made =
-        config ? gen_kernel(config, &text, &bytes, &error) : gen_pack_kernel(arch, &text, &bytes, &error);
+    bool made = w->config ? gen_kernel(w->config, &text, &bytes, &error)
+                          : gen_pack_kernel(w->arch, w->x, w->w, &text, &bytes, &error);
     if (!made) return rt_fail(TS_ERROR_UNSUPPORTED, "%s", error.text);
     ts_status status = ts_kernel_load(context, text, bytes, kernel);
     free(text);
@@ -247,17 +253,16 @@ static ts_status generate_and_load(ts_context *context, const GenArch *arch, con
 }
 
 /* With the lock held. */
-static ts_status load_new(ts_context *context, Kernels *kernels, const GenArch *arch, const GenConfig *config,
-                          const char *name, ts_kernel **kernel)
+static ts_status load_new(ts_context *context, Kernels *kernels, const Wanted *w, ts_kernel **kernel)
 {
     Loaded *entry = malloc(sizeof *entry);
     if (!entry) return rt_fail(TS_ERROR_OUT_OF_MEMORY, "no memory for the cache of kernels");
-    ts_status status = generate_and_load(context, arch, config, &entry->kernel);
+    ts_status status = generate_and_load(context, w, &entry->kernel);
     if (status) {
         free(entry);
         return status;
     }
-    snprintf(entry->config, sizeof entry->config, "%s", name);
+    snprintf(entry->config, sizeof entry->config, "%s", w->name);
     entry->next = kernels->loaded;
     *kernel = entry->kernel;
     atomic_store_explicit(&kernels->loaded, entry, memory_order_release);
@@ -281,26 +286,24 @@ static ts_status refuse_capture(const ts_context *context, const char *name, ts_
     return rt_driver_check(&context->driver, result, "asking whether the stream is capturing");
 }
 
-static ts_status load_locked(ts_context *context, Kernels *kernels, const GenArch *arch,
-                             const GenConfig *config, const char *name, ts_kernel **kernel)
+static ts_status load_locked(ts_context *context, Kernels *kernels, const Wanted *w, ts_kernel **kernel)
 {
     ts_status status = TS_OK;
     pthread_mutex_lock(&kernels->lock);
-    *kernel = find_loaded(kernels, name);
-    if (!*kernel) status = load_new(context, kernels, arch, config, name, kernel);
+    *kernel = find_loaded(kernels, w->name);
+    if (!*kernel) status = load_new(context, kernels, w, kernel);
     pthread_mutex_unlock(&kernels->lock);
     return status;
 }
 
 /* Loads it unless it is there. NULL in place of a stream: whoever prepares allows loading. */
-static ts_status load_once(ts_context *context, Kernels *kernels, const GenArch *arch,
-                           const GenConfig *config, const char *name, const ts_stream *stream,
+static ts_status load_once(ts_context *context, Kernels *kernels, const Wanted *w, const ts_stream *stream,
                            ts_kernel **kernel)
 {
-    *kernel = find_loaded(kernels, name);
+    *kernel = find_loaded(kernels, w->name);
     if (*kernel) return TS_OK;
-    ts_status status = stream ? refuse_capture(context, name, *stream) : TS_OK;
-    return status ? status : load_locked(context, kernels, arch, config, name, kernel);
+    ts_status status = stream ? refuse_capture(context, w->name, *stream) : TS_OK;
+    return status ? status : load_locked(context, kernels, w, kernel);
 }
 
 /* ---- a problem's kernel ---- */
@@ -321,7 +324,7 @@ static ts_status find_and_remember(ts_context *context, Kernels *kernels, const 
     gen_config_name(&config, name);
     rt_log(&kernels->settings, "%lldx%lldx%lld: %s, %s", (long long)args->m, (long long)args->n,
            (long long)args->k, name, source_name[source]);
-    status = load_once(context, kernels, config.arch, &config, name, stream, kernel);
+    status = load_once(context, kernels, &(Wanted){.name = name, .config = &config}, stream, kernel);
     if (!status) remember_choice(kernels, &key, epilogue_of(args), *kernel);
     return status;
 }
@@ -338,12 +341,21 @@ ts_status rt_kernels_find(ts_context *context, const ts_linear_args *args, const
     return *kernel ? TS_OK : find_and_remember(context, kernels, pin, args, stream, kernel);
 }
 
-ts_status rt_kernels_find_packing(ts_context *context, const ts_stream *stream, ts_kernel **kernel)
+/* What is of one type is copied as it is, whichever that is. */
+ts_status rt_kernels_find_packing(ts_context *context, const ts_linear_args *args, const ts_stream *stream,
+                                  ts_kernel **kernel)
 {
     Kernels *kernels;
+    char name[GEN_MAX_NAME];
+    Wanted w = {.name = "pack"};
     ts_status status = kernels_of(context, &kernels);
-    return status ? status
-                  : load_once(context, kernels, kernels->settings.arch, NULL, "pack", stream, kernel);
+    if (status) return status;
+    w.arch = kernels->settings.arch;
+    if (args->x.dtype != args->w.dtype) {
+        w.x = rt_problem_type(args->x.dtype), w.w = rt_problem_type(args->w.dtype), w.name = name;
+        snprintf(name, sizeof name, "pack %s as %s", gen_type_name(w.x), gen_type_name(w.w));
+    }
+    return load_once(context, kernels, &w, stream, kernel);
 }
 
 ts_status rt_kernels_replace(ts_context *context, const ts_linear_args *args, const GenConfig *config)
@@ -354,7 +366,7 @@ ts_status rt_kernels_replace(ts_context *context, const ts_linear_args *args, co
     ts_status status = kernels_of(context, &kernels);
     if (status) return status;
     gen_config_name(config, name);
-    status = load_once(context, kernels, config->arch, config, name, NULL, &kernel);
+    status = load_once(context, kernels, &(Wanted){.name = name, .config = config}, NULL, &kernel);
     Key key = key_of(args, NULL);
     if (!status) remember_choice(kernels, &key, epilogue_of(args), kernel);
     return status;

@@ -43,10 +43,10 @@ ts_status rt_packing_use(ts_context *context, const ts_linear_args *args, RtPack
     return status;
 }
 
-static void read_packed(ts_matrix *matrix, const RtPacked *p, ts_device_ptr workspace)
+static void read_packed(ts_matrix *matrix, const RtPacked *p, ts_device_ptr workspace, ts_dtype type)
 {
     if (!p->rows.count) return;
-    *matrix = ts_matrix_make(workspace + p->offset, p->pitch, matrix->dtype);
+    *matrix = ts_matrix_make(workspace + p->offset, p->pitch, type);
     if (p->columns) matrix->row_stride = 1, matrix->col_stride = p->pitch;
 }
 
@@ -54,8 +54,8 @@ ts_linear_args rt_packing_args(const ts_linear_args *args, const RtPacking *pack
 {
     ts_linear_args packed = *args;
     if (packing->bytes) packed.workspace = 0, packed.workspace_bytes = 0; /* it is taken */
-    read_packed(&packed.x, &packing->x, args->workspace);
-    read_packed(&packed.w, &packing->w, args->workspace);
+    read_packed(&packed.x, &packing->x, args->workspace, args->w.dtype);
+    read_packed(&packed.w, &packing->w, args->workspace, args->w.dtype);
     return packed;
 }
 

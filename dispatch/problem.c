@@ -83,7 +83,7 @@ RtProblemKey rt_problem_key(const ts_linear_args *args)
     return (RtProblemKey){(uint64_t)args->m, (uint64_t)args->n, (uint64_t)args->k, packed};
 }
 
-static GenType gen_type(ts_dtype dtype)
+GenType rt_problem_type(ts_dtype dtype)
 {
     switch (dtype) {
     case TS_F16: return GEN_F16;
@@ -99,10 +99,10 @@ GenProblem rt_problem_of(const ts_context *context, const GenArch *arch, const t
         .arch = arch,
         .workspace_bytes = workspace ? (uint64_t)1 << (workspace - 1) : 0,
         .sm_count = context->info.sm_count,
-        .x = gen_type(args->x.dtype),
-        .w = gen_type(args->w.dtype),
-        .bias = gen_type(rt_problem_bias_type(args)),
-        .y = gen_type(args->y.dtype),
+        .x = rt_problem_type(args->x.dtype),
+        .w = rt_problem_type(args->w.dtype),
+        .bias = rt_problem_type(rt_problem_bias_type(args)),
+        .y = rt_problem_type(args->y.dtype),
         .m = args->m,
         .n = args->n,
         .k = args->k,

@@ -11,6 +11,7 @@ enum { RT_MAX_ALIGN_BYTES = 128, RT_MAX_KEY_TEXT = 512 };
 ts_status rt_problem_read(const ts_context *context, const ts_linear_args **args, ts_linear_args *copy);
 bool rt_problem_is_empty(const ts_linear_args *args);
 
+GenType rt_problem_type(ts_dtype dtype);
 /* For kernels of `arch`, on the context's device. */
 GenProblem rt_problem_of(const ts_context *context, const GenArch *arch, const ts_linear_args *args);
 

@@ -1,6 +1,7 @@
-/* choose_packing.c: which of x and W are packed first (pack.c): what rows that are not aligned to 16 bytes
- * cost where they are, against a launch, and reading and writing them once. Times are those of an H200; the
- * model was fitted to 33 problems on it (docs/tuning.md).
+/* choose_packing.c: which of x and W are packed first (pack.c): what rows that are not aligned to 16 bytes,
+ * or an x of another type, cost where they are, against a launch, and reading and writing them once. Times
+ * are those of an H200; the model was fitted to 33 problems on it, and for other types to 43
+ * (docs/tuning.md).
  */
 #include "gen/internal.h"
 #include "gen/plan.h"
@@ -8,20 +9,31 @@
 /* An operand as packing sees it; of a column-major one rows are those of k. */
 typedef struct Operand {
     bool packs;       /* it can be packed */
+    bool odd;         /* its rows are not aligned */
     double narrow_ns; /* lost by a k-block of 64 if it is not, where tiles keep the SMs busy */
-    double elems;
+    double elems, elem_bytes;
 } Operand;
 
-static Operand operand(const GenProblem *p, GenType type, GenLayout layout, int align_bytes, int64_t rows,
+static bool is_odd(GenLayout layout, int align_bytes)
+{
+    return layout != GEN_LAYOUT_ANY && align_bytes < GEN_CHUNK_BYTES;
+}
+
+static Operand operand(GenType type, GenLayout layout, int align_bytes, int64_t rows, int64_t k,
                        double words_ns, double halves_ns)
 {
     const double pieces_ns = 400, gathered_ns = 800;
-    Operand o = {.elems = (double)rows * (double)p->k};
-    if (layout == GEN_LAYOUT_ANY || align_bytes >= GEN_CHUNK_BYTES || type != p->w) return o;
-    o.packs = true;
+    Operand o = {.elems = (double)rows * (double)k, .elem_bytes = gen_type_bytes(type)};
+    o.packs = o.odd = is_odd(layout, align_bytes);
+    if (!o.odd) return o;
     if (layout == GEN_LAYOUT_COL) o.narrow_ns = align_bytes >= 4 ? pieces_ns : gathered_ns;
     else o.narrow_ns = align_bytes >= 4 ? words_ns : halves_ns;
     return o;
+}
+
+static double waves(const GenProblem *p, double sms)
+{
+    return (double)(gen_ceil_div(p->m, 128) * gen_ceil_div(p->n, 128)) / sms;
 }
 
 /* How often the busiest SM pays for a k-block, and for the way to the first one, as long as four. Few tiles
@@ -29,30 +41,70 @@ static Operand operand(const GenProblem *p, GenType type, GenLayout layout, int 
 static double busy_k_blocks(const GenProblem *p, double sms)
 {
     const double enough = 0.36, begin = 4;
-    double waves = (double)(gen_ceil_div(p->m, 128) * gen_ceil_div(p->n, 128)) / sms;
-    double few = 0.2 + 2.7 * waves, least = few < enough ? few : enough;
-    double busy = waves > 1 ? waves : waves > enough ? 1 : waves / enough;
+    double all = waves(p, sms), few = 0.2 + 2.7 * all, least = few < enough ? few : enough;
+    double busy = all > 1 ? all : all > enough ? 1 : all / enough;
     return ((double)p->k / 64 + begin) * (busy > least ? busy : least);
 }
 
-/* Blocks that share tiles, in the workspace that packing would take, pay for fewer k-blocks, and then they
- * meet. */
+/* Blocks share tiles, in the workspace that packing would take. */
+static bool shares(const GenProblem *p)
+{
+    return gen_may_share(p->m, p->n, p->k) &&
+           gen_ceil_div(p->m, 64) * gen_ceil_div(p->n, 64) * 2 <= p->sm_count;
+}
+
+/* They pay for fewer k-blocks, and then they meet. */
 static double shared_ns(const GenProblem *p, double lost_ns)
 {
     const double meet_ns = 4000;
-    int64_t tiles = gen_ceil_div(p->m, 64) * gen_ceil_div(p->n, 64);
     double shared = meet_ns + (0.15 + 0.004 * (double)p->m) * lost_ns;
-    bool shares = gen_may_share(p->m, p->n, p->k) && tiles * 2 <= p->sm_count;
-    return shares && shared < lost_ns ? shared : lost_ns;
+    return shares(p) && shared < lost_ns ? shared : lost_ns;
 }
 
-/* Rows of x and W are packed by one launch where both are of k elements. */
+/* What a k-block of 64 loses to an x of another type, by the instructions that it is multiplied with; more
+ * where tiles are few, or made for few rows, for fewer of them are made for such an x. */
+static double rounding_ns(const GenProblem *p, bool odd, double sms)
+{
+    enum { OF_16_BITS, OF_F32 };
+    static const struct {
+        double many, few;
+    } lost[GEN_N_BACKENDS][2] = {
+        [GEN_BACKEND_MMA] = {[OF_16_BITS] = {450, 300}, [OF_F32] = {80, 250}},
+        [GEN_BACKEND_WGMMA] = {[OF_16_BITS] = {10, 25}, [OF_F32] = {38, 100}},
+    };
+    const double some_rows = 1024, block_rows = 128;
+    GenBackend by = gen_has_wgmma(p->arch) && !odd ? GEN_BACKEND_WGMMA : GEN_BACKEND_MMA;
+    double m = (double)p->m, part = m < block_rows ? m / block_rows : 1;
+    int type = p->x == GEN_F32 ? OF_F32 : OF_16_BITS;
+    bool few = waves(p, sms) < 1 || m < some_rows;
+    double ns = few ? lost[by][type].few : lost[by][type].many;
+    if (odd) return ns;
+    return by == GEN_BACKEND_MMA && shares(p) ? 0 : part * part * ns;
+}
+
+static Operand operand_x(const GenProblem *p, double sms)
+{
+    Operand x = operand(p->x, p->x_layout, p->x_align_bytes, p->m, p->k, 250, 450);
+    if (p->x == p->w || p->x_layout == GEN_LAYOUT_ANY) return x;
+    x.packs = true;
+    x.narrow_ns += rounding_ns(p, x.odd, sms);
+    return x;
+}
+
+static Operand operand_w(const GenProblem *p)
+{
+    return operand(p->w, p->w_layout, p->w_align_bytes, p->n, p->k, 170, 300);
+}
+
+/* Both are packed by one launch where rows of both are of k elements. Aligned rows are read once, others by
+ * some of their vectors twice. */
 static double packed_ns(const GenProblem *p, const Operand *x, const Operand *w, double sms)
 {
-    const double launch_ns = 2000, bytes_a_ns = 26.5 * sms;
+    const double launch_ns = 2000, bytes_a_ns = 26.5 * sms, aligned_bytes_a_ns = 34 * sms;
     bool apart = p->x_layout == GEN_LAYOUT_COL || p->w_layout == GEN_LAYOUT_COL;
-    double elems = (x ? x->elems : 0) + (w ? w->elems : 0);
-    return (x && w && apart ? 2 : 1) * launch_ns + 4 * elems / bytes_a_ns;
+    double ns = (x && w && apart ? 2 : 1) * launch_ns;
+    if (x) ns += x->elems * (x->elem_bytes + 2) / (x->odd ? bytes_a_ns : aligned_bytes_a_ns);
+    return w ? ns + w->elems * (w->elem_bytes + 2) / bytes_a_ns : ns;
 }
 
 /* Kernels of wgmma read no such rows in place; those of mma, which do, take longer. */
@@ -63,27 +115,28 @@ static double without_wgmma_ns(const GenProblem *p, double sms)
     return gen_has_wgmma(p->arch) ? k_block_ns * (double)p->k / 64 + flops / flops_a_ns : 0;
 }
 
-/* What is lost to rows that are not aligned if some operands are packed; null: those that are not. */
-static double lost_ns(const GenProblem *p, const Operand *x, const Operand *w, double narrow_ns)
+/* What is lost if these are packed, and the others not. */
+static double lost_ns(const GenProblem *p, const Operand *x, bool pack_x, const Operand *w, bool pack_w,
+                      double sms)
 {
-    double sms = p->sm_count > 0 ? p->sm_count : 1, lost = narrow_ns * busy_k_blocks(p, sms);
-    if (x || w) lost += packed_ns(p, x, w, sms);
+    double narrow_ns = (pack_x ? 0 : x->narrow_ns) + (pack_w ? 0 : w->narrow_ns);
+    double lost = narrow_ns * busy_k_blocks(p, sms);
+    if (pack_x || pack_w) lost += packed_ns(p, pack_x ? x : NULL, pack_w ? w : NULL, sms);
     else lost = shared_ns(p, lost);
-    return narrow_ns > 0 ? lost + without_wgmma_ns(p, sms) : lost;
+    bool odd = (x->odd && !pack_x) || (w->odd && !pack_w);
+    return odd ? lost + without_wgmma_ns(p, sms) : lost;
 }
 
 void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
 {
-    Operand x = operand(p, p->x, p->x_layout, p->x_align_bytes, p->m, 250, 450),
-            w = operand(p, p->w, p->w_layout, p->w_align_bytes, p->n, 170, 300);
-    double least_ns = 0;
+    double sms = p->sm_count > 0 ? p->sm_count : 1, least_ns = 0;
+    Operand x = operand_x(p, sms), w = operand_w(p);
     *pack_x = *pack_w = false;
     if (!x.packs && !w.packs) return;
     for (int way = 0; way < 4; way++) {
         bool take_x = way & 1, take_w = way & 2;
         if ((take_x && !x.packs) || (take_w && !w.packs)) continue;
-        double narrow_ns = (take_x ? 0 : x.narrow_ns) + (take_w ? 0 : w.narrow_ns);
-        double ns = lost_ns(p, take_x ? &x : NULL, take_w ? &w : NULL, narrow_ns);
+        double ns = lost_ns(p, &x, take_x, &w, take_w, sms);
         if (way && ns >= least_ns) continue;
         least_ns = ns, *pack_x = take_x, *pack_w = take_w;
     }

@@ -138,8 +138,9 @@ bool gen_config_summary(const GenConfig *config, GenSummary *summary, GenError *
 bool gen_kernel(const GenConfig *config, char **text, size_t *length, GenError *error);
 
 /* ---- packing (pack.c) ---- */
-/* Writes the kernel that copies rows of 16-bit elements to rows aligned to 16 bytes, as gen_kernel() does. */
-bool gen_pack_kernel(const GenArch *arch, char **text, size_t *length, GenError *error);
+/* Writes the kernel that copies rows of x, rounded once to the type of w, f16 or bf16, and rows of w to rows aligned to 16
+ * bytes, as gen_kernel() does. If both types are the same it does not matter which. */
+bool gen_pack_kernel(const GenArch *arch, GenType x, GenType w, char **text, size_t *length, GenError *error);
 
 /* ---- sets of configurations and the choice among them (choose.c) ---- */
 /* The i-th config worth offering for (arch, type), refused ones among them: look with gen_config_check.
@@ -186,7 +187,7 @@ bool gen_may_share(int64_t m, int64_t n, int64_t k);
  * shared. */
 uint64_t gen_workspace_bytes(const GenConfig *config, const GenProblem *problem);
 /* Whether x, w, or both should be packed first (pack.c): their rows, or columns where these have neighbouring elements,
- * are not aligned to 16 bytes, and the problem reads them so often that it pays. */
+ * are not aligned to 16 bytes, or x is of another type than w, and the problem reads them so often that it pays. */
 void gen_choose_packing(const GenProblem *problem, bool *pack_x, bool *pack_w);
 
 #endif

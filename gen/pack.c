@@ -1,16 +1,18 @@
-/* pack.c: a kernel that copies rows of 16-bit elements to rows that start at multiples of 16 bytes.
+/* pack.c: a kernel that copies rows to rows of 16-bit elements that start at multiples of 16 bytes.
  *
- * Where rows of x or W start at odd places, each k-block of each tile that reads them pays for it; a large
- * problem reads each row many times, and does better to move it once. A block copies a segment of 8 rows, a
- * warp one row, each lane up to four chunks of 16 bytes, so that eight loads a lane are on their way
- * together. Rows are cut into as few segments as that allows, all of about the same length.
+ * Where rows of x or W start at odd places, or x is of another type than W, each k-block of each tile that
+ * reads them pays for it; a large problem reads each row many times, and does better to move and round it
+ * once. A block copies a segment of 8 rows, a warp one row, each lane up to four chunks of 8 elements, so
+ * that eight or twelve loads a lane are on their way together. Rows are cut into as few segments as that
+ * allows, all of about the same length.
  *
- * A chunk lies in two aligned vectors, which are loaded and shifted into place; a chunk near the end of its
- * row is loaded by elements, because its second vector may lie behind the matrix. What is behind the end is
- * zero.
+ * A chunk lies in aligned vectors of 16 bytes, one more than it would fill if it did not begin at one. They
+ * are loaded and shifted into place; a chunk near the end of its row is loaded by elements, because its last
+ * vector may lie behind the matrix. What is behind the end is zero.
  *
  * The kernel has the header and the parameters of a GEMM, so that it is loaded like one: m rows of x and then
- * n rows of w, of k elements each, are copied to m + n rows of y; m or n may be 0, and there is no bias.
+ * n rows of w, of k elements each, are copied to m + n rows of y, of w's type; m or n may be 0, and there is
+ * no bias.
  */
 #include "gen/gemm.h"
 #include "gen/internal.h"
@@ -25,9 +27,21 @@ enum {
     SEGMENT_ELEMS = CHUNKS * LANE_STEP
 };
 
+/* A matrix whose rows are read. */
+typedef struct Source {
+    const char *name;
+    GenType type;
+    int elem_bytes;
+    int vectors; /* that a chunk lies in, if it does not begin at one */
+    bool rounded;
+    PtxArg base_param, pitch_param;
+} Source;
+
 typedef struct Pack {
     Gemm g; /* of it: the kernel, parameters and scratch */
     PtxKernel *k;
+    Source x, w;
+    GenType to_type;
     PtxArg from, to; /* b64: this lane's first chunk */
     PtxArg pitch;    /* b64: scratch */
     PtxArg row64;    /* b64: scratch */
@@ -35,11 +49,24 @@ typedef struct Pack {
     PtxArg byte;     /* b32: where in that vector */
     PtxArg left;     /* b32, signed: elements of the row from there on */
     PtxArg mine;     /* b32, signed: those of the segment, rounded up to whole chunks */
-    PtxArg whole;    /* pred[CHUNKS]: both vectors of the chunk lie in the row */
+    PtxArg spare;    /* b32, signed: elements of the row behind the vectors of this lane's first chunk */
+    PtxArg odd;      /* predicate: chunks do not begin at vectors */
+    PtxArg whole;    /* pred[CHUNKS]: all vectors of the chunk lie in the row */
     PtxArg once;     /* b64: of L2, for what is read once: the first to be forgotten */
-    PtxArg raw;      /* b32[CHUNKS * 8] */
+    PtxArg raw;      /* b32[CHUNKS * words of the vectors] */
     PtxArg elem;     /* b16[8] */
+    PtxArg value;    /* f32[8], of what is rounded */
+    PtxArg warp_row, first_elem, rows_of_x; /* b32: this warp's row, and where this lane begins in it */
+    PtxArg in_w;                            /* predicate: it is one of w */
 } Pack;
+
+static int raw_words(const Source *s) { return s->vectors * GEN_CHUNK_BYTES / 4; }
+
+static Source source(const char *name, GenType type, GenType to, PtxArg base, PtxArg pitch)
+{
+    int bytes = gen_type_bytes(type);
+    return (Source){name, type, bytes, CHUNK_ELEMS * bytes / GEN_CHUNK_BYTES + 1, type != to, base, pitch};
+}
 
 static void declare(Pack *p)
 {
@@ -52,46 +79,35 @@ static void declare(Pack *p)
     p->byte = ptx_reg(k, PTX_B32, "byte");
     p->left = ptx_reg(k, PTX_B32, "left");
     p->mine = ptx_reg(k, PTX_B32, "mine");
+    p->spare = ptx_reg(k, PTX_B32, "spare");
+    p->odd = ptx_reg(k, PTX_PRED, "odd");
     p->whole = ptx_regs(k, PTX_PRED, "whole", CHUNKS);
     p->once = ptx_reg(k, PTX_B64, "read_once");
-    p->raw = ptx_regs(k, PTX_B32, "raw", 8 * CHUNKS);
+    p->raw = ptx_regs(k, PTX_B32, "raw", raw_words(&p->x) * CHUNKS); /* x's are not the narrower ones */
     p->elem = ptx_regs(k, PTX_B16, "elem", CHUNK_ELEMS);
+    if (p->x.rounded) p->value = ptx_regs(k, PTX_F32, "value", CHUNK_ELEMS);
+    p->warp_row = ptx_reg(k, PTX_B32, "row");
+    p->first_elem = ptx_reg(k, PTX_B32, "first_elem");
+    p->rows_of_x = ptx_reg(k, PTX_B32, "rows_of_x");
+    p->in_w = ptx_reg(k, PTX_PRED, "in_w");
 }
 
-/* at += row * pitch + elem, in elements of 2 bytes */
-static void place(Pack *p, PtxArg at_, PtxArg pitch, PtxArg row, PtxArg elem)
+/* at += row * pitch + elem, in elements of so many bytes */
+static void place(Pack *p, PtxArg at_, PtxArg pitch, PtxArg row, PtxArg elem, int elem_bytes)
 {
     PtxKernel *k = p->k;
-    emit(k, MUL_LO_S64, pitch, pitch, imm(2));
+    emit(k, MUL_LO_S64, pitch, pitch, imm(elem_bytes));
     emit(k, CVT_U64_U32, p->row64, row);
     emit(k, MAD_LO_S64, at_, p->row64, pitch, at_);
-    emit(k, MAD_WIDE_U32, at_, elem, imm(2), at_);
+    emit(k, MAD_WIDE_U32, at_, elem, imm(elem_bytes), at_);
 }
 
-/* The place of the row that is read, in x or in w, and of the same row of y. */
-static void row_places(Pack *p, PtxArg row, PtxArg elem, PtxArg rows_of_x)
-{
-    PtxKernel *k = p->k;
-    PtxArg in_w = p->g.p_scratch, pitch = p->pitch;
-    emit(k, LD_PARAM_B64, p->to, mem(p->g.y_param, 0));
-    emit(k, LD_PARAM_B64, pitch, mem(p->g.ldy_param, 0));
-    place(p, p->to, pitch, row, elem);
-    emit(k, SETP_GE_U32, in_w, row, rows_of_x);
-    emit(k, LD_PARAM_B64, p->from, mem(p->g.x_param, 0));
-    emit(k, LD_PARAM_B64, pitch, mem(p->g.ldx_param, 0));
-    emit_if(k, in_w, LD_PARAM_B64, p->from, mem(p->g.w_param, 0));
-    emit_if(k, in_w, LD_PARAM_B64, pitch, mem(p->g.ldw_param, 0));
-    emit_if(k, in_w, SUB_S32, row, row, rows_of_x);
-    place(p, p->from, pitch, row, elem);
-}
-
-/* This lane's row and first chunk; threads behind the last row are done. */
+/* This warp's row of y, this lane's first chunk there; threads behind the last row are done. */
 static void places(Pack *p, PtxArg end)
 {
     PtxKernel *k = p->k;
-    PtxArg warp = ptx_reg(k, PTX_B32, "warp"), lane = ptx_reg(k, PTX_B32, "lane"),
-           row = ptx_reg(k, PTX_B32, "row"), elem = ptx_reg(k, PTX_B32, "first_elem"),
-           segments = ptx_reg(k, PTX_B32, "segments"), rows_of_x = ptx_reg(k, PTX_B32, "rows_of_x"),
+    PtxArg warp = ptx_reg(k, PTX_B32, "warp"), lane = ptx_reg(k, PTX_B32, "lane"), row = p->warp_row,
+           elem = p->first_elem, segments = ptx_reg(k, PTX_B32, "segments"),
            rows = ptx_reg(k, PTX_B32, "rows");
     ptx_section(k, "this warp's row, this lane's chunks");
     emit(k, MOV_SPECIAL, lane, special(PTX_TID_X));
@@ -109,9 +125,9 @@ static void places(Pack *p, PtxArg end)
     emit(k, DIV_U32, row, elem, segments);
     emit(k, REM_U32, elem, elem, segments);
     emit(k, MAD_LO_S32, row, row, imm(WARPS), warp);
-    emit(k, LD_PARAM_B32, rows_of_x, mem(p->g.m_param, 0));
+    emit(k, LD_PARAM_B32, p->rows_of_x, mem(p->g.m_param, 0));
     emit(k, LD_PARAM_B32, rows, mem(p->g.n_param, 0));
-    emit(k, ADD_S32, rows, rows, rows_of_x);
+    emit(k, ADD_S32, rows, rows, p->rows_of_x);
     emit(k, SETP_GE_U32, p->g.p_scratch, row, rows);
     emit_if(k, p->g.p_scratch, BRA, end);
     emit(k, MUL_LO_S32, lane, lane, imm(CHUNK_ELEMS));
@@ -119,110 +135,181 @@ static void places(Pack *p, PtxArg end)
     emit(k, SUB_S32, p->mine, p->mine, lane);
     emit(k, SUB_S32, p->left, p->left, elem);
     emit(k, MIN_S32, p->mine, p->mine, p->left);
-    row_places(p, row, elem, rows_of_x);
+    emit(k, LD_PARAM_B64, p->to, mem(p->g.y_param, 0));
+    emit(k, LD_PARAM_B64, p->pitch, mem(p->g.ldy_param, 0));
+    place(p, p->to, p->pitch, row, elem, gen_type_bytes(p->to_type));
+    emit(k, SETP_GE_U32, p->in_w, row, p->rows_of_x);
+}
+
+/* Where this lane reads, in row `row` of x or w. */
+static void source_places(Pack *p, const Source *s, PtxArg row)
+{
+    PtxKernel *k = p->k;
+    emit(k, LD_PARAM_B64, p->from, mem(s->base_param, 0));
+    emit(k, LD_PARAM_B64, p->pitch, mem(s->pitch_param, 0));
+    place(p, p->from, p->pitch, row, p->first_elem, s->elem_bytes);
     emit(k, CREATE_POLICY, p->once);
     emit(k, AND_B64, p->aligned, p->from, imm(-GEN_CHUNK_BYTES));
     emit(k, CVT_U32_U64, p->byte, p->from);
     emit(k, AND_B32, p->byte, p->byte, imm(GEN_CHUNK_BYTES - 1));
+    emit(k, SETP_NE_U32, p->odd, p->byte, imm(0));
+    emit(k, SELP_B32, p->spare, imm(s->vectors * GEN_CHUNK_BYTES / s->elem_bytes), imm(CHUNK_ELEMS), p->odd);
+    emit(k, SUB_S32, p->spare, p->left, p->spare);
 }
 
-static void load(Pack *p, int chunk)
+static void load(Pack *p, const Source *s, int chunk)
 {
-    PtxArg whole = at(p->whole, chunk);
+    PtxArg whole = at(p->whole, chunk), last = p->g.p_scratch;
     emit(p->k, SETP_GT_S32, whole, p->mine, imm(chunk * LANE_STEP));
-    emit(p->k, SETP_GT_AND_S32, whole, p->left, imm(chunk * LANE_STEP + 2 * CHUNK_ELEMS - 1), whole);
-    for (int i = 0; i < 2; i++)
-        emit_load(&p->g, whole, V4_HINT, span(p->raw, 8 * chunk + 4 * i, 4),
-                  mem(p->aligned, chunk * LANE_STEP * 2 + i * GEN_CHUNK_BYTES), p->once);
+    emit(p->k, SETP_GT_AND_S32, whole, p->spare, imm(chunk * LANE_STEP - 1), whole);
+    emit(p->k, AND_PRED, last, whole, p->odd);
+    for (int i = 0; i < s->vectors; i++)
+        emit_load(&p->g, i < s->vectors - 1 ? whole : last, V4_HINT,
+                  span(p->raw, raw_words(s) * chunk + 4 * i, 4),
+                  mem(p->aligned, chunk * LANE_STEP * s->elem_bytes + i * GEN_CHUNK_BYTES), p->once);
 }
 
-static void load_elements(Pack *p, int chunk)
+static void load_elements(Pack *p, const Source *s, int chunk)
 {
     PtxKernel *k = p->k;
     for (int i = 0; i < CHUNK_ELEMS; i++) {
-        emit(k, SETP_GT_S32, p->g.p_scratch, p->left, imm(chunk * LANE_STEP + i));
+        PtxArg from = mem(p->from, s->elem_bytes * (chunk * LANE_STEP + i)), in_row = p->g.p_scratch;
+        emit(k, SETP_GT_S32, in_row, p->left, imm(chunk * LANE_STEP + i));
+        if (s->rounded) {
+            gen_load_element(&p->g, s->type, at(p->value, i), from, in_row);
+            continue;
+        }
         emit(k, MOV_B16, at(p->elem, i), imm(0));
-        emit_load(&p->g, p->g.p_scratch, B16, at(p->elem, i), mem(p->from, 2 * (chunk * LANE_STEP + i)));
+        emit_load(&p->g, in_row, B16, at(p->elem, i), from);
     }
-    for (int i = 0; i < 4; i++) emit(k, PACK_B32, at(p->g.word_scratch, i), span(p->elem, 2 * i, 2));
+    for (int i = 0; i < CHUNK_ELEMS / 2; i++) {
+        PtxArg word = at(p->g.word_scratch, i);
+        if (s->rounded) gen_round_pair(&p->g, p->to_type, word, at(p->value, 2 * i), at(p->value, 2 * i + 1));
+        else emit(k, PACK_B32, word, span(p->elem, 2 * i, 2));
+    }
 }
 
-/* word_scratch = the 16 bytes from byte `byte` (even) on of the eight words raw, which are used up. */
-static void shift_vector(Gemm *g, PtxArg raw, PtxArg byte)
-{
-    PtxKernel *k = g->k;
-    PtxArg bits = at(g->word_scratch, 0);
-    for (int step = 2; step >= 1; step--) { /* by 8 bytes, by 4 */
-        emit(k, AND_B32, bits, byte, imm(4 * step));
-        emit(k, SETP_NE_U32, g->p_scratch, bits, imm(0));
-        for (int i = 0; i + step < (step == 2 ? 8 : 6); i++)
-            emit(k, SELP_B32, at(raw, i), at(raw, i + step), at(raw, i), g->p_scratch);
-    }
-    bits = at(g->word_scratch, 3); /* by 2 */
-    emit(k, AND_B32, bits, byte, imm(2));
-    emit(k, SHL_B32, bits, bits, imm(3));
-    for (int i = 0; i < 4; i++)
-        emit(k, SHF_R_WRAP_B32, at(g->word_scratch, i), at(raw, i), at(raw, i + 1), bits);
-}
-
-static void store(Pack *p, int chunk)
+/* The words of a chunk to the front of its vectors', if it begins at a word, or in the first of them. */
+static void shift_words(Pack *p, const Source *s, PtxArg raw)
 {
     PtxKernel *k = p->k;
+    PtxArg bits = at(p->g.word_scratch, 0);
+    int words = raw_words(s);
+    for (int step = 2; step >= 1; words -= step, step--) { /* by 8 bytes, by 4 */
+        emit(k, AND_B32, bits, p->byte, imm(4 * step));
+        emit(k, SETP_NE_U32, p->g.p_scratch, bits, imm(0));
+        for (int i = 0; i + step < words; i++)
+            emit(k, SELP_B32, at(raw, i), at(raw, i + step), at(raw, i), p->g.p_scratch);
+    }
+}
+
+/* word_scratch = the chunk of 16-bit elements that begins in the first word. */
+static void shift_halves(Pack *p, PtxArg raw)
+{
+    PtxKernel *k = p->k;
+    PtxArg bits = at(p->g.word_scratch, 3);
+    emit(k, AND_B32, bits, p->byte, imm(2));
+    emit(k, SHL_B32, bits, bits, imm(3));
+    for (int i = 0; i < 4; i++)
+        emit(k, SHF_R_WRAP_B32, at(p->g.word_scratch, i), at(raw, i), at(raw, i + 1), bits);
+}
+
+/* word_scratch = the chunk in its vectors, rounded. */
+static void take_chunk(Pack *p, const Source *s, PtxArg raw)
+{
+    PtxKernel *k = p->k;
+    shift_words(p, s, raw);
+    if (s->elem_bytes == 2) shift_halves(p, raw);
+    for (int i = 0; s->rounded && i < CHUNK_ELEMS / 2; i++) {
+        PtxArg word = at(p->g.word_scratch, i), pair = span(p->value, 0, 2);
+        if (s->elem_bytes == 2) {
+            gen_convert_pair(&p->g, s->type, p->to_type, word, span(p->elem, 0, 2), pair);
+            continue;
+        }
+        for (int half = 0; half < 2; half++) emit(k, MOV_F32_BITS, at(pair, half), at(raw, 2 * i + half));
+        gen_round_pair(&p->g, p->to_type, word, at(pair, 0), at(pair, 1));
+    }
+}
+
+static PtxArg label(Pack *p, const char *what, const Source *s, int chunk)
+{
     char name[32];
-    snprintf(name, sizeof name, "shift_%d", chunk);
-    PtxArg shift = ptx_label(k, name);
-    snprintf(name, sizeof name, "store_%d", chunk);
-    PtxArg store = ptx_label(k, name);
-    snprintf(name, sizeof name, "done_%d", chunk);
-    PtxArg done = ptx_label(k, name);
+    snprintf(name, sizeof name, "%s_%s_%d", what, s->name, chunk);
+    return ptx_label(p->k, name);
+}
+
+static void store(Pack *p, const Source *s, int chunk)
+{
+    PtxKernel *k = p->k;
+    PtxArg take = label(p, "take", s, chunk), store = label(p, "store", s, chunk),
+           done = label(p, "done", s, chunk);
     emit(k, SETP_GT_S32, p->g.p_scratch, p->mine, imm(chunk * LANE_STEP));
     emit_unless(k, p->g.p_scratch, BRA, done);
-    emit_if(k, at(p->whole, chunk), BRA, shift);
-    load_elements(p, chunk);
+    emit_if(k, at(p->whole, chunk), BRA, take);
+    load_elements(p, s, chunk);
     emit(k, BRA, store);
-    emit(k, LABEL, shift);
-    shift_vector(&p->g, span(p->raw, 8 * chunk, 8), p->byte);
+    emit(k, LABEL, take);
+    take_chunk(p, s, span(p->raw, raw_words(s) * chunk, raw_words(s)));
     emit(k, LABEL, store);
     emit(k, ST_GLOBAL_V4_B32, mem(p->to, chunk * LANE_STEP * 2), p->g.word_scratch);
     emit(k, LABEL, done);
 }
 
-static void write_kernel(Pack *p)
+static void pack_row(Pack *p, const Source *s, PtxArg row)
+{
+    source_places(p, s, row);
+    gen_wait_for_kernel_before(&p->g);
+    ptx_section(p->k, "four chunks: all loads, then each into place, and stored");
+    for (int i = 0; i < CHUNKS; i++) load(p, s, i);
+    for (int i = 0; i < CHUNKS; i++) store(p, s, i);
+}
+
+static void write_kernel(Pack *p, GenType x, GenType w)
 {
     PtxKernel *k = p->k;
-    PtxArg end = ptx_label(k, "end");
+    PtxArg end = ptx_label(k, "end"), rows_of_w = ptx_label(k, "rows_of_w");
     gen_begin_kernel(&p->g, "tiles");
+    p->x = source("x", x, w, p->g.x_param, p->g.ldx_param);
+    p->w = source("w", w, w, p->g.w_param, p->g.ldw_param);
     declare(p);
     gen_let_next_start(&p->g);
     places(p, end);
-    gen_wait_for_kernel_before(&p->g);
-    ptx_section(k, "four chunks: all loads, then shifts and stores");
-    for (int i = 0; i < CHUNKS; i++) load(p, i);
-    for (int i = 0; i < CHUNKS; i++) store(p, i);
+    emit_if(k, p->in_w, BRA, rows_of_w);
+    ptx_section(k, "a row of x");
+    pack_row(p, &p->x, p->warp_row);
+    emit(k, BRA, end);
+    emit(k, LABEL, rows_of_w);
+    ptx_section(k, "a row of w");
+    emit(k, SUB_S32, p->warp_row, p->warp_row, p->rows_of_x);
+    pack_row(p, &p->w, p->warp_row);
     emit(k, LABEL, end);
     emit(k, RET);
 }
 
 /* As much of a plan as a kernel begins with. */
-static GenPlan plan_of(const GenArch *arch)
+static GenPlan plan_of(const GenArch *arch, GenType x, GenType w)
 {
     GenPlan plan = {.threads = 32 * WARPS};
     GenConfig *c = &plan.config;
-    gen_config_default(arch, GEN_F16, c);
+    gen_config_default(arch, w, c);
     c->tile_m = WARPS, c->tile_n = SEGMENT_ELEMS, c->tile_k = CHUNK_ELEMS;
-    c->x_copy_bytes = c->w_copy_bytes = 2;
+    c->x = x;
+    c->x_copy_bytes = gen_type_bytes(x), c->w_copy_bytes = gen_type_bytes(w);
     snprintf(c->epilogue, sizeof c->epilogue, "z");
-    snprintf(plan.name, sizeof plan.name, "pack_sm%d_b16", arch->sm);
+    if (x == w) snprintf(plan.name, sizeof plan.name, "pack_sm%d_b16", arch->sm);
+    else
+        snprintf(plan.name, sizeof plan.name, "pack_sm%d_%s_%s", arch->sm, gen_type_name(x),
+                 gen_type_name(w));
     return plan;
 }
 
-bool gen_pack_kernel(const GenArch *arch, char **text, size_t *length, GenError *error)
+bool gen_pack_kernel(const GenArch *arch, GenType x, GenType w, char **text, size_t *length, GenError *error)
 {
-    GenPlan plan = plan_of(arch);
-    Pack p = {.k = ptx_new()};
+    GenPlan plan = plan_of(arch, x, w);
+    Pack p = {.k = ptx_new(), .to_type = w};
     *text = NULL;
     if (!p.k) return gen_fail(error, "out of memory while writing %s", plan.name);
     p.g = (Gemm){.k = p.k, .p = &plan};
-    write_kernel(&p);
+    write_kernel(&p, x, w);
     return gen_end_kernel(&p.g, text, length, error);
 }

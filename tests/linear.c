@@ -278,6 +278,32 @@ static void packing_columns(ts_context *context, Shape s)
     run(context, &c, "columns of W packed");
 }
 
+/* x of another type than W's is rounded where it is packed: rows or columns that begin anywhere, W's too. */
+static void packing_odd_types(ts_context *context, Shape s)
+{
+    static const GenType type[][2] = {{GEN_F32, GEN_F16}, {GEN_F32, GEN_BF16}, {GEN_BF16, GEN_F16}};
+    for (int i = 0; i < 3; i++) {
+        Case c = plain_case(s);
+        c.workspace = true;
+        c.x = type[i][0], c.w = c.bias = c.y = type[i][1];
+        c.x_view = (View){1, s.k + 3, 1};
+        run(context, &c, "odd x packed, as W's type");
+        c.w_view = (View){2, s.k + 1, 1};
+        run(context, &c, "odd x packed, as W's type, and W");
+        c.x_view = by_columns(0, s.m + 1);
+        run(context, &c, "columns of x packed, as W's type, and W");
+    }
+}
+
+/* And aligned rows, which many columns of y read. */
+static void packing_types(ts_context *context, Shape s)
+{
+    Case c = plain_case(s);
+    c.workspace = true;
+    c.x = c.y = GEN_F32;
+    run(context, &c, "x packed, as W's type");
+}
+
 /* Few rows of x, many of W, which would take as long to pack as to multiply. */
 static void packing_x(ts_context *context)
 {
@@ -375,6 +401,8 @@ int main(void)
     packing(context, (Shape){1501, 1502, 401});
     packing_columns(context, (Shape){501, 603, 403});
     packing_x(context);
+    packing_odd_types(context, (Shape){501, 1502, 408});
+    packing_types(context, (Shape){130, 3000, 2056});
     sharing(context);
     if (kit_on_gpu()) packing(context, (Shape){4095, 4095, 4095});
     if (kit_on_gpu()) packing_columns(context, (Shape){1001, 3003, 2001});

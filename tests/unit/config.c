@@ -303,7 +303,7 @@ static void listed(const GenArch *arch, GenType type)
     }
     ok(written >= 20, "%s %s: %d kernels written", arch->name, gen_type_name(type), written);
     char *pack;
-    if (ok(gen_pack_kernel(arch, &pack, NULL, &error), "so is the packing one")) {
+    if (ok(gen_pack_kernel(arch, GEN_F32, GEN_F16, &pack, NULL, &error), "so is the packing one")) {
         ok(waits_first(pack), "which waits like the others");
         free(pack);
     }
@@ -375,14 +375,33 @@ static void sharing(void)
 
 static int power_of_2(int64_t bytes) { return (int)(bytes & -bytes) < 128 ? (int)(bytes & -bytes) : 128; }
 
-/* What was fastest on an H200, or nearly: rows without gaps packed or not (docs/tuning.md). */
+typedef struct PackingCase {
+    const char *arch;
+    int64_t m, n, k;
+    bool x, w; /* what is packed */
+} PackingCase;
+
+/* Whether that is so, of rows without gaps; what is strided both ways never is. */
+static void packing_case(const PackingCase *c, GenType type)
+{
+    bool x, w;
+    GenProblem p = {
+        .arch = gen_arch_find(c->arch), .sm_count = 132, .x = type, .m = c->m, .n = c->n, .k = c->k};
+    p.x_align_bytes = p.m > 1 ? power_of_2(gen_type_bytes(type) * p.k) : 128;
+    p.w_align_bytes = power_of_2(2 * p.k);
+    p.y_align_bytes = power_of_2(2 * p.n);
+    gen_choose_packing(&p, &x, &w);
+    ok(x == c->x && w == c->w, "%s %lldx%lldx%lld, x of %s: x %d and W %d packed", c->arch, (long long)p.m,
+       (long long)p.n, (long long)p.k, gen_type_name(type), x, w);
+    p.x_layout = p.w_layout = GEN_LAYOUT_ANY;
+    gen_choose_packing(&p, &x, &w);
+    ok(!x && !w, "what is strided both ways is not");
+}
+
+/* What was fastest on an H200, or nearly (docs/tuning.md). */
 static void packing(void)
 {
-    static const struct {
-        const char *arch;
-        int64_t m, n, k;
-        bool x, w;
-    } cases[] = {
+    static const PackingCase cases[] = {
         {"sm_80", 333, 4097, 2050, true, false},   {"sm_90a", 333, 4097, 2050, true, true},
         {"sm_80", 512, 11008, 4094, true, false},  {"sm_90a", 4, 8192, 4095, true, false},
         {"sm_80", 4095, 4095, 4095, true, true},   {"sm_90a", 4095, 4095, 65, true, true},
@@ -391,23 +410,33 @@ static void packing(void)
         {"sm_80", 65, 129, 257, false, false},     {"sm_80", 1501, 1502, 201, true, true},
         {"sm_80", 4096, 4096, 4096, false, false}, {"sm_90a", 1, 4097, 4097, false, false},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        bool x, w;
-        GenProblem p = {.arch = gen_arch_find(cases[i].arch),
-                        .sm_count = 132,
-                        .m = cases[i].m,
-                        .n = cases[i].n,
-                        .k = cases[i].k};
-        p.x_align_bytes = p.m > 1 ? power_of_2(2 * p.k) : 128;
-        p.w_align_bytes = power_of_2(2 * p.k);
-        p.y_align_bytes = power_of_2(2 * p.n);
-        gen_choose_packing(&p, &x, &w);
-        ok(x == cases[i].x && w == cases[i].w, "%s %lldx%lldx%lld: x %d and W %d packed", cases[i].arch,
-           (long long)p.m, (long long)p.n, (long long)p.k, x, w);
-        p.x_layout = p.w_layout = GEN_LAYOUT_ANY;
-        gen_choose_packing(&p, &x, &w);
-        ok(!x && !w, "what is strided both ways is not");
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) packing_case(&cases[i], GEN_F16);
+}
+
+/* The same where x is f32, and bf16. */
+static void packing_of_types(void)
+{
+    static const PackingCase f32[] = {
+        {"sm_80", 4096, 4096, 4096, true, false},  {"sm_90a", 4096, 4096, 4096, false, false},
+        {"sm_80", 512, 11008, 4096, true, false},  {"sm_90a", 512, 11008, 4096, true, false},
+        {"sm_80", 8192, 8192, 8192, true, false},  {"sm_90a", 8192, 8192, 8192, true, false},
+        {"sm_80", 2048, 2048, 2048, false, false}, {"sm_90a", 2048, 2048, 2048, false, false},
+        {"sm_80", 1000, 1000, 1000, true, false},  {"sm_90a", 1000, 1000, 1000, false, false},
+        {"sm_80", 128, 4096, 4096, true, false},   {"sm_90a", 128, 4096, 4096, true, false},
+        {"sm_80", 32, 4096, 11008, false, false},  {"sm_90a", 32, 4096, 11008, false, false},
+        {"sm_80", 16, 4096, 4096, false, false},   {"sm_90a", 16, 4096, 4096, false, false},
+        {"sm_80", 512, 512, 8192, false, false},   {"sm_90a", 16384, 1024, 1024, false, false},
+        {"sm_80", 333, 4097, 2050, true, false},   {"sm_90a", 4095, 4095, 4095, true, true},
+        {"sm_80", 16, 4096, 4095, false, false},   {"sm_90a", 200, 3003, 1003, true, true},
+    };
+    static const PackingCase bf16[] = {
+        {"sm_80", 4096, 4096, 4096, true, false}, {"sm_90a", 4096, 4096, 4096, false, false},
+        {"sm_80", 1000, 1000, 1000, true, false}, {"sm_90a", 1000, 1000, 1000, false, false},
+        {"sm_80", 16, 4096, 4096, false, false},  {"sm_90a", 16, 4096, 4096, false, false},
+        {"sm_80", 333, 4097, 2050, true, false},  {"sm_90a", 1001, 1001, 1001, true, true},
+    };
+    for (size_t i = 0; i < sizeof f32 / sizeof *f32; i++) packing_case(&f32[i], GEN_F32);
+    for (size_t i = 0; i < sizeof bf16 / sizeof *bf16; i++) packing_case(&bf16[i], GEN_BF16);
 }
 
 /* The choice for an H200: 1000 x n x 1024, all f16 and aligned to lines but for what `change` does. */
@@ -480,6 +509,7 @@ int main(void)
     registers_of_a_block();
     sharing();
     packing();
+    packing_of_types();
     choices_for_few_rows();
     choices_on_hopper();
     refusals();

@@ -205,8 +205,13 @@ static void test_packing(void)
        "one kernel where a byte is missing");
     args.x.dtype = TS_F32;
     ok(ts_linear_workspace(context, &args, &args.workspace_bytes) == TS_OK &&
-           args.workspace_bytes == 4097ull * 4160 * 2,
-       "what is converted is not packed");
+           args.workspace_bytes == (4095ull + 4097) * 4160 * 2,
+       "an x of f32 takes as much: it is packed as f16");
+    fake.reset();
+    ok(ts_linear(context, &args, NULL) == TS_OK && loads() == 1 && launches() == 2,
+       "by another kernel, for the same as before");
+    fake.last_launch(&l);
+    ok(fake_param(&l, "x") == args.workspace && fake_param(&l, "ldx") == 4160, "which reads it there");
     ok(ts_context_set_config(context, PINNED) == TS_OK &&
            ts_linear_workspace(context, &args, &args.workspace_bytes) == TS_OK && args.workspace_bytes == 0,
        "nothing is packed for a pinned config");
