@@ -174,13 +174,20 @@ static Spread spread(const GenProblem *p, const GenConfig *c, int cluster)
     return s;
 }
 
-/* What is asked of L2 for an operand's part of a k-block. Rows that begin inside a line of 128 bytes ask for
- * almost twice as much; of rows 64 bytes off, every second one does. */
-static double asked_bytes(const GenBoxPlan *o, int sharers, GenLayout layout, int align_bytes)
+/* Of an operand's rows, those that begin inside a line of 128 bytes, and so ask for two lines each: of rows 64 bytes
+ * off, every second one does. */
+static double cut_rows(GenLayout layout, int align_bytes)
 {
-    const double cut_row = 0.914;
-    double cut = gen_cuts_lines(layout, align_bytes) ? 1 - (double)align_bytes / GEN_LINE_BYTES : 0;
-    return (double)o->tile_bytes / sharers * (1 + cut_row * cut);
+    return gen_cuts_lines(layout, align_bytes) ? 1 - (double)align_bytes / GEN_LINE_BYTES : 0;
+}
+
+/* What a block asks of L2 for a k-block, where such a row counts so much more. */
+static double asked_bytes(const GenProblem *p, const GenPlan *plan, double cut_row)
+{
+    const GenConfig *c = &plan->config;
+    double x = 1 + cut_row * cut_rows(p->x_layout, p->x_align_bytes),
+           w = 1 + cut_row * cut_rows(p->w_layout, p->w_align_bytes);
+    return plan->g.x.tile_bytes * x / c->cluster_n + plan->g.w.tile_bytes * w / c->cluster_m;
 }
 
 /* Rows behind the end of a matrix, in the last box that TMA loads of them: of the last tile along m, or n. */
@@ -213,18 +220,18 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
     const double tensor_macs = 3500, least_n = 48, smem_bytes = 288, l2_sm_bytes = 180, l2_bytes = 14900,
-                 latency = 1370, disturbance = 0.3, each_other = 0.03, rounded = 0.06, by_turns = 1.15;
+                 latency = 1370, disturbance = 0.3, each_other = 0.03, rounded = 0.06, by_turns = 1.15,
+                 sm_cut_row = 2.62, cut_row = 0.89;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
     double running = (double)(s->blocks < s->places ? s->blocks : s->places);
-    double asked = asked_bytes(&g->x, c->cluster_n, p->x_layout, p->x_align_bytes) +
-                   asked_bytes(&g->w, c->cluster_m, p->w_layout, p->w_align_bytes);
+    double asked = asked_bytes(p, plan, sm_cut_row), of_all = running * asked_bytes(p, plan, cut_row);
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
     if (g->x_way == GEN_X_REGISTERS && g->wgmmas > 1) e->tensor_ns *= by_turns;
     if (g->x_way == GEN_X_ROUNDED) e->tensor_ns += n * rounded * c->tile_m * k; /* while nothing is multiplied */
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
-    e->l2_ns = larger(n * asked / l2_sm_bytes, running * asked / l2_bytes);
+    e->l2_ns = larger(n * asked / l2_sm_bytes, of_all / l2_bytes);
     e->l2_ns = larger(e->l2_ns, n * boxes_ns(p, plan, e->waves));
     e->latency_ns = latency / c->stages;
     double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns));
