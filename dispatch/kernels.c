@@ -49,7 +49,8 @@ typedef struct Kernels {
     pthread_mutex_t lock; /* of loading, and of pins */
     _Atomic(Choice *) bucket[N_BUCKETS];
     _Atomic(Loaded *) loaded;
-    _Atomic(const Pin *) pin; /* now in force, or NULL */
+    _Atomic(ts_kernel *) packer[GEN_N_TYPES][GEN_N_TYPES]; /* of them: by the types of x and w */
+    _Atomic(const Pin *) pin;                              /* now in force, or NULL */
     Pin *pins;
     atomic_int n_choices;
 } Kernels;
@@ -347,15 +348,18 @@ ts_status rt_kernels_find_packing(ts_context *context, const ts_linear_args *arg
 {
     Kernels *kernels;
     char name[GEN_MAX_NAME];
-    Wanted w = {.name = "pack"};
     ts_status status = kernels_of(context, &kernels);
     if (status) return status;
-    w.arch = kernels->settings.arch;
-    if (args->x.dtype != args->w.dtype) {
-        w.x = rt_problem_type(args->x.dtype), w.w = rt_problem_type(args->w.dtype), w.name = name;
-        snprintf(name, sizeof name, "pack %s as %s", gen_type_name(w.x), gen_type_name(w.w));
-    }
-    return load_once(context, kernels, &w, stream, kernel);
+    bool rounds = args->x.dtype != args->w.dtype;
+    GenType x = rounds ? rt_problem_type(args->x.dtype) : GEN_F16,
+            w = rounds ? rt_problem_type(args->w.dtype) : GEN_F16;
+    *kernel = atomic_load_explicit(&kernels->packer[x][w], memory_order_acquire);
+    if (*kernel) return TS_OK;
+    snprintf(name, sizeof name, "pack %s as %s", gen_type_name(x), gen_type_name(w));
+    Wanted wanted = {.name = name, .arch = kernels->settings.arch, .x = x, .w = w};
+    status = load_once(context, kernels, &wanted, stream, kernel);
+    if (!status) atomic_store_explicit(&kernels->packer[x][w], *kernel, memory_order_release);
+    return status;
 }
 
 ts_status rt_kernels_replace(ts_context *context, const ts_linear_args *args, const GenConfig *config)
