@@ -301,10 +301,14 @@ GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
     return e;
 }
 
+/* All tiles read W at one time; or there are waves of them, for which L2 keeps x, if it is not W that it keeps, but not
+ * both. */
 bool gen_wgmma_reads_once(const GenProblem *p, const GenPlan *plan, const GenEstimate *e)
 {
-    const double much_bytes = 16 << 20; /* less is there in any case */
+    const double much_bytes = 16 << 20, kept_bytes = 32 << 20; /* less is there in any case; L2 keeps */
     const GenConfig *c = &plan->config;
-    return !c->swap && plan->g.cluster == 1 && e->waves == 1 &&
-           (double)p->n * (double)p->k * gen_type_bytes(p->w) >= much_bytes;
+    double x_bytes = (double)p->m * (double)p->k * gen_type_bytes(p->x),
+           w_bytes = (double)p->n * (double)p->k * gen_type_bytes(p->w);
+    if (c->swap || plan->g.cluster > 1) return false;
+    return e->waves == 1 ? w_bytes >= much_bytes : x_bytes <= kept_bytes && w_bytes >= kept_bytes;
 }

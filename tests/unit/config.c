@@ -439,6 +439,32 @@ static void packing_of_types(void)
     for (size_t i = 0; i < sizeof bf16 / sizeof *bf16; i++) packing_case(&bf16[i], GEN_BF16);
 }
 
+/* L2 is told to forget W first where that leaves it x. */
+static void reads_once(void)
+{
+    static const struct {
+        int64_t m, n, k;
+        bool once;
+    } cases[] = {
+        {512, 11008, 4096, true}, {4096, 4096, 4096, true},  {4096, 11008, 4096, true},
+        {1024, 512, 512, false},  {8192, 8192, 8192, false}, {4096, 4096, 1024, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        GenConfig config;
+        GenError error;
+        GenProblem p = {.arch = gen_arch_find("sm_90a"),
+                        .sm_count = 132,
+                        .m = cases[i].m,
+                        .n = cases[i].n,
+                        .k = cases[i].k,
+                        .x_align_bytes = 128,
+                        .w_align_bytes = 128,
+                        .y_align_bytes = 128};
+        ok(gen_choose(&p, &config, &error) && config.once == cases[i].once, "%lldx%lldx%lld: W read once: %d",
+           (long long)p.m, (long long)p.n, (long long)p.k, cases[i].once);
+    }
+}
+
 /* The choice for an H200: 1000 x n x 1024, all f16 and aligned to lines but for what `change` does. */
 #define CHOSEN(beginning, change)                                                                            \
     do {                                                                                                     \
@@ -510,6 +536,7 @@ int main(void)
     sharing();
     packing();
     packing_of_types();
+    reads_once();
     choices_for_few_rows();
     choices_on_hopper();
     refusals();
