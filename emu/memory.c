@@ -185,6 +185,18 @@ static const DeviceRange *find_range(Block *b, uint64_t address)
     return slot;
 }
 
+/* Where an allocation has them. */
+static unsigned char *allocated_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes, const char *verb)
+{
+    const DeviceRange *range = find_range(w->block, address);
+    uint64_t offset = range ? address - range->base : 0;
+    if (range && bytes <= range->bytes - offset) return range->host + offset;
+    char where[128];
+    device_describe(address, bytes, where, sizeof where);
+    trap(w, lane, TRAP_OUT_OF_BOUNDS, "%s %u B of global memory at 0x%llx, %s", verb, bytes,
+         (unsigned long long)address, where);
+}
+
 unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align,
                             const char *verb)
 {
@@ -196,13 +208,7 @@ unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes,
              "%s %u B of global memory at 0x%llx, and has not met griddepcontrol.wait: "
              "the kernel before may still run",
              verb, bytes, (unsigned long long)address);
-    const DeviceRange *range = find_range(w->block, address);
-    uint64_t offset = range ? address - range->base : 0;
-    if (range && bytes <= range->bytes - offset) return range->host + offset;
-    char where[128];
-    device_describe(address, bytes, where, sizeof where);
-    trap(w, lane, TRAP_OUT_OF_BOUNDS, "%s %u B of global memory at 0x%llx, %s", verb, bytes,
-         (unsigned long long)address, where);
+    return allocated_bytes(w, lane, address, bytes, verb);
 }
 
 /* ---- parameters ---- */
@@ -324,12 +330,13 @@ LOAD_GLOBAL(NC_V4_F32, 4, 4)
 LOAD_GLOBAL(NC_F32, 4, 1)
 LOAD_GLOBAL_HINT(NC_V4_HINT, 4, 4)
 
-/* L2 is not modelled; to ask it for what is not there is an error of a generator's. */
+/* L2 is not modelled; to ask it for what is not there is an error of a generator's. To ask it for what the kernel
+ * before may still write is no access: there it is coherent. */
 void exec_PREFETCH_L2(Warp *w, const Inst *in, uint32_t lanes)
 {
     uint64_t address[LANES];
     global_addresses(w, in, 0, address);
-    EACH_LANE(l, lanes) global_bytes(w, (int)l, address[l], 1, 1, "asks L2 for");
+    EACH_LANE(l, lanes) allocated_bytes(w, (int)l, address[l], 1, "asks L2 for");
 }
 
 void exec_ST_GLOBAL_B16(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 2, 1); }

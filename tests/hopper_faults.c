@@ -131,6 +131,7 @@ static const Fault faults[] = {
      "griddepcontrol.wait;\n@%one st.global.b32 [%in], %r;\n", 32, 1, SUCCESS, NULL},
     {"a store before it", "! @%one st.global.b32 [%in], %r;\ngriddepcontrol.wait;\n", 32, 1, LAUNCH_FAILED,
      "the kernel before may still run"},
+    {"L2 asked before it", "@%one prefetch.global.L2 [%in];\ngriddepcontrol.wait;\n", 32, 1, SUCCESS, NULL},
     {"a store by a warp that does not wait, as the other does",
      "setp.ge.u32 %p, %thread, 32;\n@%p bra S;\ngriddepcontrol.wait;\nret;\nS:\n! @%p st.global.b32 [%in], "
      "%r;\n",
