@@ -49,8 +49,9 @@ typedef struct Kernels {
     pthread_mutex_t lock; /* of loading, and of pins */
     _Atomic(Choice *) bucket[N_BUCKETS];
     _Atomic(Loaded *) loaded;
-    _Atomic(ts_kernel *) packer[GEN_N_TYPES][GEN_N_TYPES]; /* of them: by the types of x and w */
-    _Atomic(const Pin *) pin;                              /* now in force, or NULL */
+    /* of them: by the types of x and w, and whether strided */
+    _Atomic(ts_kernel *) packer[GEN_N_TYPES][GEN_N_TYPES][2];
+    _Atomic(const Pin *) pin; /* now in force, or NULL */
     Pin *pins;
     atomic_int n_choices;
 } Kernels;
@@ -236,8 +237,9 @@ static ts_kernel *find_loaded(Kernels *kernels, const char *config)
 typedef struct Wanted {
     const char *name;
     const GenConfig *config; /* NULL: it packs rows */
-    const GenArch *arch;     /* then: on this chip, of these types */
+    const GenArch *arch;     /* then: on this chip, of these types, and with gaps in them or not */
     GenType x, w;
+    bool strided;
 } Wanted;
 
 static ts_status generate_and_load(ts_context *context, const Wanted *w, ts_kernel **kernel)
@@ -246,7 +248,7 @@ static ts_status generate_and_load(ts_context *context, const Wanted *w, ts_kern
     char *text;
     size_t bytes;
     bool made = w->config ? gen_kernel(w->config, &text, &bytes, &error)
-                          : gen_pack_kernel(w->arch, w->x, w->w, &text, &bytes, &error);
+                          : gen_pack_kernel(w->arch, w->x, w->w, w->strided, &text, &bytes, &error);
     if (!made) return rt_fail(TS_ERROR_UNSUPPORTED, "%s", error.text);
     ts_status status = ts_kernel_load(context, text, bytes, kernel);
     free(text);
@@ -343,8 +345,8 @@ ts_status rt_kernels_find(ts_context *context, const ts_linear_args *args, const
 }
 
 /* What is of one type is copied as it is, whichever that is. */
-ts_status rt_kernels_find_packing(ts_context *context, const ts_linear_args *args, const ts_stream *stream,
-                                  ts_kernel **kernel)
+ts_status rt_kernels_find_packing(ts_context *context, const ts_linear_args *args, bool strided,
+                                  const ts_stream *stream, ts_kernel **kernel)
 {
     Kernels *kernels;
     char name[GEN_MAX_NAME];
@@ -353,12 +355,13 @@ ts_status rt_kernels_find_packing(ts_context *context, const ts_linear_args *arg
     bool rounds = args->x.dtype != args->w.dtype;
     GenType x = rounds ? rt_problem_type(args->x.dtype) : GEN_F16,
             w = rounds ? rt_problem_type(args->w.dtype) : GEN_F16;
-    *kernel = atomic_load_explicit(&kernels->packer[x][w], memory_order_acquire);
+    *kernel = atomic_load_explicit(&kernels->packer[x][w][strided], memory_order_acquire);
     if (*kernel) return TS_OK;
-    snprintf(name, sizeof name, "pack %s as %s", gen_type_name(x), gen_type_name(w));
-    Wanted wanted = {.name = name, .arch = kernels->settings.arch, .x = x, .w = w};
+    snprintf(name, sizeof name, "pack %s as %s%s", gen_type_name(x), gen_type_name(w),
+             strided ? ", strided" : "");
+    Wanted wanted = {name, .arch = kernels->settings.arch, .x = x, .w = w, .strided = strided};
     status = load_once(context, kernels, &wanted, stream, kernel);
-    if (!status) atomic_store_explicit(&kernels->packer[x][w], *kernel, memory_order_release);
+    if (!status) atomic_store_explicit(&kernels->packer[x][w][strided], *kernel, memory_order_release);
     return status;
 }
 

@@ -9,9 +9,9 @@
  * allows loading; else it is refused while the stream is capturing (TS_ERROR_NOT_READY). */
 ts_status rt_kernels_find(ts_context *context, const ts_linear_args *args, const ts_stream *stream,
                           ts_kernel **kernel);
-/* The kernel that packs rows of x and of W, as W's type, likewise. */
-ts_status rt_kernels_find_packing(ts_context *context, const ts_linear_args *args, const ts_stream *stream,
-                                  ts_kernel **kernel);
+/* The kernel that packs rows of x and of W, as W's type, likewise; strided: with gaps between their elements. */
+ts_status rt_kernels_find_packing(ts_context *context, const ts_linear_args *args, bool strided,
+                                  const ts_stream *stream, ts_kernel **kernel);
 /* From now on a problem's kernel is that of this config, which is loaded. */
 ts_status rt_kernels_replace(ts_context *context, const ts_linear_args *args, const GenConfig *config);
 

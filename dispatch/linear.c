@@ -12,7 +12,7 @@ static ts_status launch_packed(ts_context *context, const ts_linear_args *args, 
     RtGrid grid;
     ts_linear_args packed = rt_packing_args(args, packing);
     ts_status status = rt_kernels_find(context, &packed, &stream, &kernel);
-    if (!status) status = rt_kernels_find_packing(context, args, &stream, &pack);
+    if (!status) status = rt_kernels_find_packing(context, args, packing->strided, &stream, &pack);
     if (!status) status = rt_launch_check(kernel, &packed, &grid); /* before anything is launched */
     if (!status) status = rt_packing_launch(pack, args, packing, stream);
     return status ? status : rt_launch_checked(kernel, &packed, grid, stream);
@@ -96,7 +96,8 @@ ts_status ts_linear_prepare(ts_context *context, const ts_linear_args *args, con
     ts_status status = rt_problem_read(context, &args, &copy);
     if (status || rt_problem_is_empty(args)) return status;
     status = rt_packing_use(context, args, &packing);
-    if (!status && packing.bytes) status = rt_kernels_find_packing(context, args, NULL, &pack);
+    if (!status && packing.bytes)
+        status = rt_kernels_find_packing(context, args, packing.strided, NULL, &pack);
     if (status) return status;
     packed = rt_packing_args(args, &packing);
     status = rt_kernels_find(context, &packed, NULL, &found);

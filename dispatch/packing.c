@@ -12,6 +12,7 @@ static RtPacked place(RtPacking *packing, const ts_matrix *matrix, GenLayout lay
         p.rows = (RtRows){*matrix, cols, rows};
         p.rows.matrix.row_stride = matrix->col_stride, p.rows.matrix.col_stride = matrix->row_stride;
     }
+    packing->strided |= layout == GEN_LAYOUT_ANY;
     p.pitch = (p.rows.elems + LINE_ELEMS - 1) / LINE_ELEMS * LINE_ELEMS;
     packing->bytes += (size_t)p.rows.count * (size_t)p.pitch * 2;
     return p;

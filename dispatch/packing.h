@@ -17,6 +17,7 @@ typedef struct RtPacked {
 
 typedef struct RtPacking {
     RtPacked x, w;
+    bool strided; /* what is packed has gaps between the elements of rows */
     size_t bytes; /* 0: nothing is packed */
 } RtPacking;
 

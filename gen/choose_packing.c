@@ -1,7 +1,7 @@
 /* choose_packing.c: which of x and W are packed first (pack.c): what rows that are not aligned to 16 bytes,
- * or an x of another type, cost where they are, against a launch, and reading and writing them once. Times
- * are those of an H200; the model was fitted to 33 problems on it, and for other types to 44
- * (docs/tuning.md).
+ * or have gaps between their elements, or an x of another type, cost where they are, against a launch, and
+ * reading and writing them once. Times are those of an H200; the model was fitted to 33 problems on it, and
+ * for other types to 44 (docs/tuning.md).
  */
 #include "gen/internal.h"
 #include "gen/plan.h"
@@ -9,24 +9,22 @@
 /* An operand as packing sees it; of a column-major one rows are those of k. */
 typedef struct Operand {
     bool packs;       /* it can be packed */
-    bool odd;         /* its rows are not aligned */
+    bool odd;         /* its rows are not aligned, or have gaps */
     double narrow_ns; /* lost by a k-block of 64 if it is not, where tiles keep the SMs busy */
-    double elems, elem_bytes;
+    double elems;
+    double read_bytes; /* an element */
 } Operand;
-
-static bool is_odd(GenLayout layout, int align_bytes)
-{
-    return layout != GEN_LAYOUT_ANY && align_bytes < GEN_CHUNK_BYTES;
-}
 
 static Operand operand(GenType type, GenLayout layout, int align_bytes, int64_t rows, int64_t k,
                        double words_ns, double halves_ns)
 {
-    const double pieces_ns = 400, gathered_ns = 800;
-    Operand o = {.elems = (double)rows * (double)k, .elem_bytes = gen_type_bytes(type)};
-    o.packs = o.odd = is_odd(layout, align_bytes);
+    const double pieces_ns = 400, gathered_ns = 800, sector_bytes = 32;
+    bool gaps = layout == GEN_LAYOUT_ANY;
+    Operand o = {.elems = (double)rows * (double)k, .read_bytes = gaps ? sector_bytes : gen_type_bytes(type)};
+    o.packs = o.odd = gaps || align_bytes < GEN_CHUNK_BYTES;
     if (!o.odd) return o;
-    if (layout == GEN_LAYOUT_COL) o.narrow_ns = align_bytes >= 4 ? pieces_ns : gathered_ns;
+    if (gaps) o.narrow_ns = gathered_ns; /* at least: as columns by 2 bytes */
+    else if (layout == GEN_LAYOUT_COL) o.narrow_ns = align_bytes >= 4 ? pieces_ns : gathered_ns;
     else o.narrow_ns = align_bytes >= 4 ? words_ns : halves_ns;
     return o;
 }
@@ -85,7 +83,7 @@ static double rounding_ns(const GenProblem *p, bool odd, double sms)
 static Operand operand_x(const GenProblem *p, double sms)
 {
     Operand x = operand(p->x, p->x_layout, p->x_align_bytes, p->m, p->k, 250, 450);
-    if (p->x == p->w || p->x_layout == GEN_LAYOUT_ANY) return x;
+    if (p->x == p->w) return x;
     x.packs = true;
     x.narrow_ns += rounding_ns(p, x.odd, sms);
     return x;
@@ -103,8 +101,8 @@ static double packed_ns(const GenProblem *p, const Operand *x, const Operand *w,
     const double launch_ns = 2000, bytes_a_ns = 26.5 * sms, aligned_bytes_a_ns = 34 * sms;
     bool apart = p->x_layout == GEN_LAYOUT_COL || p->w_layout == GEN_LAYOUT_COL;
     double ns = (x && w && apart ? 2 : 1) * launch_ns;
-    if (x) ns += x->elems * (x->elem_bytes + 2) / (x->odd ? bytes_a_ns : aligned_bytes_a_ns);
-    return w ? ns + w->elems * (w->elem_bytes + 2) / bytes_a_ns : ns;
+    if (x) ns += x->elems * (x->read_bytes + 2) / (x->odd ? bytes_a_ns : aligned_bytes_a_ns);
+    return w ? ns + w->elems * (w->read_bytes + 2) / bytes_a_ns : ns;
 }
 
 /* Kernels of wgmma read no such rows in place; those of mma, which do, take longer. */

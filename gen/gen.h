@@ -139,8 +139,10 @@ bool gen_kernel(const GenConfig *config, char **text, size_t *length, GenError *
 
 /* ---- packing (pack.c) ---- */
 /* Writes the kernel that copies rows of x, rounded once to the type of w, f16 or bf16, and rows of w to rows aligned to 16
- * bytes, as gen_kernel() does. If both types are the same it does not matter which. */
-bool gen_pack_kernel(const GenArch *arch, GenType x, GenType w, char **text, size_t *length, GenError *error);
+ * bytes, as gen_kernel() does; strided: rows with gaps between their elements, too. If both types are the same it does not
+ * matter which. */
+bool gen_pack_kernel(const GenArch *arch, GenType x, GenType w, bool strided, char **text, size_t *length,
+                     GenError *error);
 
 /* ---- sets of configurations and the choice among them (choose.c) ---- */
 /* The i-th config worth offering for (arch, type), refused ones among them: look with gen_config_check.

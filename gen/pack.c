@@ -1,14 +1,14 @@
 /* pack.c: a kernel that copies rows to rows of 16-bit elements that start at multiples of 16 bytes.
  *
- * Where rows of x or W start at odd places, or x is of another type than W, each k-block of each tile that
- * reads them pays for it; a large problem reads each row many times, and does better to move and round it
- * once. A block copies a segment of 8 rows, a warp one row, each lane up to four chunks of 8 elements, so
- * that eight or twelve loads a lane are on their way together. Rows are cut into as few segments as that
- * allows, all of about the same length.
+ * Where rows of x or W start at odd places, or have gaps between their elements, or x is of another type than
+ * W, each k-block of each tile that reads them pays for it; a large problem reads each row many times, and
+ * does better to move and round it once. A block copies a segment of 8 rows, a warp one row, each lane up to
+ * four chunks of 8 elements, so that eight or twelve loads a lane are on their way together. Rows are cut
+ * into as few segments as that allows, all of about the same length.
  *
  * A chunk lies in aligned vectors of 16 bytes, one more than it would fill if it did not begin at one. They
  * are loaded and shifted into place; a chunk near the end of its row is loaded by elements, because its last
- * vector may lie behind the matrix. What is behind the end is zero.
+ * vector may lie behind the matrix, and so are all of rows with gaps. What is behind the end is zero.
  *
  * The kernel has the header and the parameters of a GEMM, so that it is loaded like one: m rows of x and then
  * n rows of w, of k elements each, are copied to m + n rows of y, of w's type; m or n may be 0, and there is
@@ -34,7 +34,7 @@ typedef struct Source {
     int elem_bytes;
     int vectors; /* that a chunk lies in, if it does not begin at one */
     bool rounded;
-    PtxArg base_param, pitch_param;
+    PtxArg base_param, pitch_param, step_param;
 } Source;
 
 typedef struct Pack {
@@ -42,15 +42,18 @@ typedef struct Pack {
     PtxKernel *k;
     Source x, w;
     GenType to_type;
+    bool strided;    /* rows may have gaps between their elements */
     PtxArg from, to; /* b64: this lane's first chunk */
     PtxArg pitch;    /* b64: scratch */
-    PtxArg row64;    /* b64: scratch */
+    PtxArg wide;     /* b64: scratch */
+    PtxArg step;     /* b64, if strided: bytes from element to element of a row that is read */
     PtxArg aligned;  /* b64: the vector in which it begins */
     PtxArg byte;     /* b32: where in that vector */
     PtxArg left;     /* b32, signed: elements of the row from there on */
     PtxArg mine;     /* b32, signed: those of the segment, rounded up to whole chunks */
     PtxArg spare;    /* b32, signed: elements of the row behind the vectors of this lane's first chunk */
     PtxArg odd;      /* predicate: chunks do not begin at vectors */
+    PtxArg gaps;     /* predicate, if strided: elements of a row are not neighbours */
     PtxArg whole;    /* pred[CHUNKS]: all vectors of the chunk lie in the row */
     PtxArg once;     /* b64: of L2, for what is read once: the first to be forgotten */
     PtxArg raw;      /* b32[CHUNKS * words of the vectors] */
@@ -62,10 +65,10 @@ typedef struct Pack {
 
 static int raw_words(const Source *s) { return s->vectors * GEN_CHUNK_BYTES / 4; }
 
-static Source source(const char *name, GenType type, GenType to, PtxArg base, PtxArg pitch)
+static Source source(const char *name, GenType type, GenType to, PtxArg base, PtxArg pitch, PtxArg step)
 {
-    int bytes = gen_type_bytes(type);
-    return (Source){name, type, bytes, CHUNK_ELEMS * bytes / GEN_CHUNK_BYTES + 1, type != to, base, pitch};
+    int bytes = gen_type_bytes(type), vectors = CHUNK_ELEMS * bytes / GEN_CHUNK_BYTES + 1;
+    return (Source){name, type, bytes, vectors, type != to, base, pitch, step};
 }
 
 static void declare(Pack *p)
@@ -74,13 +77,15 @@ static void declare(Pack *p)
     p->from = ptx_reg(k, PTX_B64, "from");
     p->to = ptx_reg(k, PTX_B64, "to");
     p->pitch = ptx_reg(k, PTX_B64, "pitch");
-    p->row64 = ptx_reg(k, PTX_B64, "row64");
+    p->wide = ptx_reg(k, PTX_B64, "wide");
+    if (p->strided) p->step = ptx_reg(k, PTX_B64, "step");
     p->aligned = ptx_reg(k, PTX_B64, "aligned");
     p->byte = ptx_reg(k, PTX_B32, "byte");
     p->left = ptx_reg(k, PTX_B32, "left");
     p->mine = ptx_reg(k, PTX_B32, "mine");
     p->spare = ptx_reg(k, PTX_B32, "spare");
     p->odd = ptx_reg(k, PTX_PRED, "odd");
+    if (p->strided) p->gaps = ptx_reg(k, PTX_PRED, "gaps");
     p->whole = ptx_regs(k, PTX_PRED, "whole", CHUNKS);
     p->once = ptx_reg(k, PTX_B64, "read_once");
     p->raw = ptx_regs(k, PTX_B32, "raw", raw_words(&p->x) * CHUNKS); /* x's are not the narrower ones */
@@ -92,14 +97,13 @@ static void declare(Pack *p)
     p->in_w = ptx_reg(k, PTX_PRED, "in_w");
 }
 
-/* at += row * pitch + elem, in elements of so many bytes */
-static void place(Pack *p, PtxArg at_, PtxArg pitch, PtxArg row, PtxArg elem, int elem_bytes)
+/* at += row * pitch, in elements of so many bytes */
+static void place_row(Pack *p, PtxArg at_, PtxArg row, int elem_bytes)
 {
     PtxKernel *k = p->k;
-    emit(k, MUL_LO_S64, pitch, pitch, imm(elem_bytes));
-    emit(k, CVT_U64_U32, p->row64, row);
-    emit(k, MAD_LO_S64, at_, p->row64, pitch, at_);
-    emit(k, MAD_WIDE_U32, at_, elem, imm(elem_bytes), at_);
+    emit(k, MUL_LO_S64, p->pitch, p->pitch, imm(elem_bytes));
+    emit(k, CVT_U64_U32, p->wide, row);
+    emit(k, MAD_LO_S64, at_, p->wide, p->pitch, at_);
 }
 
 /* This warp's row of y, this lane's first chunk there; threads behind the last row are done. */
@@ -137,8 +141,20 @@ static void places(Pack *p, PtxArg end)
     emit(k, MIN_S32, p->mine, p->mine, p->left);
     emit(k, LD_PARAM_B64, p->to, mem(p->g.y_param, 0));
     emit(k, LD_PARAM_B64, p->pitch, mem(p->g.ldy_param, 0));
-    place(p, p->to, p->pitch, row, elem, gen_type_bytes(p->to_type));
+    place_row(p, p->to, row, gen_type_bytes(p->to_type));
+    emit(k, MAD_WIDE_U32, p->to, elem, imm(gen_type_bytes(p->to_type)), p->to);
     emit(k, SETP_GE_U32, p->in_w, row, p->rows_of_x);
+}
+
+/* This lane's first element, from the row's. */
+static void strided_place(Pack *p, const Source *s)
+{
+    PtxKernel *k = p->k;
+    emit(k, LD_PARAM_B64, p->step, mem(s->step_param, 0));
+    emit(k, SETP_NE_B64, p->gaps, p->step, imm(1));
+    emit(k, MUL_LO_S64, p->step, p->step, imm(s->elem_bytes));
+    emit(k, CVT_U64_U32, p->wide, p->first_elem);
+    emit(k, MAD_LO_S64, p->from, p->wide, p->step, p->from);
 }
 
 /* Where this lane reads, in row `row` of x or w. */
@@ -147,7 +163,9 @@ static void source_places(Pack *p, const Source *s, PtxArg row)
     PtxKernel *k = p->k;
     emit(k, LD_PARAM_B64, p->from, mem(s->base_param, 0));
     emit(k, LD_PARAM_B64, p->pitch, mem(s->pitch_param, 0));
-    place(p, p->from, p->pitch, row, p->first_elem, s->elem_bytes);
+    place_row(p, p->from, row, s->elem_bytes);
+    if (p->strided) strided_place(p, s);
+    else emit(k, MAD_WIDE_U32, p->from, p->first_elem, imm(s->elem_bytes), p->from);
     emit(k, CREATE_POLICY, p->once);
     emit(k, AND_B64, p->aligned, p->from, imm(-GEN_CHUNK_BYTES));
     emit(k, CVT_U32_U64, p->byte, p->from);
@@ -155,6 +173,7 @@ static void source_places(Pack *p, const Source *s, PtxArg row)
     emit(k, SETP_NE_U32, p->odd, p->byte, imm(0));
     emit(k, SELP_B32, p->spare, imm(s->vectors * GEN_CHUNK_BYTES / s->elem_bytes), imm(CHUNK_ELEMS), p->odd);
     emit(k, SUB_S32, p->spare, p->left, p->spare);
+    if (p->strided) emit(k, SELP_B32, p->spare, imm(-1), p->spare, p->gaps); /* no chunk is whole */
 }
 
 static void load(Pack *p, const Source *s, int chunk)
@@ -169,11 +188,22 @@ static void load(Pack *p, const Source *s, int chunk)
                   mem(p->aligned, chunk * LANE_STEP * s->elem_bytes + i * GEN_CHUNK_BYTES), p->once);
 }
 
+/* Where element i of a chunk is read, behind element i - 1. */
+static PtxArg element(Pack *p, const Source *s, int chunk, int i)
+{
+    PtxKernel *k = p->k;
+    if (!p->strided) return mem(p->from, s->elem_bytes * (chunk * LANE_STEP + i));
+    if (i) emit(k, ADD_S64, p->wide, p->wide, p->step);
+    else emit(k, MAD_LO_S64, p->wide, p->step, imm(chunk * LANE_STEP), p->from);
+    return mem(p->wide, 0);
+}
+
 static void load_elements(Pack *p, const Source *s, int chunk)
 {
     PtxKernel *k = p->k;
+    PtxArg in_row = p->g.p_scratch;
     for (int i = 0; i < CHUNK_ELEMS; i++) {
-        PtxArg from = mem(p->from, s->elem_bytes * (chunk * LANE_STEP + i)), in_row = p->g.p_scratch;
+        PtxArg from = element(p, s, chunk, i);
         emit(k, SETP_GT_S32, in_row, p->left, imm(chunk * LANE_STEP + i));
         if (s->rounded) {
             gen_load_element(&p->g, s->type, at(p->value, i), from, in_row);
@@ -269,8 +299,8 @@ static void write_kernel(Pack *p, GenType x, GenType w)
     PtxKernel *k = p->k;
     PtxArg end = ptx_label(k, "end"), rows_of_w = ptx_label(k, "rows_of_w");
     gen_begin_kernel(&p->g, "tiles");
-    p->x = source("x", x, w, p->g.x_param, p->g.ldx_param);
-    p->w = source("w", w, w, p->g.w_param, p->g.ldw_param);
+    p->x = source("x", x, w, p->g.x_param, p->g.ldx_param, p->g.csx_param);
+    p->w = source("w", w, w, p->g.w_param, p->g.ldw_param, p->g.csw_param);
     declare(p);
     gen_let_next_start(&p->g);
     places(p, end);
@@ -287,26 +317,27 @@ static void write_kernel(Pack *p, GenType x, GenType w)
 }
 
 /* As much of a plan as a kernel begins with. */
-static GenPlan plan_of(const GenArch *arch, GenType x, GenType w)
+static GenPlan plan_of(const GenArch *arch, GenType x, GenType w, bool strided)
 {
     GenPlan plan = {.threads = 32 * WARPS};
     GenConfig *c = &plan.config;
+    char types[32] = "b16";
     gen_config_default(arch, w, c);
     c->tile_m = WARPS, c->tile_n = SEGMENT_ELEMS, c->tile_k = CHUNK_ELEMS;
     c->x = x;
     c->x_copy_bytes = gen_type_bytes(x), c->w_copy_bytes = gen_type_bytes(w);
+    if (strided) c->x_layout = c->w_layout = GEN_LAYOUT_ANY;
     snprintf(c->epilogue, sizeof c->epilogue, "z");
-    if (x == w) snprintf(plan.name, sizeof plan.name, "pack_sm%d_b16", arch->sm);
-    else
-        snprintf(plan.name, sizeof plan.name, "pack_sm%d_%s_%s", arch->sm, gen_type_name(x),
-                 gen_type_name(w));
+    if (x != w) snprintf(types, sizeof types, "%s_%s", gen_type_name(x), gen_type_name(w));
+    snprintf(plan.name, sizeof plan.name, "pack_sm%d_%s%s", arch->sm, types, strided ? "_any" : "");
     return plan;
 }
 
-bool gen_pack_kernel(const GenArch *arch, GenType x, GenType w, char **text, size_t *length, GenError *error)
+bool gen_pack_kernel(const GenArch *arch, GenType x, GenType w, bool strided, char **text, size_t *length,
+                     GenError *error)
 {
-    GenPlan plan = plan_of(arch, x, w);
-    Pack p = {.k = ptx_new(), .to_type = w};
+    GenPlan plan = plan_of(arch, x, w, strided);
+    Pack p = {.k = ptx_new(), .to_type = w, .strided = strided};
     *text = NULL;
     if (!p.k) return gen_fail(error, "out of memory while writing %s", plan.name);
     p.g = (Gemm){.k = p.k, .p = &plan};

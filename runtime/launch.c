@@ -540,6 +540,8 @@ ts_status rt_launch_pack(const ts_kernel *kernel, const RtRows *x, const RtRows 
         .k = (uint32_t)elems,
         .ldx = stride(x->matrix.row_stride, x->count),
         .ldw = stride(w->matrix.row_stride, w->count),
+        .csx = stride(x->matrix.col_stride, x->elems),
+        .csw = stride(w->matrix.col_stride, w->elems),
         .ldy = (uint64_t)pitch,
     };
     return launch_grid(kernel, &values, grid, stream);

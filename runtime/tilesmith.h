@@ -212,9 +212,9 @@ typedef enum ts_layout { TS_LAYOUTS(TS_X_) } ts_layout;
  *             kept. ts_kernel_launch() computes what its kernel was made for.
  *   workspace workspace_bytes of device memory at a multiple of 256, or null. It may hold anything, and must not
  *             be used elsewhere until the call's work on its stream is done. ts_linear() uses it where
- *             ts_linear_workspace() asks for some: x or w, whose rows are not aligned to 16 bytes, or an x of
- *             another type than w's, which is rounded then, are copied there in front of the kernel, which is
- *             faster; or few tiles are shared among more blocks, which hand over
+ *             ts_linear_workspace() asks for some: x or w, whose rows are not aligned to 16 bytes or have gaps
+ *             between their elements, or an x of another type than w's, which is rounded then, are copied there in
+ *             front of the kernel, which is faster; or few tiles are shared among more blocks, which hand over
  *             parts of them there. With less neither is done. A pinned configuration, or a kernel
  *             of ts_kernel_launch(), whose blocks share tiles along k ("_split" in its name) hands over parts of them
  *             there, and refuses less than it needs.

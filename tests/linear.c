@@ -292,7 +292,20 @@ static void packing_odd_types(ts_context *context, Shape s)
         run(context, &c, "odd x packed, as W's type, and W");
         c.x_view = by_columns(0, s.m + 1);
         run(context, &c, "columns of x packed, as W's type, and W");
+        c.x_view = gapped(s.k);
+        run(context, &c, "x with gaps packed, as W's type, and W");
     }
+}
+
+/* Gaps between the elements of rows. */
+static void packing_gaps(ts_context *context, Shape s)
+{
+    Case c = plain_case(s);
+    c.workspace = true;
+    c.w_view = gapped(s.k);
+    run(context, &c, "W with gaps packed");
+    c.x_view = (View){0, 2, 3 * s.m + 1};
+    run(context, &c, "x and W with gaps packed");
 }
 
 /* And aligned rows, which many columns of y read. */
@@ -402,6 +415,7 @@ int main(void)
     packing_columns(context, (Shape){501, 603, 403});
     packing_x(context);
     packing_odd_types(context, (Shape){501, 1502, 408});
+    packing_gaps(context, (Shape){1501, 1502, 408});
     packing_types(context, (Shape){130, 3000, 2056});
     sharing(context);
     if (kit_on_gpu()) packing(context, (Shape){4095, 4095, 4095});

@@ -303,7 +303,7 @@ static void listed(const GenArch *arch, GenType type)
     }
     ok(written >= 20, "%s %s: %d kernels written", arch->name, gen_type_name(type), written);
     char *pack;
-    if (ok(gen_pack_kernel(arch, GEN_F32, GEN_F16, &pack, NULL, &error), "so is the packing one")) {
+    if (ok(gen_pack_kernel(arch, GEN_F32, GEN_F16, true, &pack, NULL, &error), "so is the packing one")) {
         ok(waits_first(pack), "which waits like the others");
         free(pack);
     }
@@ -381,8 +381,9 @@ typedef struct PackingCase {
     bool x, w; /* what is packed */
 } PackingCase;
 
-/* Whether that is so, of rows without gaps; what is strided both ways never is. */
-static void packing_case(const PackingCase *c, GenType type)
+/* Whether that is so, of x of a type, both operands laid out alike and without gaps, but those that the
+ * layout says. */
+static void packing_case(const PackingCase *c, GenType type, GenLayout layout)
 {
     bool x, w;
     GenProblem p = {
@@ -390,12 +391,11 @@ static void packing_case(const PackingCase *c, GenType type)
     p.x_align_bytes = p.m > 1 ? power_of_2(gen_type_bytes(type) * p.k) : 128;
     p.w_align_bytes = power_of_2(2 * p.k);
     p.y_align_bytes = power_of_2(2 * p.n);
+    p.x_layout = p.w_layout = layout;
     gen_choose_packing(&p, &x, &w);
-    ok(x == c->x && w == c->w, "%s %lldx%lldx%lld, x of %s: x %d and W %d packed", c->arch, (long long)p.m,
-       (long long)p.n, (long long)p.k, gen_type_name(type), x, w);
-    p.x_layout = p.w_layout = GEN_LAYOUT_ANY;
-    gen_choose_packing(&p, &x, &w);
-    ok(!x && !w, "what is strided both ways is not");
+    ok(x == c->x && w == c->w, "%s %lldx%lldx%lld, x of %s, layout %s: x %d and W %d packed", c->arch,
+       (long long)p.m, (long long)p.n, (long long)p.k, gen_type_name(type), gen_layout_name(layout), c->x,
+       c->w);
 }
 
 /* What was fastest on an H200, or nearly (docs/tuning.md). */
@@ -410,7 +410,21 @@ static void packing(void)
         {"sm_80", 65, 129, 257, false, false},     {"sm_80", 1501, 1502, 201, true, true},
         {"sm_80", 4096, 4096, 4096, false, false}, {"sm_90a", 1, 4097, 4097, false, false},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) packing_case(&cases[i], GEN_F16);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        packing_case(&cases[i], GEN_F16, GEN_LAYOUT_ROW);
+}
+
+/* Gaps between the elements of rows: not measured, but for the many reads of each element by elements. */
+static void packing_of_gaps(void)
+{
+    static const PackingCase cases[] = {
+        {"sm_80", 4096, 4096, 4096, true, true},
+        {"sm_90a", 4096, 4096, 4096, true, true},
+        {"sm_80", 16, 4096, 4096, false, false},
+        {"sm_90a", 4, 64, 64, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        packing_case(&cases[i], GEN_F16, GEN_LAYOUT_ANY);
 }
 
 /* The same where x is f32, and bf16. */
@@ -435,8 +449,8 @@ static void packing_of_types(void)
         {"sm_80", 16, 4096, 4096, false, false},  {"sm_90a", 16, 4096, 4096, false, false},
         {"sm_80", 333, 4097, 2050, true, false},  {"sm_90a", 1001, 1001, 1001, true, true},
     };
-    for (size_t i = 0; i < sizeof f32 / sizeof *f32; i++) packing_case(&f32[i], GEN_F32);
-    for (size_t i = 0; i < sizeof bf16 / sizeof *bf16; i++) packing_case(&bf16[i], GEN_BF16);
+    for (size_t i = 0; i < sizeof f32 / sizeof *f32; i++) packing_case(&f32[i], GEN_F32, GEN_LAYOUT_ROW);
+    for (size_t i = 0; i < sizeof bf16 / sizeof *bf16; i++) packing_case(&bf16[i], GEN_BF16, GEN_LAYOUT_ROW);
 }
 
 /* L2 is told to forget W first where that leaves it x. */
@@ -536,6 +550,7 @@ int main(void)
     sharing();
     packing();
     packing_of_types();
+    packing_of_gaps();
     reads_once();
     choices_for_few_rows();
     choices_on_hopper();
