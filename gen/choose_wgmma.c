@@ -174,11 +174,12 @@ static Spread spread(const GenProblem *p, const GenConfig *c, int cluster)
     return s;
 }
 
-/* Of an operand's rows, those that begin inside a line of 128 bytes, and so ask for two lines each: of rows 64 bytes
- * off, every second one does. */
+/* How much an operand's rows that begin inside a line of 128 bytes count, for they ask for two lines each: of rows 64 bytes
+ * off every second one does, of others more, and those 16 bytes off ask for parts of sectors. */
 static double cut_rows(GenLayout layout, int align_bytes)
 {
-    return gen_cuts_lines(layout, align_bytes) ? 1 - (double)align_bytes / GEN_LINE_BYTES : 0;
+    const double steepness = 2.7;
+    return gen_cuts_lines(layout, align_bytes) ? pow(1 - (double)align_bytes / GEN_LINE_BYTES, steepness) : 0;
 }
 
 /* What a block asks of L2 for a k-block, where such a row counts so much more. */
@@ -221,7 +222,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
 {
     const double tensor_macs = 3500, least_n = 48, smem_bytes = 288, l2_sm_bytes = 180, l2_bytes = 14900,
                  latency = 1370, disturbance = 0.3, each_other = 0.03, rounded = 0.06, by_turns = 1.15,
-                 sm_cut_row = 2.62, cut_row = 0.89;
+                 sm_cut_row = 3.3, cut_row = 2;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
