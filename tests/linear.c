@@ -306,6 +306,8 @@ static void packing_gaps(ts_context *context, Shape s)
     run(context, &c, "W with gaps packed");
     c.x_view = (View){0, 2, 3 * s.m + 1};
     run(context, &c, "x and W with gaps packed");
+    c.x_view = by_columns(0, s.m + 2);
+    run(context, &c, "columns of x packed, and W with gaps");
 }
 
 /* And aligned rows, which many columns of y read. */
