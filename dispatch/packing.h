@@ -1,6 +1,6 @@
-/* packing.h: rows of x or W that are not aligned, or of an x of another type than W's (columns where these have neighbouring
- * elements), are copied to the caller's workspace, where they are, and have W's type, in front of the kernel. The problem
- * that is chosen for is then the one that reads them there. */
+/* packing.h: rows of x or W that are not aligned or have gaps between their elements, or of an x of another type than W's
+ * (columns where these have neighbouring elements), are copied to the caller's workspace, where they are aligned, without gaps
+ * and of W's type, in front of the kernel. The problem that is chosen for is then the one that reads them there. */
 #ifndef DISPATCH_PACKING_H
 #define DISPATCH_PACKING_H
 

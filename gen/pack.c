@@ -40,27 +40,28 @@ typedef struct Source {
 typedef struct Pack {
     Gemm g; /* of it: the kernel, parameters and scratch */
     PtxKernel *k;
-    Source x, w;
-    GenType to_type;
-    bool strided;    /* rows may have gaps between their elements */
-    PtxArg from, to; /* b64: this lane's first chunk */
-    PtxArg pitch;    /* b64: scratch */
-    PtxArg wide;     /* b64: scratch */
-    PtxArg step;     /* b64, if strided: bytes from element to element of a row that is read */
-    PtxArg aligned;  /* b64: the vector in which it begins */
-    PtxArg byte;     /* b32: where in that vector */
-    PtxArg left;     /* b32, signed: elements of the row from there on */
-    PtxArg mine;     /* b32, signed: those of the segment, rounded up to whole chunks */
-    PtxArg spare;    /* b32, signed: elements of the row behind the vectors of this lane's first chunk */
-    PtxArg odd;      /* predicate: chunks do not begin at vectors */
-    PtxArg gaps;     /* predicate, if strided: elements of a row are not neighbours */
-    PtxArg whole;    /* pred[CHUNKS]: all vectors of the chunk lie in the row */
-    PtxArg once;     /* b64: of L2, for what is read once: the first to be forgotten */
-    PtxArg raw;      /* b32[CHUNKS * words of the vectors] */
-    PtxArg elem;     /* b16[8] */
-    PtxArg value;    /* f32[8], of what is rounded */
-    PtxArg warp_row, first_elem, rows_of_x; /* b32: this warp's row, and where this lane begins in it */
-    PtxArg in_w;                            /* predicate: it is one of w */
+    Source x, w;       /* w's type is what is written */
+    bool strided;      /* rows may have gaps between their elements */
+    PtxArg from, to;   /* b64: this lane's first chunk */
+    PtxArg pitch;      /* b64: scratch */
+    PtxArg wide;       /* b64: scratch */
+    PtxArg step;       /* b64, if strided: bytes from element to element of a row that is read */
+    PtxArg aligned;    /* b64: the vector in which it begins */
+    PtxArg byte;       /* b32: where in that vector */
+    PtxArg left;       /* b32, signed: elements of the row from there on */
+    PtxArg mine;       /* b32, signed: those of the segment, rounded up to whole chunks */
+    PtxArg spare;      /* b32, signed: elements of the row behind the vectors of this lane's first chunk */
+    PtxArg odd;        /* predicate: chunks do not begin at vectors */
+    PtxArg gaps;       /* predicate, if strided: elements of a row are not neighbours */
+    PtxArg whole;      /* pred[CHUNKS]: all vectors of the chunk lie in the row */
+    PtxArg once;       /* b64: of L2, for what is read once: the first to be forgotten */
+    PtxArg raw;        /* b32[CHUNKS * words of the vectors] */
+    PtxArg elem;       /* b16[8] */
+    PtxArg value;      /* f32[8], of what is rounded */
+    PtxArg warp_row;   /* b32: this warp's row, of y and then of x or w */
+    PtxArg first_elem; /* b32: where this lane begins in it */
+    PtxArg rows_of_x;  /* b32 */
+    PtxArg in_w;       /* predicate: the row is one of w */
 } Pack;
 
 static int raw_words(const Source *s) { return s->vectors * GEN_CHUNK_BYTES / 4; }
@@ -141,8 +142,8 @@ static void places(Pack *p, PtxArg end)
     emit(k, MIN_S32, p->mine, p->mine, p->left);
     emit(k, LD_PARAM_B64, p->to, mem(p->g.y_param, 0));
     emit(k, LD_PARAM_B64, p->pitch, mem(p->g.ldy_param, 0));
-    place_row(p, p->to, row, gen_type_bytes(p->to_type));
-    emit(k, MAD_WIDE_U32, p->to, elem, imm(gen_type_bytes(p->to_type)), p->to);
+    place_row(p, p->to, row, p->w.elem_bytes);
+    emit(k, MAD_WIDE_U32, p->to, elem, imm(p->w.elem_bytes), p->to);
     emit(k, SETP_GE_U32, p->in_w, row, p->rows_of_x);
 }
 
@@ -157,13 +158,13 @@ static void strided_place(Pack *p, const Source *s)
     emit(k, MAD_LO_S64, p->from, p->wide, p->step, p->from);
 }
 
-/* Where this lane reads, in row `row` of x or w. */
-static void source_places(Pack *p, const Source *s, PtxArg row)
+/* Where this lane reads, in this warp's row of x or w. */
+static void source_places(Pack *p, const Source *s)
 {
     PtxKernel *k = p->k;
     emit(k, LD_PARAM_B64, p->from, mem(s->base_param, 0));
     emit(k, LD_PARAM_B64, p->pitch, mem(s->pitch_param, 0));
-    place_row(p, p->from, row, s->elem_bytes);
+    place_row(p, p->from, p->warp_row, s->elem_bytes);
     if (p->strided) strided_place(p, s);
     else emit(k, MAD_WIDE_U32, p->from, p->first_elem, imm(s->elem_bytes), p->from);
     emit(k, CREATE_POLICY, p->once);
@@ -214,7 +215,7 @@ static void load_elements(Pack *p, const Source *s, int chunk)
     }
     for (int i = 0; i < CHUNK_ELEMS / 2; i++) {
         PtxArg word = at(p->g.word_scratch, i);
-        if (s->rounded) gen_round_pair(&p->g, p->to_type, word, at(p->value, 2 * i), at(p->value, 2 * i + 1));
+        if (s->rounded) gen_round_pair(&p->g, p->w.type, word, at(p->value, 2 * i), at(p->value, 2 * i + 1));
         else emit(k, PACK_B32, word, span(p->elem, 2 * i, 2));
     }
 }
@@ -253,11 +254,11 @@ static void take_chunk(Pack *p, const Source *s, PtxArg raw)
     for (int i = 0; s->rounded && i < CHUNK_ELEMS / 2; i++) {
         PtxArg word = at(p->g.word_scratch, i), pair = span(p->value, 0, 2);
         if (s->elem_bytes == 2) {
-            gen_convert_pair(&p->g, s->type, p->to_type, word, span(p->elem, 0, 2), pair);
+            gen_convert_pair(&p->g, s->type, p->w.type, word, span(p->elem, 0, 2), pair);
             continue;
         }
         for (int half = 0; half < 2; half++) emit(k, MOV_F32_BITS, at(pair, half), at(raw, 2 * i + half));
-        gen_round_pair(&p->g, p->to_type, word, at(pair, 0), at(pair, 1));
+        gen_round_pair(&p->g, p->w.type, word, at(pair, 0), at(pair, 1));
     }
 }
 
@@ -285,9 +286,9 @@ static void store(Pack *p, const Source *s, int chunk)
     emit(k, LABEL, done);
 }
 
-static void pack_row(Pack *p, const Source *s, PtxArg row)
+static void pack_row(Pack *p, const Source *s)
 {
-    source_places(p, s, row);
+    source_places(p, s);
     gen_wait_for_kernel_before(&p->g);
     ptx_section(p->k, "four chunks: all loads, then each into place, and stored");
     for (int i = 0; i < CHUNKS; i++) load(p, s, i);
@@ -306,12 +307,12 @@ static void write_kernel(Pack *p, GenType x, GenType w)
     places(p, end);
     emit_if(k, p->in_w, BRA, rows_of_w);
     ptx_section(k, "a row of x");
-    pack_row(p, &p->x, p->warp_row);
+    pack_row(p, &p->x);
     emit(k, BRA, end);
     emit(k, LABEL, rows_of_w);
     ptx_section(k, "a row of w");
     emit(k, SUB_S32, p->warp_row, p->warp_row, p->rows_of_x);
-    pack_row(p, &p->w, p->warp_row);
+    pack_row(p, &p->w);
     emit(k, LABEL, end);
     emit(k, RET);
 }
@@ -337,7 +338,7 @@ bool gen_pack_kernel(const GenArch *arch, GenType x, GenType w, bool strided, ch
                      GenError *error)
 {
     GenPlan plan = plan_of(arch, x, w, strided);
-    Pack p = {.k = ptx_new(), .to_type = w, .strided = strided};
+    Pack p = {.k = ptx_new(), .strided = strided};
     *text = NULL;
     if (!p.k) return gen_fail(error, "out of memory while writing %s", plan.name);
     p.g = (Gemm){.k = p.k, .p = &plan};
