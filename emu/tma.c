@@ -286,6 +286,12 @@ void exec_TMA_STORE(Warp *w, const Inst *in, uint32_t lanes)
     }
 }
 
+void exec_TMA_STORE_HINT(Warp *w, const Inst *in, uint32_t lanes)
+{
+    check_policies(w, in, 3, lanes);
+    exec_TMA_STORE(w, in, lanes);
+}
+
 static void read_box(Transfer *t)
 {
     unsigned char *to = t->data;

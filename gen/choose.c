@@ -152,6 +152,7 @@ bool gen_shipped(int i, GenConfig *config)
         "mma_sm89_f16_128x128x32_w2x4_s3_e_z_gelu",
         "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16",
         "wgmma_sm90a_bf16_128x256x64_w2x1_s4_g16",
+        "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16_even1_last",
         "wgmma_sm90a_f16_256x200x64_w2x1_s3_k1",
         "wgmma_sm90a_bf16_256x128x64_w2x1_s4_cm2",
         "wgmma_sm90a_f16_128x128x64_w2x1_s5_g12_pingpong",
@@ -394,12 +395,25 @@ static bool plan_wgmma_candidate(const GenProblem *p, GenConfig *c, GenPlan *pla
     return gen_plan(c, plan, error);
 }
 
+/* Tiles of different widths, where they are of use and the tile allows them. */
+static void make_even(const GenProblem *p, GenConfig *c, GenPlan *plan)
+{
+    GenConfig even = *c;
+    GenPlan its;
+    GenError error;
+    even.even = gen_wgmma_even(p, plan);
+    if (!even.even || !gen_plan(&even, &its, &error)) return;
+    *c = even;
+    *plan = its;
+}
+
 static void rank_wgmma_tile(const GenProblem *p, GenConfig *candidate, Ranking *r, GenError *error)
 {
     GenPlan plan;
     if (!plan_wgmma_candidate(p, candidate, &plan, error)) return;
+    make_even(p, candidate, &plan);
     GenEstimate e = gen_wgmma_estimate(p, &plan);
-    candidate->once = gen_wgmma_reads_once(p, &plan, &e);
+    gen_wgmma_set_hints(p, &plan, &e, candidate);
     rank(r, candidate, &e);
 }
 

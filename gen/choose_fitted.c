@@ -113,7 +113,8 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->cluster_k = way->k_sharers;
     c->group_m = 8;
     c->min_blocks = 0;
-    c->pingpong = c->once = false;
+    c->even = 0;
+    c->pingpong = c->once = c->last = false;
     set_warpgroups(way, c);
     return set_enough_stages(way, p, c);
 }

@@ -147,7 +147,8 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     c->skew_blocks = tile.skew_blocks;
     c->pingpong = tile.pingpong;
     c->swap = tile.swap;
-    c->once = false;
+    c->even = 0;
+    c->once = c->last = false;
     if (converts && c->x != GEN_F32 && !c->swap) add_stages(c);
     return true;
 }
@@ -285,6 +286,39 @@ static double work_and_memory(double work, double memory)
     return longer + hindrance * shorter * shorter / longer;
 }
 
+/* Columns of the busiest SM's tiles, of those that whole tiles would have, where a tile may be so much narrower: as
+ * even_wgmma.c deals them out. */
+static double even_columns(const GenProblem *p, const GenConfig *c, const Spread *s, int even)
+{
+    int64_t waves = gen_ceil_div(s->tiles, s->places), tiles_m = gen_ceil_div(p->m, c->tile_m),
+            tiles_n = gen_ceil_div(p->n, c->tile_n);
+    int64_t height = tiles_m < c->group_m ? tiles_m : c->group_m, groups = (waves * s->places - s->tiles) / height;
+    double narrow = (double)p->n / (double)(tiles_n + 1), whole = (double)p->n / (double)tiles_n;
+    if (!groups || narrow < c->tile_n - GEN_EVEN_COLS * even) return 1;
+    int64_t rows = groups * height < tiles_m ? groups * height : tiles_m;
+    double turns = (double)(rows * (tiles_n + 1) / s->places);
+    return (turns * narrow + ((double)waves - turns) * whole) / ((double)waves * c->tile_n);
+}
+
+int gen_wgmma_even(const GenProblem *p, const GenPlan *plan)
+{
+    enum { MOST = 2, LEAST_COLS = 192 /* the fewer a tile has, the more its rows of x count */ };
+    const double enough = 0.98;
+    const GenConfig *c = &plan->config;
+    Spread s = spread(p, c, plan->g.cluster);
+    if (c->tile_n < LEAST_COLS || s.tiles <= s.places) return 0;
+    for (int even = 1; even <= MOST; even++)
+        if (even_columns(p, c, &s, even) <= enough) return even;
+    return 0;
+}
+
+/* What is saved counts little: idle SMs leave power to the others (docs/tuning.md). */
+static double even_work(const GenProblem *p, const GenConfig *c, const Spread *s)
+{
+    const double worth = 0.3;
+    return c->even ? 1 - worth * (1 - even_columns(p, c, s, c->even)) : 1;
+}
+
 /* Waves of blocks, k-block by k-block and then the epilogue; and what memory takes to give x and W and to take
  * y, most of it meanwhile. Constants are fitted to an H200 (docs/tuning.md). */
 GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
@@ -298,18 +332,20 @@ GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
                      .start_ns = estimate_start(p, plan, &s)};
     e.epilogue_ns = estimate_epilogue(plan, e.waves);
     double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &s, &e) + e.epilogue_ns);
+    work *= even_work(p, c, &s);
     e.total_ns = e.start_ns + work_and_memory(work, e.dram_ns);
     return e;
 }
 
-/* All tiles read W at one time; or there are waves of them, for which L2 keeps x, if it is not W that it keeps, but not
- * both. */
-bool gen_wgmma_reads_once(const GenProblem *p, const GenPlan *plan, const GenEstimate *e)
+/* All tiles read W at one time: once. Or there are waves of them, for which L2 keeps the x of a group of rows of tiles, if
+ * it need not keep W; less W than that is there in any case. */
+void gen_wgmma_set_hints(const GenProblem *p, const GenPlan *plan, const GenEstimate *e, GenConfig *c)
 {
-    const double much_bytes = 16 << 20, kept_bytes = 32 << 20; /* less is there in any case; L2 keeps */
-    const GenConfig *c = &plan->config;
-    double x_bytes = (double)p->m * (double)p->k * gen_type_bytes(p->x),
+    const double once_bytes = 16 << 20, last_bytes = 32 << 20, kept_bytes = 24 << 20;
+    int64_t group_rows = (int64_t)c->tile_m * c->group_m, rows = p->m < group_rows ? p->m : group_rows;
+    double x_bytes = (double)rows * (double)p->k * gen_type_bytes(p->x),
            w_bytes = (double)p->n * (double)p->k * gen_type_bytes(p->w);
-    if (c->swap || plan->g.cluster > 1) return false;
-    return e->waves == 1 ? w_bytes >= much_bytes : x_bytes <= kept_bytes && w_bytes >= kept_bytes;
+    if (c->swap || plan->g.cluster > 1) return;
+    c->once = e->waves == 1 && w_bytes >= once_bytes;
+    c->last = e->waves > 1 && w_bytes >= last_bytes && x_bytes <= kept_bytes;
 }

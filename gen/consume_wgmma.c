@@ -62,8 +62,7 @@ static PtxOp wgmma_op(const Wgmma *g)
     bool f16 = g->plan->config.w == GEN_F16;
     PtxOp by_descriptor = f16 ? PTX_WGMMA_F16_N8 : PTX_WGMMA_BF16_N8,
           from_registers = f16 ? PTX_WGMMA_A_F16_N8 : PTX_WGMMA_A_BF16_N8;
-    return (PtxOp)((g->h->x_way == GEN_X_REGISTERS ? from_registers : by_descriptor) +
-                   (g->h->wgmma_n / 8 - 1));
+    return (PtxOp)((g->h->x_way == GEN_X_REGISTERS ? from_registers : by_descriptor) + (g->wgmma_n / 8 - 1));
 }
 
 /* Registers of a k-block's products. */
@@ -133,7 +132,7 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
             PtxArg x_desc = m->x_at, w_desc = m->w_at;
             if (x) emit(k, ADD_S64, x_desc = m->x, m->x_at, imm(x / 16));
             if (w) emit(k, ADD_S64, w_desc = m->w, m->w_at, imm(w / 16));
-            multiply_step(g, span(g->acc, i * h->acc_regs, h->acc_regs), x_desc, w_desc,
+            multiply_step(g, span(g->acc, i * h->acc_regs, g->wgmma_n / 2), x_desc, w_desc,
                           step ? m->yes : m->add);
         }
 }
@@ -227,12 +226,12 @@ static void consume_block(Consumer *c)
 }
 
 /* The k-blocks from `block` on, in step. */
-static void main_loop(Consumer *c)
+static void main_loop(Consumer *c, PtxArg loop)
 {
     Wgmma *g = c->g;
     PtxKernel *k = g->k;
     bool skewed = wgmma_skew(g) > 0; /* there may be no more k-blocks */
-    PtxArg loop = ptx_label(k, "main_loop"), done = ptx_label(k, "main_loop_done");
+    PtxArg done = ptx_label(k, "main_loop_done");
     PtxArg last = skewed ? c->in_step : g->k_blocks;
     if (g->h->loop_waits) emit(k, MOV_B32, c->before, imm(0));
     if (skewed) emit(k, SETP_GE_U32, g->p, c->block, last);
@@ -256,6 +255,25 @@ static void main_loop(Consumer *c)
         emit(k, WGMMA_WAIT, imm(0));
         release(g, &c->release, c->before, c->release.p);
     }
+}
+
+/* A main loop for each width. What a narrower tile lacks of the accumulators is zeros. */
+static void main_loops(Consumer *c)
+{
+    Wgmma *g = c->g;
+    PtxKernel *k = g->k;
+    const GenWgmmaPlan *h = g->h;
+    PtxArg multiplied = ptx_label(k, "multiplied");
+    for (int i = 0; i <= g->plan->config.even; i++) {
+        PtxArg other = gen_even_unless(g, GEN_EVEN_COLS * i);
+        g->wgmma_n = h->wgmma_n - GEN_EVEN_COLS * i;
+        main_loop(c, gen_wgmma_label(g, "main_loop"));
+        for (int a = 0; a < g->plan->regs_acc; a++)
+            if (a % h->acc_regs >= g->wgmma_n / 2) emit(k, MOV_F32, at(g->acc, a), imm(0));
+        emit(k, BRA, multiplied);
+        emit(k, LABEL, other);
+    }
+    emit(k, LABEL, multiplied);
 }
 
 /* ---- x by way of registers ---- */
@@ -459,7 +477,8 @@ static void consume_tile(Consumer *c)
     if (g->plan->config.pingpong)
         gen_wgmma_named_barrier(g, g->consumer, BAR_TURN, 2, 2 * GEN_WG_THREADS, false);
     if (g->h->x_way == GEN_X_REGISTERS) main_loop_converted(c);
-    else main_loop(c);
+    else if (wgmma_even(g)) main_loops(c);
+    else main_loop(c, ptx_label(g->k, "main_loop"));
     if (wgmma_skew(g)) turn_out_of_step(c);
     else store_tile(g);
 }
@@ -487,6 +506,7 @@ static void consume_tiles(Consumer *c, PtxArg end)
 void gen_wgmma_consume(Wgmma *g, PtxArg end)
 {
     PtxKernel *k = g->k;
+    g->wgmma_n = g->h->wgmma_n;
     consumer_place(g);
     Consumer c = consumer_setup(g);
     if (g->plan->config.swap) gen_swapped_setup(g);

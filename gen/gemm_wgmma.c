@@ -188,6 +188,7 @@ static void tile_walk(Wgmma *g)
     if (!wgmma_shares_k(g))
         emit(k, MOV_SPECIAL, g->tile_step = word(g, "tile_step"),
              special(wgmma_clusters(g) ? PTX_NCLUSTERID_X : PTX_NCTAID_X));
+    if (wgmma_even(g)) gen_even_walk(g);
     g->tile = word(g, "tile");
     g->row0 = word(g, "row0");
     g->col0 = word(g, "col0");
@@ -211,6 +212,12 @@ void gen_wgmma_next_tile(Wgmma *g)
     if (g->plan->config.pingpong) emit(g->k, ADD_S32, g->tile, g->tile, g->tile_step);
 }
 
+TilePart gen_wgmma_part(const Wgmma *g)
+{
+    TilePart all = {g->tile, g->tiles_m, g->tiles_n, g->group_tiles};
+    return wgmma_even(g) ? g->part : all;
+}
+
 /* row0, col0 of the tile: down the columns of a group of group_m rows of tiles, then the next column; every
  * other group from right to left. Tiles that are multiplied at one time, or one after the other, share rows
  * of x or W in L2.
@@ -221,25 +228,29 @@ void gen_wgmma_tile_place(Wgmma *g)
     const GenConfig *c = &g->plan->config;
     PtxArg group = at(g->gemm->word_scratch, 0), height = at(g->gemm->word_scratch, 1),
            rest = at(g->gemm->word_scratch, 2), odd = at(g->gemm->word_scratch, 3);
-    emit(k, DIV_U32, group, g->tile, g->group_tiles);
-    emit(k, MUL_LO_S32, rest, group, g->group_tiles);
-    emit(k, SUB_S32, rest, g->tile, rest);
+    TilePart part = gen_wgmma_part(g);
+    if (wgmma_even(g)) gen_even_part(g);
+    emit(k, DIV_U32, group, part.tile, part.group_tiles);
+    emit(k, MUL_LO_S32, rest, group, part.group_tiles);
+    emit(k, SUB_S32, rest, part.tile, rest);
+    if (wgmma_even(g)) emit(k, ADD_S32, group, group, g->part_group);
     emit(k, AND_B32, odd, group, imm(1));
     emit(k, MUL_LO_S32, group, group, imm(c->group_m)); /* its first row of tiles */
-    emit(k, SUB_S32, height, g->tiles_m, group);
+    emit(k, SUB_S32, height, part.end, group);
     emit(k, MIN_U32, height, height, imm(c->group_m));
     emit(k, DIV_U32, g->col0, rest, height);
     emit(k, MUL_LO_S32, height, g->col0, height);
     emit(k, SUB_S32, rest, rest, height);
     emit(k, ADD_S32, g->row0, group, rest);
     emit(k, SETP_NE_U32, g->p, odd, imm(0));
-    emit(k, SUB_S32, height, g->tiles_n, g->col0);
+    emit(k, SUB_S32, height, part.columns, g->col0);
     emit(k, SUB_S32, height, height, imm(1));
     emit(k, SELP_B32, g->col0, height, g->col0, g->p);
     if (c->cluster_m > 1) emit(k, MAD_LO_S32, g->row0, g->row0, imm(c->cluster_m), g->rank_m);
     if (c->cluster_n > 1) emit(k, MAD_LO_S32, g->col0, g->col0, imm(c->cluster_n), g->rank_n);
     emit(k, MUL_LO_S32, g->row0, g->row0, imm(c->tile_m));
-    emit(k, MUL_LO_S32, g->col0, g->col0, imm(c->tile_n));
+    if (wgmma_even(g)) gen_even_columns(g);
+    else emit(k, MUL_LO_S32, g->col0, g->col0, imm(c->tile_n));
 }
 
 void gen_wgmma_leave_without_tile(Wgmma *g, PtxArg to)

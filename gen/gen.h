@@ -90,9 +90,11 @@ typedef struct GenConfig {
     int cluster_m, cluster_n;       /* blocks of a cluster along m (they share W) and n (they share x) */
     int cluster_k;                  /* blocks of a cluster that have one tile in common, each a range of k */
     int skew_blocks;                /* k-blocks by which the halves of a warpgroup's tile are out of step at its ends */
+    int even;                       /* a tile may be narrower by 16, 32, ... 16 * even columns, so that waves come out even */
     bool pingpong;                  /* each warpgroup has tiles of its own, and they take turns */
     bool swap;                      /* rows of W, not of x, are on the 64-row side of wgmma: for few rows of x */
     bool once;                      /* W is read once: L2 forgets it first; with swap and cluster_k it always does */
+    bool last;                      /* L2 forgets first what waves of tiles read for the last time, and y (produce_wgmma.c) */
     char epilogue[GEN_MAX_EPILOGUE]; /* canonical infix text: "z + s * sigmoid(z)" */
 } GenConfig;
 

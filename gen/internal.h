@@ -22,8 +22,12 @@ bool gen_wgmma_fitted(const GenProblem *problem, int i, GenConfig *config);
 /* What a problem takes under a plan of that back end. */
 struct GenPlan;
 GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *plan);
-/* Whether L2 should forget W first: much of it, which tiles read that are all at work at one time. */
-bool gen_wgmma_reads_once(const GenProblem *problem, const struct GenPlan *plan, const GenEstimate *estimate);
+/* config->even: whether tiles of different widths would make the waves of this tile even, and how much narrower they would
+ * be. What the plan of the config says of it is not looked at. */
+int gen_wgmma_even(const GenProblem *problem, const struct GenPlan *plan);
+/* config->once and last: what L2 should forget first. */
+void gen_wgmma_set_hints(const GenProblem *problem, const struct GenPlan *plan, const GenEstimate *estimate,
+                         GenConfig *config);
 
 /* choose.c: bytes of x, W and y. */
 double gen_matrix_bytes(const GenProblem *p);

@@ -44,8 +44,10 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (c->tile_m % 16 || c->tile_m > 256)
         return gen_fail(error, "tile_m=%d is not a multiple of 16 up to 256", c->tile_m);
     if (c->stages < 2 || c->stages > 6) return gen_fail(error, "stages=%d is not from 2 to 6", c->stages);
-    if (c->cluster_m * c->cluster_n * c->cluster_k != 1 || c->skew_blocks || c->pingpong || c->swap || c->once)
-        return gen_fail(error, "clusters, skew, pingpong, swap and once are of the wgmma back end, not of mma");
+    if (c->cluster_m * c->cluster_n * c->cluster_k != 1 || c->skew_blocks || c->even || c->pingpong ||
+        c->swap || c->once || c->last)
+        return gen_fail(error, "clusters, skew, even, pingpong, swap, once and last are of the wgmma back end, "
+                               "not of mma");
     return true;
 }
 

@@ -139,6 +139,7 @@ enum {
     GEN_CHUNK_BYTES = 16,    /* what a thread copies at once at most */
     GEN_LINE_BYTES = 128,    /* of memory and caches */
     GEN_SWIZZLE_BYTES = 128, /* rows in shared memory that TMA swizzles and wgmma reads */
+    GEN_EVEN_COLS = 16,      /* by multiples of which tiles are narrower (even_wgmma.c) */
     GEN_WG_THREADS = 128,    /* of a warpgroup */
     GEN_MAX_REGS = 255,
     GEN_ASK_SHARERS = 8,     /* blocks along n of which each asks L2 for a share of x's rows (copy.h) */

@@ -64,15 +64,21 @@ static bool check_shared_k(const GenConfig *c, GenError *error)
                c->cluster_k);
 }
 
-static bool check_once(const GenConfig *c, GenError *error)
+/* What L2 is told to forget first. */
+static bool check_hints(const GenConfig *c, GenError *error)
 {
-    if (!c->once) return true;
+    const char *hint = c->once ? "once" : "last";
+    if (!c->once && !c->last) return true;
+    if (c->once && c->last) return gen_fail(error, "once and last: L2 is told the one or the other");
     if (c->swap || c->cluster_k > 1)
         return gen_fail(
-            error, "once: with swapped operands, and where blocks share k, L2 forgets W first anyway: leave "
-                   "it out");
-    return c->cluster_m == 1 ||
-           gen_fail(error, "once: of W that %d blocks load for each other L2 is told nothing", c->cluster_m);
+            error,
+            "%s: with swapped operands, and where blocks share k, L2 forgets W first anyway: leave "
+            "it out",
+            hint);
+    return (c->cluster_m == 1 && (c->once || c->cluster_n == 1)) ||
+           gen_fail(error, "%s: of what blocks of a cluster (%dx%d) load for each other L2 is told nothing",
+                    hint, c->cluster_m, c->cluster_n);
 }
 
 /* What swapped operands leave out. */
@@ -273,6 +279,24 @@ static bool check_skew(const GenConfig *c, const GenWgmmaPlan *g, GenError *erro
                                                        c->skew_blocks, c->stages);
 }
 
+static bool check_even(const GenConfig *c, const GenWgmmaPlan *g, GenError *error)
+{
+    if (!c->even) return true;
+    if (c->swap || c->pingpong || c->skew_blocks || g->cluster > 1 || c->warps_n > 1 || c->x != c->w)
+        return gen_fail(error,
+                        "even=%d: tiles of different widths are for warpgroups in step, one above the other, "
+                        "without clusters and swapped operands, and for x of W's type",
+                        c->even);
+    if (!g->tma_store || c->y == GEN_F32 || g->row_chunks < 2 || g->chunk_cols % GEN_EVEN_COLS)
+        return gen_fail(error,
+                        "even=%d: tiles of different widths are stored by TMA as 16-bit elements, in two "
+                        "chunks or more of a multiple of %d columns; these have %d",
+                        c->even, GEN_EVEN_COLS, g->chunk_cols);
+    return GEN_EVEN_COLS * c->even < g->chunk_cols ||
+           gen_fail(error, "even=%d: a tile lacks less than a chunk of y, which has %d columns", c->even,
+                    g->chunk_cols);
+}
+
 /* The threads of one consumer write 16 rows of 64 k at a time, or all 8 of 128. */
 static bool plan_rounded(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
 {
@@ -384,7 +408,7 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
 bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
 {
     if (!check_fields(c, error) || !check_shared_k(c, error) || !check_swap(c, error) ||
-        !check_once(c, error) || !plan_warpgroups(c, &p->g, error))
+        !check_hints(c, error) || !plan_warpgroups(c, &p->g, error))
         return false;
     p->threads = GEN_WG_THREADS * (p->g.consumers + 1);
     p->warps = p->threads / 32;
@@ -393,5 +417,6 @@ bool gen_plan_wgmma(const GenConfig *c, GenPlan *p, GenError *error)
     p->k_steps = c->tile_k / 16;
     p->blocks_per_sm = c->min_blocks ? c->min_blocks : 1;
     plan_store(c, p);
-    return check_skew(c, &p->g, error) && plan_smem(c, p, error) && plan_registers(c, p, error);
+    return check_skew(c, &p->g, error) && check_even(c, &p->g, error) && plan_smem(c, p, error) &&
+           plan_registers(c, p, error);
 }

@@ -121,9 +121,12 @@ static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, 
     }
 }
 
+enum { OF_X, OF_W };
+
 typedef struct Producer {
     Wgmma *g;
     Source source[2];
+    PtxArg p_last;      /* predicate, where tiles read x for the last time: this one does */
     PtxArg along, left; /* b32: first k of the next k-block; k-blocks left of the tile */
     PtxArg slot_at;     /* b32: shared address of the slot */
     PtxArg bytes;       /* b32: that come to a slot */
@@ -170,11 +173,23 @@ static Producer producer_setup(Wgmma *g)
         .slot_at = word(g, "slot_at"),
         .bytes = word(g, "bytes_to_come"),
     };
-    for (int i = 0; i < 2; i++) source_setup(g, &p.source[i], i == 0);
-    if (forgets_w(c)) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
+    for (int i = 0; i < 2; i++) source_setup(g, &p.source[i], i == OF_X);
+    if (c->last) p.p_last = ptx_reg(k, PTX_PRED, "p_last");
+    if (c->last || forgets_w(c)) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
     return p;
+}
+
+/* Of a group of rows of tiles, the last wave reads x for the last time. */
+static void find_last(Producer *p)
+{
+    Wgmma *g = p->g;
+    PtxArg next = at(g->gemm->word_scratch, 0);
+    TilePart part = gen_wgmma_part(g);
+    emit(g->k, REM_U32, next, part.tile, part.group_tiles);
+    emit(g->k, ADD_S32, next, next, g->tile_step);
+    emit(g->k, SETP_GE_U32, p->p_last, next, part.group_tiles);
 }
 
 /* The tile's place and its k-blocks. Without k the first one comes from behind its end. */
@@ -190,6 +205,7 @@ static void produce_begin(Producer *p)
     if (wgmma_shares_k(g))
         emit(k, MAD_LO_S32, p->along, g->first_k_block, imm(g->plan->config.tile_k), p->along);
     emit(k, MOV_B32, p->left, g->k_blocks);
+    if (g->plan->config.last) find_last(p);
 }
 
 /* L2 is asked for W's first k-blocks, each by one of the blocks that have this tile of W. x may be what the
@@ -208,22 +224,40 @@ static void ask_ahead(Producer *p)
     emit(k, SETP_GE_U32, g->p, block, imm(g->h->ahead_blocks));
     emit_if(k, g->p, BRA, done);
     emit(k, MAD_LO_S32, along, block, imm(g->plan->config.tile_k), p->along);
-    load_boxes(g, &p->source[1], PTX_NONE, along, PTX_NONE);
+    load_boxes(g, &p->source[OF_W], PTX_NONE, along, PTX_NONE);
     emit(k, ADD_S32, block, block, g->tiles_m);
     emit(k, BRA, again);
     emit(k, LABEL, done);
 }
 
-static void produce_blocks(Producer *p)
+static void produce_blocks(Producer *p, const char *name)
 {
     Wgmma *g = p->g;
     PtxKernel *k = g->k;
-    PtxArg fill = ptx_label(k, "produce_block");
+    PtxArg fill = ptx_label(k, name);
     emit(k, LABEL, fill);
     produce_block(p);
     emit(k, SUB_S32, p->left, p->left, imm(1));
     emit(k, SETP_NE_U32, g->p, p->left, imm(0));
     emit_if(k, g->p, BRA, fill);
+}
+
+/* L2 forgets W first, so that it keeps the x of a group of rows of tiles while waves of them read it. In the
+ * last of these it forgets x, and keeps W, with which the next group begins. */
+static void produce_hinted(Producer *p)
+{
+    PtxKernel *k = p->g->k;
+    PtxArg last = ptx_label(k, "x_for_the_last_time"), done = ptx_label(k, "tile_produced");
+    emit_if(k, p->p_last, BRA, last);
+    p->source[OF_W].once = true;
+    produce_blocks(p, "produce_block");
+    emit(k, BRA, done);
+    emit(k, LABEL, last);
+    p->source[OF_W].once = false;
+    p->source[OF_X].once = true;
+    produce_blocks(p, "produce_last_block");
+    p->source[OF_X].once = false;
+    emit(k, LABEL, done);
 }
 
 /* This block's shared memory lives until the others have released all its slots: then none of them has
@@ -251,7 +285,8 @@ static void produce_tiles(Producer *p)
     ask_ahead(p);
     emit(k, GRID_WAIT);
     emit(k, LABEL, next);
-    produce_blocks(p);
+    if (g->plan->config.last) produce_hinted(p);
+    else produce_blocks(p, "produce_block");
     emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
     gen_wgmma_leave_without_tile(g, done);
     produce_begin(p);
@@ -275,7 +310,7 @@ static void produce(Wgmma *g)
     produce_begin(&p);
     ask_ahead(&p);
     emit(g->k, GRID_WAIT);
-    produce_blocks(&p);
+    produce_blocks(&p, "produce_block");
 }
 
 /* One thread of each warp behind the first stores for a consumer, of a tile that the cluster shares once its

@@ -113,6 +113,7 @@ static void declare(Wgmma *g)
     gen_wgmma_store_declare(g);
     g->bias = ptx_regs(k, PTX_F32, "bias", g->h->chunk_cols / 4);
     if (pairs_of_tiles(g)) g->packed = ptx_regs(k, PTX_B32, "packed", chunk_words(g));
+    if (wgmma_even(g)) g->kept = ptx_regs(k, PTX_B32, "kept", gen_even_kept_words(g));
     g->p_row = ptx_reg(k, PTX_PRED, "p_row");
 }
 
@@ -371,11 +372,22 @@ void gen_wgmma_out_wait(Wgmma *g)
     emit(g->k, MUL_LO_S32, g->out_at, g->out.slot, imm(g->h->chunk_bytes));
 }
 
+/* Column tiles behind a chunk. */
+static int tiles_behind(const Wgmma *g, Chunk c) { return g->h->finish_n / 8 - c.first - c.tiles; }
+
+/* Of tiles that may be narrower (even_wgmma.c). */
+static void move_words(Wgmma *g, Chunk c)
+{
+    if (tiles_behind(g, c) == c.tiles) gen_even_keep(g, c.tiles);
+    if (tiles_behind(g, c) == 0) gen_even_move(g, c.tiles);
+}
+
 /* All is made ready in registers before the buffer is waited for. */
 static void stage_pairs(Wgmma *g, Chunk c)
 {
     for (int j = 0; j < c.tiles; j += 2)
         pack_pair(g, c.block, c.first + j, j + 1 < c.tiles, span(g->packed, 2 * j, 4));
+    if (wgmma_even(g)) move_words(g, c);
     gen_wgmma_out_wait(g);
     for (int j = 0; j < c.tiles; j += 2) {
         PtxArg to = stage_place(g, j / 2);
@@ -445,9 +457,11 @@ static void store_box(Wgmma *g, Chunk c, PtxArg corner)
     PtxArg from = g->out_at;
     gen_wgmma_wait(g, "wait_y", out_barrier(g, OUT_FULL), g->out.phase);
     emit(k, ADD_S32, at(corner, 0), g->col, imm(8 * c.first));
+    if (wgmma_even(g) && tiles_behind(g, c) == 0) emit(k, SUB_S32, at(corner, 0), at(corner, 0), g->lacks);
     emit(k, ADD_S32, at(corner, 1), g->row, imm(64 * c.block));
     emit(k, MAD_LO_S32, from, g->out.slot, imm(g->h->chunk_bytes), g->store_at);
-    emit(k, TMA_STORE, g->y_map, corner, mem(from, 0));
+    if (g->plan->config.last) emit(k, TMA_STORE_HINT, g->y_map, corner, mem(from, 0), g->evict_first);
+    else emit(k, TMA_STORE, g->y_map, corner, mem(from, 0));
     emit(k, BULK_COMMIT);
     emit(k, BULK_WAIT_READ, imm(0));
     emit(k, MBARRIER_ARRIVE, out_barrier(g, out_empty(g)));
@@ -483,6 +497,7 @@ void gen_wgmma_store_thread(Wgmma *g, PtxArg end)
     emit(k, SETP_GE_U32, g->p, g->consumer, imm(g->h->consumers));
     emit_if(k, g->p, BRA, end);
     out_place(g);
+    if (g->plan->config.last) emit(k, CREATE_POLICY, g->evict_first);
     emit(k, GRID_WAIT);
     emit(k, MOV_B32, g->out.slot, imm(0));
     emit(k, MOV_B32, g->out.phase, imm(0));

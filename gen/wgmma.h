@@ -6,6 +6,7 @@
  *     convert_wgmma.c  x of another type than W's, from its slots to registers
  *     round_wgmma.c    the same with swapped operands, into shared memory
  *     exchange_wgmma.c the sums of blocks that share a tile along k
+ *     even_wgmma.c     tiles of different widths
  *     store_wgmma.c    from accumulators to y
  *     store_swapped.c  the same with swapped operands
  */
@@ -22,6 +23,14 @@ enum { BAR_ALL = 0, BAR_CONSUMER = 1, BAR_TURN = 4 };
 typedef struct GenRing {
     PtxArg slot, phase; /* b32 */
 } GenRing;
+
+/* The tiles among which a tile is walked to: all of them, or those of some rows (even_wgmma.c). All b32. */
+typedef struct TilePart {
+    PtxArg tile;        /* which of them */
+    PtxArg end;         /* the last row of tiles ends here */
+    PtxArg columns;     /* tiles in a row */
+    PtxArg group_tiles; /* in a group of rows */
+} TilePart;
 
 typedef struct Wgmma {
     Gemm *gemm;
@@ -41,13 +50,19 @@ typedef struct Wgmma {
     PtxArg tiles, tiles_m, tiles_n, group_tiles; /* b32: tiles of a cluster: all, along m, n, in a group of rows */
     PtxArg tile, tile_step;   /* b32: this cluster's tile, and how far its next one is */
     PtxArg row0, col0;        /* b32: origin of this block's tile */
+    /* of even_wgmma.c, b32 */
+    PtxArg more_groups, more_rows; /* the first groups of rows of tiles, and their rows, which have one more each */
+    PtxArg lacks;             /* columns that this tile lacks: 0, 16, ... */
+    TilePart part;            /* that it is in */
+    PtxArg part_group;        /* the first group of that */
     GenRing ring;
     PtxArg p;                 /* predicate, scratch */
-    PtxArg evict_first;       /* b64: for L2, of the producer */
+    PtxArg evict_first;       /* b64: for L2, of the warpgroup that copies */
     /* of consumers */
     PtxArg consumer, thread;  /* b32: which of the consumers; thread in it, 0 to 127 */
     PtxArg x_desc, w_desc;    /* b64: descriptors of this consumer's operands in slot 0 */
     PtxArg acc;               /* f32[regs_acc] */
+    int wgmma_n;              /* of the main loop that is written: h->wgmma_n, or a narrower tile's */
     /* of convert_wgmma.c */
     PtxArg x_read, x_at;      /* b32[X_PLACES]: where this lane reads x in slot 0, and in the slot at hand */
     PtxArg x_odd;             /* predicate: the lane's rows are odd; round_wgmma.c: the lane is an upper one of eight */
@@ -67,6 +82,7 @@ typedef struct Wgmma {
     PtxArg stage_at;          /* b32[]: where this lane writes 32 bytes of a row, in buffer 0 */
     PtxArg y_odd;             /* predicate: its rows are odd (f32, swizzled) */
     PtxArg packed;            /* b32[]: y of a chunk, by pairs, where it has 16 bits */
+    PtxArg kept;              /* b32[]: the last of them of the chunk before (even_wgmma.c) */
     PtxArg store_at;          /* b32: buffer 0 of this consumer */
     PtxArg row, col;          /* b32: of y, of this lane's first element in the tile */
     PtxArg rows_left, cols_left; /* b32, signed: from there to the end of y */
@@ -97,6 +113,7 @@ static inline PtxArg wgmma_group_acc(const Wgmma *g, int i, int group)
 {
     return span(g->acc, i * g->h->acc_regs + GROUP_ACC * group, GROUP_ACC);
 }
+static inline bool wgmma_even(const Wgmma *g) { return g->plan->config.even > 0; }
 static inline int wgmma_skew(const Wgmma *g) { return g->plan->config.skew_blocks; }
 static inline int wgmma_stages(const Wgmma *g) { return g->plan->config.stages; }
 /* Of the ring's barriers in shared memory: full[0]; empty[0], behind all full ones. */
@@ -127,7 +144,22 @@ void gen_wgmma_leave_without_tile(Wgmma *g, PtxArg to);
 /* The first tile of consumer g->consumer; its place; its next tile. */
 void gen_wgmma_first_tile(Wgmma *g);
 void gen_wgmma_tile_place(Wgmma *g);
+/* The tiles that the tile at hand, which has its place, is among. */
+TilePart gen_wgmma_part(const Wgmma *g);
 void gen_wgmma_next_tile(Wgmma *g);
+
+/* even_wgmma.c: what stays the same for all tiles (rows that have one more; tiles are counted anew); the part that the tile
+ * at hand is in; its col0 and what it lacks, from col0 as a number of tiles; away, unless it lacks so many columns, to a
+ * label that is to be set. */
+void gen_even_walk(Wgmma *g);
+void gen_even_part(Wgmma *g);
+void gen_even_columns(Wgmma *g);
+PtxArg gen_even_unless(Wgmma *g, int lacks);
+/* Of a consumer: words that are kept of the chunk before the last, of so many column tiles; and those of the last one move
+ * behind them. */
+int gen_even_kept_words(const Wgmma *g);
+void gen_even_keep(Wgmma *g, int tiles);
+void gen_even_move(Wgmma *g, int tiles);
 
 /* produce_wgmma.c, consume_wgmma.c: all that a warpgroup does until `end`. */
 void gen_wgmma_copy(Wgmma *g, PtxArg end);

@@ -22,14 +22,16 @@ static const char *const configs[] = {
     "wgmma_sm90a_f16_24x48x64_w1x1_s5_yf32_swap",
     "wgmma_sm90a_f16_32x128x64_w1x2_s4_swap",
     "wgmma_sm90a_f16_128x200x64_w2x1_s4_yf32_once",
+    "wgmma_sm90a_f16_64x128x64_w1x1_s4_g1_even2_last",
     "wgmma_sm90a_bf16_128x96x64_w2x1_s4_yf32",
     "wgmma_sm90a_f16_128x72x64_w2x1_s4_yf32",
     "wgmma_sm90a_f16_64x64x64_w1x1_s4_yf32_vy4",
     "mma_sm80_f16_64x96x32_w2x2_s3_yf32",
 };
-/* k-blocks: none, one, a few, many; columns that end inside a box of W's rows, and with one */
-static const Shape shapes[] = {{9, 70, 0},      {16, 128, 64}, {31, 65, 296},
-                               {70, 200, 1480}, {20, 264, 64}, {20, 288, 64}};
+/* k-blocks: none, one, a few, many; columns that end inside a box of W's rows, and with one; rows of tiles
+ * that have one more than others (even) */
+static const Shape shapes[] = {{9, 70, 0},    {16, 128, 64}, {31, 65, 296}, {70, 200, 1480},
+                               {20, 264, 64}, {20, 288, 64}, {296, 384, 64}};
 enum {
     N_CONFIGS = sizeof configs / sizeof *configs,
     N_SHAPES = sizeof shapes / sizeof *shapes,

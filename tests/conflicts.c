@@ -18,6 +18,7 @@ static const char *const configs[] = {
     "mma_sm89_f16_64x64x64_w2x2_s3_yf32",
     "mma_sm89_bf16_128x256x32_w2x4_s4_wcol",
     "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16",
+    "wgmma_sm90a_f16_128x256x64_w2x1_s4_g1_even2",
     "wgmma_sm90a_f16_256x200x64_w2x1_s3_k1",
     "wgmma_sm90a_f16_128x256x64_w2x1_s4_yf32_g16",
     "wgmma_sm90a_f16_256x168x64_w2x1_s3_yf32_k1",

@@ -200,6 +200,27 @@ static const Mutation part_mutations[] = {
      0},
 };
 
+/* Tiles of 128, 112 and 96 columns: of 384 columns three, or where there is room four a row. */
+static const Mutation even_mutations[] = {
+    {"a whole tile is not multiplied", "setp.ne.u32 %p, %lacks, 0;", "setp.ne.u32 %p, %lacks, 16;", 0},
+    {"a narrower tile is not multiplied", "setp.ne.u32 %p, %lacks, 32;", "setp.ne.u32 %p, %lacks, 48;", 0},
+    {"its last chunk is stored where a whole one's is", "sub.s32 %corner0, %corner0, %lacks;", "", 0},
+    {"its last chunk's words stay where they are", "setp.ne.u32 %p, %lacks, 32;",
+     "setp.ne.u32 %p, %lacks, 48;", 1},
+    {"in front of them are others than the chunk before has", "mov.b32 %kept7, %packed15;",
+     "mov.b32 %kept7, %packed14;", 0},
+    {"no row has a tile more, but narrower ones", "selp.b32 %part_columns, 0, 1, %p;",
+     "mov.b32 %part_columns, 0;", 0},
+    {"rows with a tile more, which is not counted", "add.s32 %tiles, %tiles, %more_rows;", "", 0},
+    {"the other rows begin with the first", "selp.b32 %part_group, %more_groups, 0, %p;",
+     "mov.b32 %part_group, 0;", 0},
+    {"the other rows go on with the first ones' tiles", "sub.s32 %part_tile, %tile, %word_scratch0;",
+     "mov.b32 %part_tile, %tile;", -1},
+    {"wider tiles do not move on the next ones", "mad.lo.s32 %col0, %word_scratch2, 16, %col0;", "", 0},
+    {"wider tiles are as narrow as the others", "@%p sub.s32 %lacks, %lacks, 16;", "", 0},
+    {"L2's policy for the last wave is not there", "createpolicy.fractional.L2::evict_first.b64", "// ", 1},
+};
+
 static const Subject subjects[] = {
     {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
      .sm = "90",
@@ -243,6 +264,12 @@ static const Subject subjects[] = {
      .shapes = {{300, 520, 260}, {700, 136, 130}, {1000, 264, 64}},
      .mutations = skew_mutations,
      .n_mutations = sizeof skew_mutations / sizeof *skew_mutations},
+    {.config = "wgmma_sm90a_f16_64x128x64_w1x1_s3_g1_even2_last",
+     .sm = "90",
+     .budget = "4000000",
+     .shapes = {{260, 384, 130}, {200, 400, 64}, {300, 264, 260}},
+     .mutations = even_mutations,
+     .n_mutations = sizeof even_mutations / sizeof *even_mutations},
     {.config = "wgmma_sm90a_f16_16x64x64_w1x1_s3_xf32_swap",
      .sm = "90",
      .budget = "4000000",

@@ -205,6 +205,7 @@ X(CREATE_POLICY,        80, 74, 0,            "createpolicy.fractional.L2::evict
 X(TMA_LOAD_HINT,        90, 80, LOAD | ASYNC, "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint %[r], [%d, %{2r}], %[r], %d", "9.7.9.25.5.2") \
 X(TMA_PREFETCH,         90, 80, 0,            "cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%d, %{2r}]", "9.7.9.25.5.4") \
 X(TMA_STORE,            90, 80, STORE | ASYNC, "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%d, %{2r}], %[r]", "9.7.9.25.5.2") \
+X(TMA_STORE_HINT,       90, 80, STORE | ASYNC, "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group.L2::cache_hint [%d, %{2r}], %[r], %d", "9.7.9.25.5.2") \
 X(BULK_COMMIT,          90, 80, ASYNC,        "cp.async.bulk.commit_group",                             "9.7.9.25.4.1") \
 X(BULK_WAIT_READ,       90, 80, ASYNC,        "cp.async.bulk.wait_group.read %i<0,63>",                 "9.7.9.25.4.2") \
 X(BULK_WAIT,            90, 80, ASYNC,        "cp.async.bulk.wait_group %i<0,63>",                      "9.7.9.25.4.2") \

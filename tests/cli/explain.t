@@ -10,7 +10,7 @@ my @lines = split /\n/, works('explain', 'explain', qw(--shape 4096x4096x4096 --
 like($lines[0], qr/^# 4096x4096x4096 f16, sm_90a, 132 SMs$/, 'it says for what');
 like($lines[1], qr/^# config +us +tiles +waves +k-blocks/, 'it has a heading');
 is(scalar @lines, 10, 'and eight configurations');
-like($lines[2], qr/^wgmma_sm90a_f16_128x256x64_w2x1_s4_g16_once +\d+\.\d+ +512 +4 +64 /, 'with tiles, waves and k-blocks');
+like($lines[2], qr/^wgmma_sm90a_f16_128x256x64_w2x1_s4_g16_even1_last +\d+\.\d+ +512 +4 +64 /, 'with tiles, waves and k-blocks');
 my @times = map { (split)[1] } @lines[2 .. $#lines];
 is_deeply(\@times, [sort { $a <=> $b } @times], 'best first');
 

@@ -140,7 +140,21 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_ck3_swap", "cluster_k=3 is not 1, 2, 4 or 8");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_swap_once", "L2 forgets W first anyway");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_ck2_once", "L2 forgets W first anyway");
-    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_cm2_once", "of W that 2 blocks load for each other");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_cm2_once", "once: of what blocks of a cluster (2x1) load");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_once_last", "the one or the other");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_cn2_last", "last: of what blocks of a cluster (1x2) load");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_swap_last", "last: with swapped operands");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_cn2_even1", "without clusters and swapped operands");
+    refusal("wgmma_sm90a_f16_128x128x64_w1x2_s4_even1", "one above the other");
+    refusal("wgmma_sm90a_f16_256x128x64_w2x1_s4_k1_even1", "warpgroups in step");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_xf32_even1", "for x of W's type");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_yf32_even1", "as 16-bit elements");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_vy8_even1", "stored by TMA");
+    refusal("wgmma_sm90a_f16_128x64x64_w2x1_s4_even1", "in two chunks or more");
+    refusal("wgmma_sm90a_f16_128x176x64_w2x1_s4_even1", "a multiple of 16 columns; these have 88");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_even4", "lacks less than a chunk of y, which has 64 columns");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_even1", "are of the wgmma back end, not of mma");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_last", "are of the wgmma back end, not of mma");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_once", "are of the wgmma back end, not of mma");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_ck2_pingpong", "a cluster that shares k has one tile");
     refusal("wgmma_sm90a_f16_256x128x64_w2x1_s3_ck2_k1", "a cluster that shares k has one tile");
@@ -453,15 +467,19 @@ static void packing_of_types(void)
     for (size_t i = 0; i < sizeof bf16 / sizeof *bf16; i++) packing_case(&bf16[i], GEN_BF16, GEN_LAYOUT_ROW);
 }
 
-/* L2 is told to forget W first where that leaves it x. */
-static void reads_once(void)
+/* L2 is told to forget W first where that leaves it x; and tiles of different widths fill the last wave. */
+static void hints_and_widths(void)
 {
     static const struct {
         int64_t m, n, k;
-        bool once;
+        bool once, last;
+        int even;
     } cases[] = {
-        {512, 11008, 4096, true}, {4096, 4096, 4096, true},  {4096, 11008, 4096, true},
-        {1024, 512, 512, false},  {8192, 8192, 8192, false}, {4096, 4096, 1024, false},
+        {512, 11008, 4096, true, false, 0},   {4096, 4096, 4096, false, true, 1},
+        {4096, 11008, 4096, false, true, 0},  {1024, 8192, 8192, false, true, 1},
+        {1024, 512, 512, false, false, 0},    {8192, 8192, 8192, false, false, 0},
+        {4096, 4096, 1024, false, false, 0},  {2048, 2048, 2048, false, false, 0},
+        {4096, 4096, 11008, false, false, 1}, {4100, 4096, 4096, false, true, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         GenConfig config;
@@ -474,8 +492,11 @@ static void reads_once(void)
                         .x_align_bytes = 128,
                         .w_align_bytes = 128,
                         .y_align_bytes = 128};
-        ok(gen_choose(&p, &config, &error) && config.once == cases[i].once, "%lldx%lldx%lld: W read once: %d",
-           (long long)p.m, (long long)p.n, (long long)p.k, cases[i].once);
+        bool chosen = gen_choose(&p, &config, &error);
+        ok(chosen && config.once == cases[i].once && config.last == cases[i].last &&
+               config.even == cases[i].even,
+           "%lldx%lldx%lld: once %d, last %d, even %d", (long long)p.m, (long long)p.n, (long long)p.k,
+           cases[i].once, cases[i].last, cases[i].even);
     }
 }
 
@@ -551,7 +572,7 @@ int main(void)
     packing();
     packing_of_types();
     packing_of_gaps();
-    reads_once();
+    hints_and_widths();
     choices_for_few_rows();
     choices_on_hopper();
     refusals();
