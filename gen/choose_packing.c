@@ -10,20 +10,23 @@
 typedef struct Operand {
     bool packs;       /* it can be packed */
     bool odd;         /* its rows are not aligned, or have gaps */
+    bool gaps;
     double narrow_ns; /* lost by a k-block of 64 if it is not, where tiles keep the SMs busy */
     double elems;
     double read_bytes; /* an element */
 } Operand;
 
 static Operand operand(GenType type, GenLayout layout, int align_bytes, int64_t rows, int64_t k,
-                       double words_ns, double halves_ns)
+                       double words_ns, double halves_ns, double gaps_ns)
 {
-    const double pieces_ns = 400, gathered_ns = 800, sector_bytes = 32;
+    const double pieces_ns = 400, gathered_ns = 800;
+    const double gap_bytes = 4; /* of every second element; with wider gaps both ways take longer */
     bool gaps = layout == GEN_LAYOUT_ANY;
-    Operand o = {.elems = (double)rows * (double)k, .read_bytes = gaps ? sector_bytes : gen_type_bytes(type)};
+    Operand o = {.elems = (double)rows * (double)k, .read_bytes = gaps ? gap_bytes : gen_type_bytes(type)};
+    o.gaps = gaps;
     o.packs = o.odd = gaps || align_bytes < GEN_CHUNK_BYTES;
     if (!o.odd) return o;
-    if (gaps) o.narrow_ns = gathered_ns; /* at least: as columns by 2 bytes */
+    if (gaps) o.narrow_ns = gaps_ns;
     else if (layout == GEN_LAYOUT_COL) o.narrow_ns = align_bytes >= 4 ? pieces_ns : gathered_ns;
     else o.narrow_ns = align_bytes >= 4 ? words_ns : halves_ns;
     return o;
@@ -82,7 +85,7 @@ static double rounding_ns(const GenProblem *p, bool odd, double sms)
 
 static Operand operand_x(const GenProblem *p, double sms)
 {
-    Operand x = operand(p->x, p->x_layout, p->x_align_bytes, p->m, p->k, 250, 450);
+    Operand x = operand(p->x, p->x_layout, p->x_align_bytes, p->m, p->k, 250, 450, 700);
     if (p->x == p->w) return x;
     x.packs = true;
     x.narrow_ns += rounding_ns(p, x.odd, sms);
@@ -91,7 +94,7 @@ static Operand operand_x(const GenProblem *p, double sms)
 
 static Operand operand_w(const GenProblem *p)
 {
-    return operand(p->w, p->w_layout, p->w_align_bytes, p->n, p->k, 170, 300);
+    return operand(p->w, p->w_layout, p->w_align_bytes, p->n, p->k, 170, 300, 1300);
 }
 
 /* Both are packed by one launch where rows of both are of k elements. Aligned rows are read once, others by
@@ -120,7 +123,7 @@ static double lost_ns(const GenProblem *p, const Operand *x, bool pack_x, const 
     double narrow_ns = (pack_x ? 0 : x->narrow_ns) + (pack_w ? 0 : w->narrow_ns);
     double lost = narrow_ns * busy_k_blocks(p, sms);
     if (pack_x || pack_w) lost += packed_ns(p, pack_x ? x : NULL, pack_w ? w : NULL, sms);
-    else lost = shared_ns(p, lost);
+    else if (!x->gaps && !w->gaps) lost = shared_ns(p, lost);
     bool odd = (x->odd && !pack_x) || (w->odd && !pack_w);
     return odd ? lost + without_wgmma_ns(p, sms) : lost;
 }

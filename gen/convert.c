@@ -21,6 +21,12 @@ void gen_convert_pair(Gemm *g, GenType from, GenType to, PtxArg word, PtxArg hal
     gen_round_pair(g, to, word, at(wide, 0), at(wide, 1));
 }
 
+void gen_round(Gemm *g, GenType type, PtxArg element, PtxArg value)
+{
+    if (type == GEN_F16) emit(g->k, CVT_F16_F32, element, value);
+    else emit(g->k, CVT_BF16_F32, element, value);
+}
+
 void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high)
 {
     if (type == GEN_F16) emit(g->k, CVT_F16X2_F32, word, high, low);

@@ -107,8 +107,10 @@ void gen_swizzled_offset(Gemm *g, int row_bytes, PtxArg at, PtxArg row, PtxArg c
 /* row = gen_dealt(deal, place), for deal > 1; two registers. */
 void gen_dealt_row(Gemm *g, int deal, PtxArg row, PtxArg place);
 
-/* convert.c: value = the fp32 of a b16 element; word = two fp32, each rounded once, to nearest even. */
+/* convert.c: value = the fp32 of a b16 element; and a b16 element, or word = two of them, of fp32, each rounded once, to
+ * nearest even. */
 void gen_widen(Gemm *g, GenType type, PtxArg value, PtxArg element);
+void gen_round(Gemm *g, GenType type, PtxArg element, PtxArg value);
 void gen_round_pair(Gemm *g, GenType type, PtxArg word, PtxArg low, PtxArg high);
 /* convert.c: two 16-bit elements in a word from one type to the other; halves: b16[2], wide: f32[2], scratch. */
 void gen_convert_pair(Gemm *g, GenType from, GenType to, PtxArg word, PtxArg halves, PtxArg wide);

@@ -8,7 +8,8 @@
  *
  * A chunk lies in aligned vectors of 16 bytes, one more than it would fill if it did not begin at one. They
  * are loaded and shifted into place; a chunk near the end of its row is loaded by elements, because its last
- * vector may lie behind the matrix, and so are all of rows with gaps. What is behind the end is zero.
+ * vector may lie behind the matrix. Of rows with gaps lanes side by side move elements side by side, eight
+ * loads on their way together. What is behind the end is zero.
  *
  * The kernel has the header and the parameters of a GEMM, so that it is loaded like one: m rows of x and then
  * n rows of w, of k elements each, are copied to m + n rows of y, of w's type; m or n may be 0, and there is
@@ -24,7 +25,9 @@ enum {
     CHUNKS = 4,
     CHUNK_ELEMS = 8,
     LANE_STEP = 32 * CHUNK_ELEMS,
-    SEGMENT_ELEMS = CHUNKS * LANE_STEP
+    SEGMENT_ELEMS = CHUNKS * LANE_STEP,
+    GAPPED_ELEMS = SEGMENT_ELEMS / 32, /* of a row with gaps, a lane */
+    GAPPED_AT_ONCE = 8
 };
 
 /* A matrix whose rows are read. */
@@ -52,12 +55,12 @@ typedef struct Pack {
     PtxArg mine;       /* b32, signed: those of the segment, rounded up to whole chunks */
     PtxArg spare;      /* b32, signed: elements of the row behind the vectors of this lane's first chunk */
     PtxArg odd;        /* predicate: chunks do not begin at vectors */
-    PtxArg gaps;       /* predicate, if strided: elements of a row are not neighbours */
     PtxArg whole;      /* pred[CHUNKS]: all vectors of the chunk lie in the row */
     PtxArg once;       /* b64: of L2, for what is read once: the first to be forgotten */
     PtxArg raw;        /* b32[CHUNKS * words of the vectors] */
     PtxArg elem;       /* b16[8] */
     PtxArg value;      /* f32[8], of what is rounded */
+    PtxArg lane_elems; /* b32: elements of the warp's lanes before this one, in chunks of eight */
     PtxArg warp_row;   /* b32: this warp's row, of y and then of x or w */
     PtxArg first_elem; /* b32: where this lane begins in it */
     PtxArg rows_of_x;  /* b32 */
@@ -86,12 +89,12 @@ static void declare(Pack *p)
     p->mine = ptx_reg(k, PTX_B32, "mine");
     p->spare = ptx_reg(k, PTX_B32, "spare");
     p->odd = ptx_reg(k, PTX_PRED, "odd");
-    if (p->strided) p->gaps = ptx_reg(k, PTX_PRED, "gaps");
     p->whole = ptx_regs(k, PTX_PRED, "whole", CHUNKS);
     p->once = ptx_reg(k, PTX_B64, "read_once");
     p->raw = ptx_regs(k, PTX_B32, "raw", raw_words(&p->x) * CHUNKS); /* x's are not the narrower ones */
     p->elem = ptx_regs(k, PTX_B16, "elem", CHUNK_ELEMS);
     if (p->x.rounded) p->value = ptx_regs(k, PTX_F32, "value", CHUNK_ELEMS);
+    p->lane_elems = ptx_reg(k, PTX_B32, "lane");
     p->warp_row = ptx_reg(k, PTX_B32, "row");
     p->first_elem = ptx_reg(k, PTX_B32, "first_elem");
     p->rows_of_x = ptx_reg(k, PTX_B32, "rows_of_x");
@@ -111,9 +114,8 @@ static void place_row(Pack *p, PtxArg at_, PtxArg row, int elem_bytes)
 static void places(Pack *p, PtxArg end)
 {
     PtxKernel *k = p->k;
-    PtxArg warp = ptx_reg(k, PTX_B32, "warp"), lane = ptx_reg(k, PTX_B32, "lane"), row = p->warp_row,
-           elem = p->first_elem, segments = ptx_reg(k, PTX_B32, "segments"),
-           rows = ptx_reg(k, PTX_B32, "rows");
+    PtxArg warp = ptx_reg(k, PTX_B32, "warp"), lane = p->lane_elems, row = p->warp_row, elem = p->first_elem,
+           segments = ptx_reg(k, PTX_B32, "segments"), rows = ptx_reg(k, PTX_B32, "rows");
     ptx_section(k, "this warp's row, this lane's chunks");
     emit(k, MOV_SPECIAL, lane, special(PTX_TID_X));
     emit(k, SHR_U32, warp, lane, imm(5));
@@ -147,26 +149,20 @@ static void places(Pack *p, PtxArg end)
     emit(k, SETP_GE_U32, p->in_w, row, p->rows_of_x);
 }
 
-/* This lane's first element, from the row's. */
-static void strided_place(Pack *p, const Source *s)
-{
-    PtxKernel *k = p->k;
-    emit(k, LD_PARAM_B64, p->step, mem(s->step_param, 0));
-    emit(k, SETP_NE_B64, p->gaps, p->step, imm(1));
-    emit(k, MUL_LO_S64, p->step, p->step, imm(s->elem_bytes));
-    emit(k, CVT_U64_U32, p->wide, p->first_elem);
-    emit(k, MAD_LO_S64, p->from, p->wide, p->step, p->from);
-}
-
-/* Where this lane reads, in this warp's row of x or w. */
-static void source_places(Pack *p, const Source *s)
+/* This warp's row of x or w. */
+static void source_row(Pack *p, const Source *s)
 {
     PtxKernel *k = p->k;
     emit(k, LD_PARAM_B64, p->from, mem(s->base_param, 0));
     emit(k, LD_PARAM_B64, p->pitch, mem(s->pitch_param, 0));
     place_row(p, p->from, p->warp_row, s->elem_bytes);
-    if (p->strided) strided_place(p, s);
-    else emit(k, MAD_WIDE_U32, p->from, p->first_elem, imm(s->elem_bytes), p->from);
+}
+
+/* Where this lane reads in it. */
+static void source_places(Pack *p, const Source *s)
+{
+    PtxKernel *k = p->k;
+    emit(k, MAD_WIDE_U32, p->from, p->first_elem, imm(s->elem_bytes), p->from);
     emit(k, CREATE_POLICY, p->once);
     emit(k, AND_B64, p->aligned, p->from, imm(-GEN_CHUNK_BYTES));
     emit(k, CVT_U32_U64, p->byte, p->from);
@@ -174,7 +170,6 @@ static void source_places(Pack *p, const Source *s)
     emit(k, SETP_NE_U32, p->odd, p->byte, imm(0));
     emit(k, SELP_B32, p->spare, imm(s->vectors * GEN_CHUNK_BYTES / s->elem_bytes), imm(CHUNK_ELEMS), p->odd);
     emit(k, SUB_S32, p->spare, p->left, p->spare);
-    if (p->strided) emit(k, SELP_B32, p->spare, imm(-1), p->spare, p->gaps); /* no chunk is whole */
 }
 
 static void load(Pack *p, const Source *s, int chunk)
@@ -189,22 +184,12 @@ static void load(Pack *p, const Source *s, int chunk)
                   mem(p->aligned, chunk * LANE_STEP * s->elem_bytes + i * GEN_CHUNK_BYTES), p->once);
 }
 
-/* Where element i of a chunk is read, behind element i - 1. */
-static PtxArg element(Pack *p, const Source *s, int chunk, int i)
-{
-    PtxKernel *k = p->k;
-    if (!p->strided) return mem(p->from, s->elem_bytes * (chunk * LANE_STEP + i));
-    if (i) emit(k, ADD_S64, p->wide, p->wide, p->step);
-    else emit(k, MAD_LO_S64, p->wide, p->step, imm(chunk * LANE_STEP), p->from);
-    return mem(p->wide, 0);
-}
-
 static void load_elements(Pack *p, const Source *s, int chunk)
 {
     PtxKernel *k = p->k;
     PtxArg in_row = p->g.p_scratch;
     for (int i = 0; i < CHUNK_ELEMS; i++) {
-        PtxArg from = element(p, s, chunk, i);
+        PtxArg from = mem(p->from, s->elem_bytes * (chunk * LANE_STEP + i));
         emit(k, SETP_GT_S32, in_row, p->left, imm(chunk * LANE_STEP + i));
         if (s->rounded) {
             gen_load_element(&p->g, s->type, at(p->value, i), from, in_row);
@@ -286,8 +271,80 @@ static void store(Pack *p, const Source *s, int chunk)
     emit(k, LABEL, done);
 }
 
-static void pack_row(Pack *p, const Source *s)
+/* ---- rows with gaps ---- */
+
+/* This lane's first element is the lane-th of the segment, the next ones are 32 further; its places from
+ * those of its first chunk. */
+static void gapped_places(Pack *p, const Source *s)
 {
+    PtxKernel *k = p->k;
+    PtxArg back = at(p->g.word_scratch, 0), lane = at(p->g.word_scratch, 1);
+    emit(k, SHR_U32, lane, p->lane_elems, imm(3));
+    emit(k, SUB_S32, back, p->lane_elems, lane);
+    emit(k, ADD_S32, p->left, p->left, back);
+    emit(k, ADD_S32, p->mine, p->mine, p->lane_elems); /* of the segment, in the row: in whole chunks */
+    emit(k, ADD_S32, p->mine, p->mine, imm(CHUNK_ELEMS - 1));
+    emit(k, AND_B32, p->mine, p->mine, imm(-CHUNK_ELEMS));
+    emit(k, SUB_S32, p->mine, p->mine, lane);
+    emit(k, SUB_S32, p->first_elem, p->first_elem, back);
+    emit(k, MUL_LO_S64, p->step, p->step, imm(s->elem_bytes));
+    emit(k, CVT_U64_U32, p->wide, p->first_elem);
+    emit(k, MAD_LO_S64, p->from, p->wide, p->step, p->from);
+    emit(k, MUL_LO_S64, p->step, p->step, imm(32));
+    emit(k, CVT_U64_U32, p->wide, back);
+    emit(k, MUL_LO_S64, p->wide, p->wide, imm(p->w.elem_bytes));
+    emit(k, SUB_S64, p->to, p->to, p->wide);
+}
+
+static void load_gapped(Pack *p, const Source *s, int i)
+{
+    PtxKernel *k = p->k;
+    PtxArg in_row = p->g.p_scratch, elem = at(p->elem, i % GAPPED_AT_ONCE);
+    emit(k, SETP_GT_S32, in_row, p->left, imm(32 * i));
+    if (s->rounded) {
+        gen_load_element(&p->g, s->type, at(p->value, i % GAPPED_AT_ONCE), mem(p->from, 0), in_row);
+    } else {
+        emit(k, MOV_B16, elem, imm(0));
+        emit_load(&p->g, in_row, B16, elem, mem(p->from, 0));
+    }
+    emit(k, ADD_S64, p->from, p->from, p->step);
+}
+
+static void store_gapped(Pack *p, const Source *s, int i)
+{
+    PtxKernel *k = p->k;
+    PtxArg elem = at(p->elem, i % GAPPED_AT_ONCE);
+    if (s->rounded) gen_round(&p->g, p->w.type, elem, at(p->value, i % GAPPED_AT_ONCE));
+    emit(k, SETP_GT_S32, p->g.p_scratch, p->mine, imm(32 * i));
+    emit_if(k, p->g.p_scratch, ST_GLOBAL_B16, mem(p->to, 32 * i * p->w.elem_bytes), elem);
+}
+
+static void pack_gapped(Pack *p, const Source *s)
+{
+    ptx_section(p->k, "its elements have gaps between them: eight loads, then eight stores");
+    gapped_places(p, s);
+    gen_wait_for_kernel_before(&p->g);
+    for (int i = 0; i < GAPPED_ELEMS; i += GAPPED_AT_ONCE) {
+        for (int j = 0; j < GAPPED_AT_ONCE; j++) load_gapped(p, s, i + j);
+        for (int j = 0; j < GAPPED_AT_ONCE; j++) store_gapped(p, s, i + j);
+    }
+}
+
+/* ---- a row ---- */
+
+static void pack_row(Pack *p, const Source *s, PtxArg end)
+{
+    PtxKernel *k = p->k;
+    source_row(p, s);
+    if (p->strided) {
+        PtxArg neighbours = label(p, "neighbours", s, 0);
+        emit(k, LD_PARAM_B64, p->step, mem(s->step_param, 0));
+        emit(k, SETP_NE_B64, p->g.p_scratch, p->step, imm(1));
+        emit_unless(k, p->g.p_scratch, BRA, neighbours);
+        pack_gapped(p, s);
+        emit(k, BRA, end);
+        emit(k, LABEL, neighbours);
+    }
     source_places(p, s);
     gen_wait_for_kernel_before(&p->g);
     ptx_section(p->k, "four chunks: all loads, then each into place, and stored");
@@ -307,12 +364,12 @@ static void write_kernel(Pack *p, GenType x, GenType w)
     places(p, end);
     emit_if(k, p->in_w, BRA, rows_of_w);
     ptx_section(k, "a row of x");
-    pack_row(p, &p->x);
+    pack_row(p, &p->x, end);
     emit(k, BRA, end);
     emit(k, LABEL, rows_of_w);
     ptx_section(k, "a row of w");
     emit(k, SUB_S32, p->warp_row, p->warp_row, p->rows_of_x);
-    pack_row(p, &p->w);
+    pack_row(p, &p->w, end);
     emit(k, LABEL, end);
     emit(k, RET);
 }

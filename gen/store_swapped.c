@@ -179,14 +179,14 @@ static PtxArg element_place(Wgmma *g, int i, int e)
 
 static void store_element(Wgmma *g, PtxArg to, PtxArg y, PtxArg p)
 {
-    PtxKernel *k = g->k;
+    GenType type = g->plan->config.y;
     PtxArg rounded = g->gemm->elem;
-    switch (g->plan->config.y) {
-    case GEN_F16: emit(k, CVT_F16_F32, rounded, y); break;
-    case GEN_BF16: emit(k, CVT_BF16_F32, rounded, y); break;
-    default: emit_if(k, p, ST_GLOBAL_F32, to, y); return;
+    if (type == GEN_F32) {
+        emit_if(g->k, p, ST_GLOBAL_F32, to, y);
+        return;
     }
-    emit_if(k, p, ST_GLOBAL_B16, to, rounded);
+    gen_round(g->gemm, type, rounded, y);
+    emit_if(g->k, p, ST_GLOBAL_B16, to, rounded);
 }
 
 /* y of a group of wgmma i. */

@@ -428,14 +428,14 @@ static void packing(void)
         packing_case(&cases[i], GEN_F16, GEN_LAYOUT_ROW);
 }
 
-/* Gaps between the elements of rows: not measured, but for the many reads of each element by elements. */
+/* Gaps between the elements of rows, which tiles read one by one. */
 static void packing_of_gaps(void)
 {
     static const PackingCase cases[] = {
         {"sm_80", 4096, 4096, 4096, true, true},
         {"sm_90a", 4096, 4096, 4096, true, true},
-        {"sm_80", 16, 4096, 4096, false, false},
-        {"sm_90a", 4, 64, 64, false, false},
+        {"sm_80", 16, 4096, 4096, true, true},
+        {"sm_90a", 128, 4096, 4096, true, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         packing_case(&cases[i], GEN_F16, GEN_LAYOUT_ANY);
