@@ -75,7 +75,7 @@ void gen_even_columns(Wgmma *g)
     const GenConfig *c = &g->plan->config;
     PtxArg width = at(g->gemm->word_scratch, 0), wider = at(g->gemm->word_scratch, 1),
            before = at(g->gemm->word_scratch, 2);
-    ptx_comment(k, "columns in multiples of 8: the first tiles of a row are 8 wider, if need be");
+    ptx_comment(k, "columns in multiples of 16: the first tiles of a row are 16 wider, if need be");
     emit(k, DIV_U32, width, g->gemm->n, g->part.columns);
     emit(k, AND_B32, width, width, imm(-GEN_EVEN_COLS));
     emit(k, MAX_S32, width, width, imm(least_width(c)));
