@@ -88,7 +88,7 @@ static int explain(const Options *o, const GenProblem *p)
 static int run_explain(const Options *o)
 {
     const GenArch *arch;
-    GenType type, x;
+    GenType type = GEN_F16, x;
     Shape *shape = NULL;
     int n = 0;
     int status = choose_arch(o, &arch);
