@@ -294,7 +294,7 @@ static void listed(const GenArch *arch, GenType type)
     GenError error;
     int written = 0;
     for (int i = 0; gen_listed(arch, type, i, &config); i++) {
-        char name[GEN_MAX_NAME], *text, *again, *other;
+        char name[GEN_MAX_NAME], *text, *again = NULL, *other;
         gen_config_name(&config, name);
         ok(gen_config_parse(name, &back, &error) && memcmp(&config, &back, sizeof config) == 0,
            "%s parses back to an equal config", name);

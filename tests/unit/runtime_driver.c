@@ -341,9 +341,9 @@ static void test_without_graphs(const char *missing)
 static void test_graphs(void)
 {
     ts_context_options options = fake_options();
-    ts_context *context;
-    ts_kernel *kernel;
-    ts_stream stream;
+    ts_context *context = NULL;
+    ts_kernel *kernel = NULL;
+    ts_stream stream = 0;
     ok(ts_context_create(&options, &context) == TS_OK && ts_stream_create(context, &stream) == TS_OK &&
            ts_kernel_load(context, SAMPLE, strlen(SAMPLE), &kernel) == TS_OK,
        "a context, a stream and a kernel: %s", ts_last_error());
