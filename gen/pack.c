@@ -43,12 +43,12 @@ typedef struct Source {
 typedef struct Pack {
     Gemm g; /* of it: the kernel, parameters and scratch */
     PtxKernel *k;
-    Source x, w;       /* w's type is what is written */
-    bool strided;      /* rows may have gaps between their elements */
-    PtxArg from, to;   /* b64: this lane's first chunk */
-    PtxArg pitch;      /* b64: scratch */
-    PtxArg wide;       /* b64: scratch */
-    PtxArg step;       /* b64, if strided: bytes from element to element of a row that is read */
+    Source x, w;     /* w's type is what is written */
+    bool strided;    /* rows may have gaps between their elements */
+    PtxArg from, to; /* b64: this lane's first chunk */
+    PtxArg pitch;    /* b64: scratch */
+    PtxArg wide;     /* b64: scratch */
+    PtxArg step; /* b64, if strided: from element to element of a row; then bytes to this lane's next one */
     PtxArg aligned;    /* b64: the vector in which it begins */
     PtxArg byte;       /* b32: where in that vector */
     PtxArg left;       /* b32, signed: elements of the row from there on */
@@ -184,19 +184,22 @@ static void load(Pack *p, const Source *s, int chunk)
                   mem(p->aligned, chunk * LANE_STEP * s->elem_bytes + i * GEN_CHUNK_BYTES), p->once);
 }
 
+/* value[i], if it is rounded, or elem[i] = the element so many behind this lane's first one, 0 behind the
+ * row. */
+static void load_element(Pack *p, const Source *s, int i, PtxArg from, int behind)
+{
+    PtxArg in_row = p->g.p_scratch;
+    emit(p->k, SETP_GT_S32, in_row, p->left, imm(behind));
+    if (s->rounded) gen_load_element(&p->g, s->type, at(p->value, i), from, in_row);
+    else gen_load_raw(&p->g, s->type, at(p->elem, i), from, in_row);
+}
+
 static void load_elements(Pack *p, const Source *s, int chunk)
 {
     PtxKernel *k = p->k;
-    PtxArg in_row = p->g.p_scratch;
     for (int i = 0; i < CHUNK_ELEMS; i++) {
-        PtxArg from = mem(p->from, s->elem_bytes * (chunk * LANE_STEP + i));
-        emit(k, SETP_GT_S32, in_row, p->left, imm(chunk * LANE_STEP + i));
-        if (s->rounded) {
-            gen_load_element(&p->g, s->type, at(p->value, i), from, in_row);
-            continue;
-        }
-        emit(k, MOV_B16, at(p->elem, i), imm(0));
-        emit_load(&p->g, in_row, B16, at(p->elem, i), from);
+        int behind = chunk * LANE_STEP + i;
+        load_element(p, s, i, mem(p->from, s->elem_bytes * behind), behind);
     }
     for (int i = 0; i < CHUNK_ELEMS / 2; i++) {
         PtxArg word = at(p->g.word_scratch, i);
@@ -298,16 +301,8 @@ static void gapped_places(Pack *p, const Source *s)
 
 static void load_gapped(Pack *p, const Source *s, int i)
 {
-    PtxKernel *k = p->k;
-    PtxArg in_row = p->g.p_scratch, elem = at(p->elem, i % GAPPED_AT_ONCE);
-    emit(k, SETP_GT_S32, in_row, p->left, imm(32 * i));
-    if (s->rounded) {
-        gen_load_element(&p->g, s->type, at(p->value, i % GAPPED_AT_ONCE), mem(p->from, 0), in_row);
-    } else {
-        emit(k, MOV_B16, elem, imm(0));
-        emit_load(&p->g, in_row, B16, elem, mem(p->from, 0));
-    }
-    emit(k, ADD_S64, p->from, p->from, p->step);
+    load_element(p, s, i % GAPPED_AT_ONCE, mem(p->from, 0), 32 * i);
+    emit(p->k, ADD_S64, p->from, p->from, p->step);
 }
 
 static void store_gapped(Pack *p, const Source *s, int i)
