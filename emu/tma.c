@@ -138,21 +138,61 @@ static void common_operands(Transfer *t, Warp *w, const Inst *in, int lane, int 
 
 /* ---- loads ---- */
 
+/* Loads that are done, and whose phase has ended. */
+static void forget_loads(Transfers *all)
+{
+    for (int i = all->n - 1; i >= 0; i--)
+        if (all->at[i].done && all->at[i].mbarrier->phase != all->at[i].phase) drop(all, i);
+}
+
+/* Whether load `o` brings row `row` of load `t`, too: from the same place to the same place, counted together. */
+static bool brings_row(const Transfer *o, const Transfer *t, uint32_t row)
+{
+    int64_t rows_before = (int64_t)t->row - o->row, at = rows_before + row;
+    return !o->store && o->mbarrier == t->mbarrier && o->phase == t->phase && o->column == t->column &&
+           (int64_t)t->address - o->address == rows_before * row_bytes(&t->map) && at >= 0 && at < o->map.box[1] &&
+           memcmp(&o->map, &t->map, sizeof o->map) == 0;
+}
+
+static bool comes_anyway(const Transfers *all, const Transfer *t, uint32_t row)
+{
+    for (int i = 0; i < all->n; i++)
+        if (brings_row(&all->at[i], t, row)) return true;
+    return false;
+}
+
+/* The rows first .. last - 1, into which nothing else may be under way. */
+static void claim_rows(Warp *w, int lane, const Transfer *t, uint32_t first, uint32_t last)
+{
+    Block *b = t->block;
+    uint32_t offset = t->address - SHARED_BASE + first * row_bytes(&t->map), bytes = (last - first) * row_bytes(&t->map);
+    if (first == last) return;
+    Conflict conflict = races_load_issued(&b->races, w->actor, t->mbarrier->actor, lane, t->pc, offset, bytes);
+    if (conflict.with) trap_race(w, lane, &conflict, b, "loads to");
+    poison(b->shared + offset, bytes);
+}
+
 static void issue_load(Warp *w, int lane, Transfer t, Block *b, uint32_t address, uint32_t mbarrier)
 {
     Cluster *c = w->block->cluster;
-    uint32_t bytes = box_bytes(&t.map), offset = shared_offset(w, lane, address, bytes, BOX_ALIGN, "loads");
+    uint32_t claimed = 0;
+    shared_offset(w, lane, address, box_bytes(&t.map), BOX_ALIGN, "loads");
     if (!b->live)
         trap(w, lane, TRAP_LIFETIME,
              "loads into the shared memory of block %d of the cluster, which has ended", b->rank);
     t.block = b;
     t.address = address;
     t.mbarrier = mbarrier_for_copy(w, lane, b, mbarrier);
+    t.phase = t.mbarrier->phase;
     t.first = (uint32_t)(cluster_draw(c) % t.map.box[1]);
     check_tensor(&t);
-    Conflict conflict = races_load_issued(&b->races, w->actor, t.mbarrier->actor, lane, c->pc, offset, bytes);
-    if (conflict.with) trap_race(w, lane, &conflict, b, "loads to");
-    poison(b->shared + offset, bytes);
+    forget_loads(&c->transfers);
+    for (uint32_t row = 0; row < t.map.box[1]; row++) {
+        if (!comes_anyway(&c->transfers, &t, row)) continue;
+        claim_rows(w, lane, &t, claimed, row);
+        claimed = row + 1;
+    }
+    claim_rows(w, lane, &t, claimed, t.map.box[1]);
     add(w, lane, &t);
 }
 
@@ -235,7 +275,7 @@ static void step_load(Cluster *c, int i)
     uint32_t left = t->map.box[1] - t->landed, rows = 1 + (uint32_t)(cluster_draw(c) % left);
     for (uint32_t r = 0; r < rows; r++) land_row(t);
     mbarrier_complete_bytes(c, t->mbarrier, rows * row_bytes(&t->map));
-    if (rows == left) drop(&c->transfers, i);
+    t->done = rows == left;
 }
 
 /* ---- stores ---- */
@@ -375,7 +415,7 @@ void exec_BULK_WAIT(Warp *w, const Inst *in, uint32_t lanes)
 /* ---- moving on, and the ends ---- */
 
 /* Something is left to do by itself; a store stays listed until it is waited for. */
-static bool moves(const Transfer *t) { return !t->store || !t->written; }
+static bool moves(const Transfer *t) { return t->store ? !t->written : !t->done; }
 
 bool transfers_step(Cluster *c)
 {
@@ -405,7 +445,7 @@ void transfers_end_block(Warp *last)
 {
     const Transfers *all = &last->block->cluster->transfers;
     for (int i = 0; i < all->n; i++)
-        if (!all->at[i].store && all->at[i].block == last->block)
+        if (!all->at[i].store && !all->at[i].done && all->at[i].block == last->block)
             trap(last, 0, TRAP_LIFETIME, "the block ends while the TMA load of line %d into it is in flight",
                  last->block->program->inst[all->at[i].pc].line);
 }

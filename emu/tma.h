@@ -1,7 +1,8 @@
 /* tma.h: copies of boxes of a tensor by the TMA (PTX ISA 5.5, 9.7.9.25.5.2), and the tensor map.
  *
  * A load lands row by row, in pieces at random times, its bytes in flight from issue until their mbarrier has
- * counted them; a multicast is one such load a block. A store reads its box at a random time before the wait
+ * counted them; a multicast is one such load a block. Loads may overlap where they bring the same bytes from the same
+ * places of a tensor, for the same phase of an mbarrier. A store reads its box at a random time before the wait
  * that covers it, and writes global memory at a later one.
  */
 #ifndef EMU_TMA_H
@@ -38,7 +39,9 @@ typedef struct Transfer {
     bool store;
     /* of a load */
     Mbarrier *mbarrier;
+    uint32_t phase;         /* of it, that counts the bytes */
     uint32_t first, landed; /* rows land in turn, from `first` on */
+    bool done;              /* all of them; it is kept until the phase ends, for others may bring the same bytes */
     /* of a store */
     uint32_t group; /* of its lane; NO_GROUP until the commit */
     bool read, read_waited, written;

@@ -23,6 +23,13 @@ static const FittedWay ways[GEN_WGMMA_FITTED] = {
     { 129,  256,  true,  2,    1,      64,   227 << 10},
     {  65,  256,  false, 1,    1,       8,   227 << 10},
     {  65,  256,  false, 2,    1,      16,   227 << 10},
+    { 257,  512,  true,  1,    2,      64,   227 << 10},
+    { 385,  768,  true,  1,    3,      64,   227 << 10},
+    { 513, 1024,  true,  1,    4,      64,   227 << 10},
+    { 641, 1280,  true,  1,    5,      64,   227 << 10},
+    { 769, 1536,  true,  1,    6,      64,   227 << 10},
+    { 897, 1792,  true,  1,    7,      64,   227 << 10},
+    {1025, 2048,  true,  1,    8,      64,   227 << 10},
     { 129,  512,  false, 1,    2,       8,   227 << 10},
     { 257,  768,  false, 1,    3,       8,   227 << 10},
     { 385, 1024,  false, 1,    4,       8,   227 << 10},
@@ -40,12 +47,14 @@ static int tiles_m(const FittedWay *way, int64_t m)
 static int rows(const FittedWay *way, int64_t m)
 {
     if (!way->swap) return (int)gen_whole(gen_ceil_div(m, tiles_m(way, m)), 64);
-    return (int)gen_whole(m, m <= 16 || (m > 64 && m <= 128) ? 8 : 16);
+    int64_t each = gen_ceil_div(m, way->tiles_m);
+    return (int)gen_whole(each, way->tiles_m > 1 || m <= 16 || (m > 64 && m <= 128) ? 8 : 16);
 }
 
-/* Columns that accumulators find registers for. */
+/* Columns that accumulators find registers for; swapped, three warpgroups of 64. */
 static int most_columns(const FittedWay *way, int tile_m)
 {
+    if (way->step_n == 64) return 192;
     if (way->swap || tile_m <= 128) return 256;
     return tile_m == 192 ? 240 : 200;
 }
@@ -55,7 +64,8 @@ static int64_t columns(const FittedWay *way, const GenProblem *p, int most)
 {
     enum { LEAST = 24, MOST_WAVES = 4 };
     int64_t n = p->n, blocks = (int64_t)way->k_sharers * tiles_m(way, p->m);
-    for (int waves = 1; waves <= (way->tiles_m ? 1 : MOST_WAVES); waves++) {
+    bool one_wave = way->tiles_m && !(way->swap && way->tiles_m > 1);
+    for (int waves = 1; waves <= (one_wave ? 1 : MOST_WAVES); waves++) {
         int64_t places = waves * p->sm_count / blocks;
         n = gen_ceil_div(p->n, places > 0 ? places : 1);
         n = gen_whole(n < LEAST ? LEAST : n, way->step_n);
@@ -114,7 +124,7 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->group_m = 8;
     c->min_blocks = 0;
     c->even = 0;
-    c->pingpong = c->once = c->last = false;
+    c->pingpong = c->ends = c->once = c->last = false;
     set_warpgroups(way, c);
     return set_enough_stages(way, p, c);
 }

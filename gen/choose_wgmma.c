@@ -148,7 +148,7 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     c->pingpong = tile.pingpong;
     c->swap = tile.swap;
     c->even = 0;
-    c->once = c->last = false;
+    c->ends = c->once = c->last = false;
     if (converts && c->x != GEN_F32 && !c->swap) add_stages(c);
     return true;
 }
@@ -193,10 +193,10 @@ static double asked_bytes(const GenProblem *p, const GenPlan *plan, double cut_r
 }
 
 /* Rows behind the end of a matrix, in the last box that TMA loads of them: of the last tile along m, or n. */
-static double rows_behind(const GenBoxPlan *o, int64_t rows)
+static int rows_behind(const GenBoxPlan *o, int64_t rows)
 {
-    int64_t part = rows % o->row_step;
-    return o->col || !part ? 0 : (double)(o->row_step - part) * o->k_boxes;
+    int part = (int)(rows % o->row_step);
+    return o->col || !part ? 0 : o->row_step - part;
 }
 
 /* TMA takes its time for each box and each row, most to fill one of those behind the end, which comes to 16 bytes a
@@ -208,7 +208,7 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
     const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
     double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
     double rows = x_boxes * of_x->row_step + w_boxes * of_w->row_step;
-    double x = rows_behind(of_x, p->m), w = rows_behind(of_w, p->n);
+    double x = c->ends ? 0 : rows_behind(of_x, p->m) * of_x->k_boxes, w = rows_behind(of_w, p->n) * of_w->k_boxes;
     if (waves > 1) {
         x /= (double)gen_ceil_div(p->m, c->tile_m);
         w /= (double)gen_ceil_div(p->n, c->tile_n);
@@ -247,7 +247,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
 static double estimate_epilogue(const GenPlan *plan, int64_t waves)
 {
     const double tma = 0.078, elements = 0.078, warps = 0.3, hidden = 0.17, begin = 370, exchange = 300,
-                 each_more = 140, exchanged = 0.088;
+                 each_more = 140, exchanged = 0.103;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
            ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
@@ -310,6 +310,14 @@ int gen_wgmma_even(const GenProblem *p, const GenPlan *plan)
     for (int even = 1; even <= MOST; even++)
         if (even_columns(p, c, &s, even) <= enough) return even;
     return 0;
+}
+
+bool gen_wgmma_ends(const GenProblem *p, const GenPlan *plan)
+{
+    enum { LEAST = 12 /* what fewer cost is less than the one more box, which each k-block asks for */ };
+    const GenBoxPlan *x = &plan->g.x;
+    return p->m <= plan->config.tile_m && p->m > x->row_step && rows_behind(x, p->m) >= LEAST &&
+           !gen_cuts_lines(p->x_layout, p->x_align_bytes);
 }
 
 /* What is saved counts little: idle SMs leave power to the others (docs/tuning.md). */

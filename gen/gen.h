@@ -93,6 +93,7 @@ typedef struct GenConfig {
     int even;                       /* a tile may be narrower by 16, 32, ... 16 * even columns, so that waves come out even */
     bool pingpong;                  /* each warpgroup has tiles of its own, and they take turns */
     bool swap;                      /* rows of W, not of x, are on the 64-row side of wgmma: for few rows of x */
+    bool ends;                      /* the last box of x that TMA loads ends where the rows of x do (produce_wgmma.c) */
     bool once;                      /* W is read once: L2 forgets it first; with swap and cluster_k it always does */
     bool last;                      /* L2 forgets first what waves of tiles read for the last time, and y (produce_wgmma.c) */
     char epilogue[GEN_MAX_EPILOGUE]; /* canonical infix text: "z + s * sigmoid(z)" */

@@ -17,7 +17,7 @@ bool gen_wgmma_tile(int i, GenConfig *config);
 int gen_wgmma_tile_count(void);
 /* choose_fitted.c: the i-th tile that is made for a problem: each SM has one block, or, of many rows of x, all as many.
  * False where there is none. The list may have it, too. */
-enum { GEN_WGMMA_FITTED = 9 };
+enum { GEN_WGMMA_FITTED = 16 };
 bool gen_wgmma_fitted(const GenProblem *problem, int i, GenConfig *config);
 /* What a problem takes under a plan of that back end. */
 struct GenPlan;
@@ -25,6 +25,8 @@ GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *
 /* config->even: whether tiles of different widths would make the waves of this tile even, and how much narrower they would
  * be. What the plan of the config says of it is not looked at. */
 int gen_wgmma_even(const GenProblem *problem, const struct GenPlan *plan);
+/* config->ends: whether the last box of x would have many rows behind the end of m. */
+bool gen_wgmma_ends(const GenProblem *problem, const struct GenPlan *plan);
 /* config->once and last: what L2 should forget first. */
 void gen_wgmma_set_hints(const GenProblem *problem, const struct GenPlan *plan, const GenEstimate *estimate,
                          GenConfig *config);

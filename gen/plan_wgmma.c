@@ -315,6 +315,13 @@ static bool plan_rounded(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
     return true;
 }
 
+static bool check_ends(const GenConfig *c, const GenBoxPlan *x, GenError *error)
+{
+    if (!c->ends || (!x->col && x->row_boxes > 1)) return true;
+    return gen_fail(error, "ends: x is %s, so that no box of it could end with its rows: leave it out",
+                    x->col ? "column-major" : "loaded in one box");
+}
+
 /* Two columns whose sigmoids share a reciprocal lie in 16 that begin at a multiple of 16: of the tile, or of
  * a chunk of y. If the first is y's, the other one shall be a column of zeros. */
 static void plan_reach(const GenConfig *c, GenWgmmaPlan *g)
@@ -359,7 +366,7 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     int w_rows = c->swap ? c->tile_n - g->wg_n + 64 * g->wgmmas : c->tile_n; /* that wgmma reads */
     if (!plan_operand(c, &g->x, "x", c->x, c->tile_m, c->tile_m, g->wg_m, c->cluster_n, error) ||
         !plan_operand(c, &g->w, "W", c->w, c->tile_n, w_rows, g->wg_n, c->cluster_m, error) ||
-        !plan_rounded(c, g, error))
+        !check_ends(c, &g->x, error) || !plan_rounded(c, g, error))
         return false;
     plan_reach(c, g);
     g->w.smem_offset = g->x.slot_bytes;

@@ -20,6 +20,8 @@ typedef struct Source {
     PtxArg origin;     /* b32: of this block's share along m or n */
     PtxArg left; /* b32, signed: elements from there to where boxes may begin; PTX_NONE: there is one box
                     along m or n */
+    PtxArg rest; /* b32, with `ends`: rows from the origin to the box that ends with the matrix; less than 0
+                    if there is none, for a box ends there anyway */
     PtxArg mask; /* b16: the sharers, by their ranks in the cluster */
 } Source;
 
@@ -48,6 +50,7 @@ static void source_setup(Wgmma *g, Source *s, bool of_x)
     s->origin = s->first;
     snprintf(name, sizeof name, "%s_left", s->name);
     if (s->plan->row_boxes > 1) s->left = word(g, name);
+    if (of_x && g->plan->config.ends) s->rest = word(g, "x_rest");
     if (s->sharers == 1) return;
     snprintf(name, sizeof name, "%s_share", s->name);
     s->share = word(g, name);
@@ -58,12 +61,28 @@ static void source_setup(Wgmma *g, Source *s, bool of_x)
     emit(g->k, MUL_LO_S32, s->share, s->sharer, imm(s->plan->row_boxes * s->plan->box_bytes));
 }
 
+/* Where rows end inside a box, that box is another one, which ends with them: for TMA takes longer to fill
+ * rows behind the end than to load rows a second time. Both bring the same bytes to the same places. */
+static void rest_place(Wgmma *g, const Source *s)
+{
+    PtxKernel *k = g->k;
+    int step = s->plan->row_step;
+    PtxArg part = at(g->gemm->word_scratch, 0);
+    emit(k, REM_U32, part, s->left, imm(step));
+    emit(k, SUB_S32, s->rest, s->left, imm(step)); /* less than 0, if there is not one whole box */
+    emit(k, SETP_EQ_U32, g->p, part, imm(0));
+    emit_if(k, g->p, MOV_B32, s->rest, imm(-1));
+    emit(k, SETP_GE_S32, g->p, s->left, imm(s->plan->row_boxes * step));
+    emit_if(k, g->p, MOV_B32, s->rest, imm(-1));
+}
+
 static void source_place(Wgmma *g, const Source *s)
 {
     int share = s->plan->row_boxes * s->plan->row_step;
     if (s->sharers > 1) emit(g->k, MAD_LO_S32, s->origin, s->sharer, imm(share), s->first);
     if (s->left.kind) emit(g->k, SUB_S32, s->left, s->end, s->origin);
     if (s->left.kind && s->plan->reach) emit(g->k, ADD_S32, s->left, s->left, imm(s->plan->reach));
+    if (s->rest.kind) rest_place(g, s);
 }
 
 /* bytes += what comes to a slot of this source: boxes that begin before the end, or behind it by less than
@@ -93,32 +112,45 @@ static void add_bytes(Wgmma *g, const Source *s, PtxArg bytes)
     emit(k, MAD_LO_S32, bytes, shares, imm(each), bytes);
 }
 
-static void load_box(Wgmma *g, const Source *s, PtxArg guard, PtxArg box, PtxArg corner, PtxArg full)
+/* The box whose place along m or n stands in word_scratch, where its coordinates do, whose first k is
+ * `along`, to `offset` bytes behind `to`; without `full` to L2. */
+static void load_box(Wgmma *g, const Source *s, PtxArg guard, PtxArg to, int offset, PtxArg along,
+                     PtxArg full)
 {
     PtxKernel *k = g->k;
-    if (!full.kind) emit_if(k, guard, TMA_PREFETCH, s->map, corner);
-    else if (s->sharers > 1) emit_if(k, guard, TMA_LOAD_MULTICAST, box, s->map, corner, full, s->mask);
-    else if (s->once) emit_if(k, guard, TMA_LOAD_HINT, box, s->map, corner, full, g->evict_first);
-    else emit_if(k, guard, TMA_LOAD, box, s->map, corner, full);
+    const GenBoxPlan *o = s->plan;
+    PtxArg corner = span(g->gemm->word_scratch, 2, 2);
+    for (int i = 0; i < o->k_boxes; i++) {
+        PtxArg box = mem(to, o->smem_offset + offset + i * o->atom_bytes);
+        emit(k, ADD_S32, at(corner, o->col ? 1 : 0), along, imm(i * o->box_elems));
+        if (!full.kind) emit_if(k, guard, TMA_PREFETCH, s->map, corner);
+        else if (s->sharers > 1) emit_if(k, guard, TMA_LOAD_MULTICAST, box, s->map, corner, full, s->mask);
+        else if (s->once) emit_if(k, guard, TMA_LOAD_HINT, box, s->map, corner, full, g->evict_first);
+        else emit_if(k, guard, TMA_LOAD, box, s->map, corner, full);
+    }
 }
 
 /* This block's boxes of a k-block, whose first k is `along`, to the slot at `slot_at`, or without `full` to
- * L2: the first, and those that begin before the end or within reach of it. */
+ * L2: the first, and those that begin before the end or within reach of it. With `ends` those that end there.
+ */
 static void load_boxes(Wgmma *g, const Source *s, PtxArg slot_at, PtxArg along, PtxArg full)
 {
     PtxKernel *k = g->k;
     const GenBoxPlan *o = s->plan;
-    PtxArg to = slot_at, corner = span(g->gemm->word_scratch, 2, 2);
+    PtxArg to = slot_at, row = at(g->gemm->word_scratch, o->col ? 2 : 3),
+           rest_to = at(g->gemm->word_scratch, 0);
     if (s->sharers > 1) emit(k, ADD_S32, to = at(g->gemm->word_scratch, 0), slot_at, s->share);
-    for (int row = 0; row < o->row_boxes; row++) {
-        if (row) emit(k, SETP_GT_S32, g->p, s->left, imm(row * o->row_step));
-        emit(k, ADD_S32, at(corner, o->col ? 0 : 1), s->origin, imm(row * o->row_step));
-        for (int i = 0; i < o->k_boxes; i++) {
-            emit(k, ADD_S32, at(corner, o->col ? 1 : 0), along, imm(i * o->box_elems));
-            load_box(g, s, row ? g->p : PTX_NONE,
-                     mem(to, o->smem_offset + row * o->box_bytes + i * o->atom_bytes), corner, full);
-        }
+    for (int i = 0; i < o->row_boxes; i++) {
+        int more_than = s->rest.kind ? (i + 1) * o->row_step - 1 : i * o->row_step;
+        if (i) emit(k, SETP_GT_S32, g->p, s->left, imm(more_than));
+        emit(k, ADD_S32, row, s->origin, imm(i * o->row_step));
+        load_box(g, s, i ? g->p : PTX_NONE, to, i * o->box_bytes, along, full);
     }
+    if (!s->rest.kind) return;
+    emit(k, SETP_GE_S32, g->p, s->rest, imm(0));
+    emit(k, ADD_S32, row, s->origin, s->rest);
+    emit(k, MAD_LO_S32, rest_to, s->rest, imm(GEN_SWIZZLE_BYTES), to);
+    load_box(g, s, g->p, rest_to, 0, along, full);
 }
 
 enum { OF_X, OF_W };

@@ -44,8 +44,14 @@ static const char prologue[] =
 #define MULTICAST                                                                                            \
     "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster "        \
     "[%smem], [%map, {%c0, %c1}], [%bar], %mask;\n"
-#define STORE  "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%map_out, {%c0, %c1}], [%smem];\n"
-#define EXPECT "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 1024;\n"
+#define STORE      "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%map_out, {%c0, %c1}], [%smem];\n"
+#define EXPECT     "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 1024;\n"
+#define EXPECT_TWO "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 2048;\n"
+/* Rows 3 to 10, where LOAD has rows 0 to 7. */
+#define ROW_3 "mov.b32 %c1, 3;\n"
+#define LOAD_ROW_3(behind, barrier)                                                                          \
+    "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%smem+" behind             \
+    "], [%map, {%c0, %c1}], [" barrier "];\n"
 #define ZEROS                                                                                                \
     "mov.f32 %a0, 0f00000000;\nmov.f32 %a1, 0f00000000;\nmov.f32 %a2, 0f00000000;\nmov.f32 %a3, "            \
     "0f00000000;\n"
@@ -213,8 +219,20 @@ static const Fault faults[] = {
      "[%smem], "
      "[%map, {%c0, %c1}], [%bar], %in;\n",
      32, 1, LAUNCH_FAILED, "no cache policy"},
-    {"two loads to one place", READY "@!%one bra E;\n" EXPECT LOAD "! " LOAD "E:\n", 32, 1, LAUNCH_FAILED,
-     "loads to byte 0"},
+    {"two loads to one place", READY "@!%one bra E;\n" EXPECT LOAD "mov.b32 %c1, 8;\n! " LOAD "E:\n", 32, 1,
+     LAUNCH_FAILED, "loads to byte 0"},
+    {"two loads that bring the same rows, in part",
+     READY "@!%one bra W;\n" EXPECT_TWO LOAD ROW_3 LOAD_ROW_3("384", "%bar")
+         WAIT("W") "ld.shared.b32 %q, [%smem+1400];\n",
+     64, 1, SUCCESS, NULL},
+    {"two loads that bring other rows, in part",
+     READY "@!%one bra E;\n" EXPECT_TWO LOAD ROW_3 "! " LOAD_ROW_3("256", "%bar") "E:\n", 32, 1,
+     LAUNCH_FAILED, "loads to byte 256"},
+    {"two loads that bring the same rows, and other mbarriers count them",
+     "@%one mbarrier.init.shared::cta.b64 [%bar+8], 1;\n" READY "@!%one bra E;\n" EXPECT
+     "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar+8], 1024;\n" LOAD ROW_3
+     "! " LOAD_ROW_3("384", "%bar+8") "E:\n",
+     32, 1, LAUNCH_FAILED, "loads to byte 384"},
     {"an mbarrier whose making was not fenced",
      "@%one mbarrier.init.shared::cta.b64 [%bar], 1;\n" CLUSTER "! @%one " LOAD, 32, 1, LAUNCH_FAILED,
      "fence.mbarrier_init"},

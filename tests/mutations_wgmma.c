@@ -221,6 +221,20 @@ static const Mutation even_mutations[] = {
     {"L2's policy for the last wave is not there", "createpolicy.fractional.L2::evict_first.b64", "// ", 1},
 };
 
+/* Boxes of 32 rows of x: of 70 rows the third one begins at row 38, of 96 there are three anyway. */
+static const Mutation end_mutations[] = {
+    {"the last box ends before the last row", "sub.s32 %x_rest, %x_left, 32;",
+     "sub.s32 %x_rest, %x_left, 33;", -1},
+    {"its rows come to other places", "mad.lo.s32 %word_scratch0, %x_rest, 128, %slot_at;",
+     "mad.lo.s32 %word_scratch0, %x_rest, 0, %slot_at;", 0},
+    {"other rows come to its places", "add.s32 %word_scratch3, %row0, %x_rest;",
+     "add.s32 %word_scratch3, %row0, 0;", 0},
+    {"it comes once more where boxes end anyway", "@%p mov.b32 %x_rest, -1;", "", 0},
+    {"it comes to whole tiles, too", "@%p mov.b32 %x_rest, -1;", "", 1},
+    {"it is left out", "setp.ge.s32 %p, %x_rest, 0;", "setp.ge.s32 %p, %x_rest, 9999;", 0},
+    {"so is the one before", "setp.gt.s32 %p, %x_left, 63;", "setp.gt.s32 %p, %x_left, 70;", 0},
+};
+
 static const Subject subjects[] = {
     {.config = "wgmma_sm90a_f16_128x192x64_w2x1_s3_cm2",
      .sm = "90",
@@ -270,6 +284,11 @@ static const Subject subjects[] = {
      .shapes = {{260, 384, 130}, {200, 400, 64}, {300, 264, 260}},
      .mutations = even_mutations,
      .n_mutations = sizeof even_mutations / sizeof *even_mutations},
+    {.config = "wgmma_sm90a_f16_128x64x64_w2x1_s3_ends",
+     .sm = "90",
+     .shapes = {{70, 72, 260}, {96, 136, 130}, {300, 200, 64}},
+     .mutations = end_mutations,
+     .n_mutations = sizeof end_mutations / sizeof *end_mutations},
     {.config = "wgmma_sm90a_f16_16x64x64_w1x1_s3_xf32_swap",
      .sm = "90",
      .budget = "4000000",

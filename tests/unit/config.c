@@ -144,6 +144,9 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_once_last", "the one or the other");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_cn2_last", "last: of what blocks of a cluster (1x2) load");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_swap_last", "last: with swapped operands");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_swap_ends", "ends: x is loaded in one box");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_xcol_ends", "ends: x is column-major");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_ends", "are of the wgmma back end, not of mma");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_cn2_even1", "without clusters and swapped operands");
     refusal("wgmma_sm90a_f16_128x128x64_w1x2_s4_even1", "one above the other");
     refusal("wgmma_sm90a_f16_256x128x64_w2x1_s4_k1_even1", "warpgroups in step");
@@ -204,10 +207,11 @@ static int64_t waves_of(const GenProblem *p, const GenConfig *c, int tile_n)
 static bool fits(const GenProblem *p, const GenConfig *c)
 {
     GenError error;
-    int step = c->swap ? c->tile_m > 128 ? 64 : 8 : 8 * c->cluster_k;
     int64_t waves = waves_of(p, c, c->tile_n), tiles_m = gen_ceil_div(p->m, c->tile_m);
+    bool rows_of_tiles = c->swap && tiles_m > 1;
+    int step = !c->swap ? 8 * c->cluster_k : rows_of_tiles || c->tile_m > 128 ? 64 : 8;
     bool few_rows_behind = p->m > 512 || c->tile_m * tiles_m < p->m + 64 * tiles_m;
-    return gen_config_check(c, &error) && few_rows_behind && waves <= (p->m > 512 ? 4 : 1) &&
+    return gen_config_check(c, &error) && few_rows_behind && waves <= (p->m > 512 || rows_of_tiles ? 4 : 1) &&
            (c->tile_n <= 32 || c->tile_n == step || waves_of(p, c, c->tile_n - step) > waves);
 }
 
@@ -467,19 +471,23 @@ static void packing_of_types(void)
     for (size_t i = 0; i < sizeof bf16 / sizeof *bf16; i++) packing_case(&bf16[i], GEN_BF16, GEN_LAYOUT_ROW);
 }
 
-/* L2 is told to forget W first where that leaves it x; and tiles of different widths fill the last wave. */
+/* L2 is told to forget W first where that leaves it x; tiles of different widths fill the last wave; and the
+ * last box of x ends with its rows where it would have many behind the end. */
 static void hints_and_widths(void)
 {
     static const struct {
         int64_t m, n, k;
         bool once, last;
         int even;
+        bool ends;
     } cases[] = {
-        {512, 11008, 4096, true, false, 0},   {4096, 4096, 4096, false, true, 1},
-        {4096, 11008, 4096, false, true, 0},  {1024, 8192, 8192, false, true, 1},
-        {1024, 512, 512, false, false, 0},    {8192, 8192, 8192, false, false, 0},
-        {4096, 4096, 1024, false, false, 0},  {2048, 2048, 2048, false, false, 0},
-        {4096, 4096, 11008, false, false, 1}, {4100, 4096, 4096, false, true, 0},
+        {512, 11008, 4096, true, false, 0, false},   {4096, 4096, 4096, false, true, 1, false},
+        {4096, 11008, 4096, false, true, 0, false},  {1024, 8192, 8192, false, true, 1, false},
+        {1024, 512, 512, false, false, 0, false},    {8192, 8192, 8192, false, false, 0, false},
+        {4096, 4096, 1024, false, false, 0, false},  {2048, 2048, 2048, false, false, 0, false},
+        {4096, 4096, 11008, false, false, 1, false}, {4100, 4096, 4096, false, true, 0, false},
+        {100, 5120, 5120, false, false, 0, true},    {128, 5120, 5120, false, false, 0, false},
+        {100, 14336, 4096, true, false, 0, true},    {500, 4096, 4096, true, false, 0, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         GenConfig config;
@@ -494,9 +502,9 @@ static void hints_and_widths(void)
                         .y_align_bytes = 128};
         bool chosen = gen_choose(&p, &config, &error);
         ok(chosen && config.once == cases[i].once && config.last == cases[i].last &&
-               config.even == cases[i].even,
-           "%lldx%lldx%lld: once %d, last %d, even %d", (long long)p.m, (long long)p.n, (long long)p.k,
-           cases[i].once, cases[i].last, cases[i].even);
+               config.even == cases[i].even && config.ends == cases[i].ends,
+           "%lldx%lldx%lld: once %d, last %d, even %d, ends %d", (long long)p.m, (long long)p.n,
+           (long long)p.k, cases[i].once, cases[i].last, cases[i].even, cases[i].ends);
     }
 }
 
