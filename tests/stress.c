@@ -18,6 +18,7 @@ static const char *const configs[] = {
     "wgmma_sm90a_f16_16x40x128_w1x1_s11_swap",     "wgmma_sm90a_f16_192x96x64_w3x1_s6_ck2",
     "wgmma_sm90a_f16_256x168x64_w2x1_s3_yf32_k1",  "wgmma_sm90a_f16_128x256x64_w2x1_s3_xf32_yf32_g16_cn2",
     "wgmma_sm90a_f16_64x128x64_w1x1_s8_g2_even2_last", "wgmma_sm90a_bf16_256x128x64_w2x1_s4_k1_last",
+    "wgmma_sm90a_f16_128x96x64_w2x1_s6_ck2_ends",      "wgmma_sm90a_bf16_88x128x64_w1x2_s6_swap_ends",
 };
 static const Shape small[] = {{200, 264, 136}, {70, 40, 500}},
                    large[] = {{1000, 2048, 520}, {3000, 776, 1032}};
