@@ -236,7 +236,8 @@ static double narrow_tensor_ns(const struct Tile *t, const GenConfig *c, double 
  * inside 16 bytes much more (docs/tuning.md). A pure function of its arguments. */
 static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const GenConfig *c)
 {
-    const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 0.15, dram_bytes = 3300;
+    const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 0.15, dram_bytes = 3300,
+                 beside_wgmma = 1.02;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
     GenEstimate e = {.tiles = gen_ceil_div(p->m, t->m) * gen_ceil_div(p->n, t->n),
                      .k_blocks = gen_ceil_div(p->k, t->k),
@@ -252,6 +253,7 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
     double block_ns = (double)e.waves * e.tensor_ns;
     if (block_ns < least_block_ns) block_ns = least_block_ns;
     e.total_ns = mma_total_ns(&e, (double)e.k_blocks * block_ns + (double)e.waves * e.epilogue_ns);
+    if (gen_has_wgmma(p->arch)) e.total_ns *= beside_wgmma; /* of two that are about as good wgmma's is */
     return e;
 }
 

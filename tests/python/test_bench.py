@@ -156,7 +156,7 @@ class ChoiceOptionsTest(Refusals, unittest.TestCase):
     def test_usual_options(self):
         options = choice.parse_options([])
         self.assertEqual((options.replays, options.burst_ms, options.dtype), (3, 1.0, "f16"))
-        self.assertEqual(len(options.shapes), 122)
+        self.assertEqual(len(options.shapes), 132)
         self.assertIn((333, 4097, 2050), options.shapes)
 
     def test_shapes(self):
