@@ -11,29 +11,30 @@ typedef struct FittedWay {
     bool swap;
     int k_sharers;
     int tiles_m;         /* 0: as many as tiles of 256 rows make */
+    int most_waves;
     int step_n;          /* tile_n is a multiple of it */
     int most_ring_bytes; /* more are no faster (docs/tuning.md) */
 } FittedWay;
 
 /* clang-format off */
 static const FittedWay ways[GEN_WGMMA_FITTED] = {
-    /* m from, to  swap  k  tiles_m  step_n  ring */
-    {   1,  128,  true,  1,    1,       8,   227 << 10},
-    {   1,  128,  true,  2,    1,       8,   144 << 10},
-    { 129,  256,  true,  2,    1,      64,   227 << 10},
-    {  65,  256,  false, 1,    1,       8,   227 << 10},
-    {  65,  256,  false, 2,    1,      16,   227 << 10},
-    { 257,  512,  true,  1,    2,      64,   227 << 10},
-    { 385,  768,  true,  1,    3,      64,   227 << 10},
-    { 513, 1024,  true,  1,    4,      64,   227 << 10},
-    { 641, 1280,  true,  1,    5,      64,   227 << 10},
-    { 769, 1536,  true,  1,    6,      64,   227 << 10},
-    { 897, 1792,  true,  1,    7,      64,   227 << 10},
-    {1025, 2048,  true,  1,    8,      64,   227 << 10},
-    { 129,  512,  false, 1,    2,       8,   227 << 10},
-    { 257,  768,  false, 1,    3,       8,   227 << 10},
-    { 385, 1024,  false, 1,    4,       8,   227 << 10},
-    {1025, 4096,  false, 1,    0,       8,   227 << 10},
+    /* m from, to  swap  k  tiles_m waves step_n  ring */
+    {   1,   128, true,  1,    1,     1,     8,   227 << 10},
+    {   1,   128, true,  2,    1,     1,     8,   144 << 10},
+    { 129,   256, true,  2,    1,     1,    64,   227 << 10},
+    {  65,   256, false, 1,    1,     1,     8,   227 << 10},
+    {  65,   256, false, 2,    1,     1,    16,   227 << 10},
+    { 257,   512, true,  1,    2,     4,    64,   227 << 10},
+    { 385,   768, true,  1,    3,     4,    64,   227 << 10},
+    { 513,  1024, true,  1,    4,     4,    64,   227 << 10},
+    { 641,  1280, true,  1,    5,     4,    64,   227 << 10},
+    { 769,  1536, true,  1,    6,     4,    64,   227 << 10},
+    { 897,  1792, true,  1,    7,     4,    64,   227 << 10},
+    {1025,  2048, true,  1,    8,     4,    64,   227 << 10},
+    { 129,   512, false, 1,    2,     1,     8,   227 << 10},
+    { 257,   768, false, 1,    3,     1,     8,   227 << 10},
+    { 385,  1024, false, 1,    4,     1,     8,   227 << 10},
+    {1025,  4096, false, 1,    0,     4,     8,   227 << 10},
 };
 /* clang-format on */
 
@@ -42,8 +43,8 @@ static int tiles_m(const FittedWay *way, int64_t m)
     return way->tiles_m ? way->tiles_m : (int)gen_ceil_div(m, 256);
 }
 
-/* Swapped, few different ones, so that calls whose m changes find their kernels loaded; but from 65 to 128
- * those that TMA would fill behind the end cost too much. */
+/* Swapped, few different ones, so that calls whose m changes find their kernels loaded; but from 65 to 128, and in several
+ * rows of tiles, those behind the end cost too much. */
 static int rows(const FittedWay *way, int64_t m)
 {
     if (!way->swap) return (int)gen_whole(gen_ceil_div(m, tiles_m(way, m)), 64);
@@ -59,13 +60,12 @@ static int most_columns(const FittedWay *way, int tile_m)
     return tile_m == 192 ? 240 : 200;
 }
 
-/* As few waves of tiles as may be; more than `most` columns, if they are too many. */
+/* As few waves of tiles as may be; more than `most` columns, if the way's waves have no room for them. */
 static int64_t columns(const FittedWay *way, const GenProblem *p, int most)
 {
-    enum { LEAST = 24, MOST_WAVES = 4 };
+    enum { LEAST = 24 };
     int64_t n = p->n, blocks = (int64_t)way->k_sharers * tiles_m(way, p->m);
-    bool one_wave = way->tiles_m && !(way->swap && way->tiles_m > 1);
-    for (int waves = 1; waves <= (one_wave ? 1 : MOST_WAVES); waves++) {
+    for (int waves = 1; waves <= way->most_waves; waves++) {
         int64_t places = waves * p->sm_count / blocks;
         n = gen_ceil_div(p->n, places > 0 ? places : 1);
         n = gen_whole(n < LEAST ? LEAST : n, way->step_n);
