@@ -219,6 +219,8 @@ static void wgmma_variants(ts_context *context, const GenArch *arch)
         "64x128x64_w1x2_s3_xcol_wcol_swap",
         "48x64x64_w1x1_s4_g3_o2_swap",
         "168x64x64_w1x1_s5_cn2_swap",
+        "136x192x64_w1x3_s4_swap",
+        "216x128x64_w1x2_s4_vy2_swap",
         "40x192x128_w1x3_s3_vy2_cm4_cn2_swap",
         "72x128x64_w1x1_s3_swap_e_z_r_add_gelu",
         "128x128x64_w1x2_s4_ck2_swap",
