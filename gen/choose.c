@@ -414,7 +414,7 @@ static void rank_wgmma_tile(const GenProblem *p, GenConfig *candidate, Ranking *
     GenPlan plan;
     if (!plan_wgmma_candidate(p, candidate, &plan, error)) return;
     make_even(p, candidate, &plan);
-    plan.config.ends = candidate->ends = gen_wgmma_ends(p, &plan);
+    plan.config.ends = candidate->ends = gen_wgmma_ends(p, &plan); /* which no number of the plan depends on */
     GenEstimate e = gen_wgmma_estimate(p, &plan);
     gen_wgmma_set_hints(p, &plan, &e, candidate);
     rank(r, candidate, &e);

@@ -316,7 +316,8 @@ bool gen_wgmma_ends(const GenProblem *p, const GenPlan *plan)
 {
     enum { LEAST = 12 /* what fewer cost is less than the one more box, which each k-block asks for */ };
     const GenBoxPlan *x = &plan->g.x;
-    return p->m <= plan->config.tile_m && p->m > x->row_step && rows_behind(x, p->m) >= LEAST &&
+    int64_t last_share = p->m % ((int64_t)x->row_boxes * x->row_step); /* which has a whole box before the last one */
+    return p->m <= plan->config.tile_m && last_share > x->row_step && rows_behind(x, p->m) >= LEAST &&
            !gen_cuts_lines(p->x_layout, p->x_align_bytes);
 }
 

@@ -267,6 +267,27 @@ static void nothing_twice(void)
     ok(n > 60 && n < MOST && !twice, "%d configs are ranked, %d of them twice", n, twice);
 }
 
+/* Whatever is set for a problem once a tile is planned: even, ends, once, last. */
+static void ranked_are_good(void)
+{
+    enum { MOST = 200 };
+    static GenCandidate ranked[MOST];
+    static const int64_t rows[] = {1, 16, 40, 70, 100, 200, 268, 1000, 1549, 4096};
+    int all = 0, good = 0;
+    GenError error;
+    for (size_t i = 0; i < 8 * sizeof rows / sizeof *rows; i++) {
+        GenProblem p = {
+            .arch = gen_arch_find("sm_90a"), .sm_count = 132, .m = rows[i / 8], .n = 4096, .k = 4096};
+        p.x = p.y = i & 1 ? GEN_F32 : GEN_F16;
+        p.x_layout = i & 2 ? GEN_LAYOUT_COL : GEN_LAYOUT_ROW;
+        p.x_align_bytes = p.w_align_bytes = p.y_align_bytes = i & 4 ? 16 : 128;
+        int n = gen_rank(&p, ranked, MOST, &error);
+        for (int c = 0; c < n; c++) good += gen_config_check(&ranked[c].config, &error);
+        all += n;
+    }
+    ok(all > 4000 && good == all, "%d of %d ranked configs are good", good, all);
+}
+
 /* A block's threads get equal shares when it starts; setmaxnreg deals out no more than those, or it would
  * wait for ever. All tiles are tried with up to three blocks on an SM. */
 static void registers_of_a_block(void)
@@ -575,6 +596,7 @@ int main(void)
     wgmma_tiles();
     fitted_tiles();
     nothing_twice();
+    ranked_are_good();
     registers_of_a_block();
     sharing();
     packing();
