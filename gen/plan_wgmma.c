@@ -98,6 +98,15 @@ static bool check_swap(const GenConfig *c, GenError *error)
                     c->y_store_bytes, gen_type_bytes(c->y));
 }
 
+/* Groups of wgmma that may be under way when a k-block is issued. A consumer that waits for each k-block leaves the tensor
+ * cores idle until it has issued the next one; two cover each other's gaps, if they have enough to multiply. */
+static int loop_waits(const GenConfig *c, const GenWgmmaPlan *g)
+{
+    enum { SHORT_ROWS = 96 };
+    bool gaps = c->pingpong || g->consumers == 1 || g->wgmmas * g->wgmma_n <= SHORT_ROWS;
+    return gaps && g->x_way == GEN_X_SLOT && !c->skew_blocks;
+}
+
 static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error)
 {
     bool apart = c->pingpong;
@@ -122,8 +131,8 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
     g->wgmmas = (int)gen_ceil_div(c->swap ? g->wg_n : g->wg_m, 64);
     g->wgmma_n = c->swap ? g->wg_m : g->wg_n;
     g->acc_regs = g->wgmma_n / 2;
-    g->loop_waits = apart ? 1 : 0; /* two that work at once cover each other's gaps */
     g->x_way = c->x == c->w ? GEN_X_SLOT : c->swap ? GEN_X_ROUNDED : GEN_X_REGISTERS;
+    g->loop_waits = loop_waits(c, g);
     g->release_warps = g->x_way == GEN_X_REGISTERS ? GEN_WG_THREADS / 32 : 1;
     return true;
 }
