@@ -426,7 +426,7 @@ static void rank_wgmma(const GenProblem *p, GenConfig candidate, Ranking *r, Gen
     const int given = candidate.y_store_bytes;
     for (int i = 0; gen_wgmma_tile(i, &candidate); i++, candidate.y_store_bytes = given)
         rank_wgmma_tile(p, &candidate, r, error);
-    for (int i = 0; i < GEN_WGMMA_FITTED; i++, candidate.y_store_bytes = given)
+    for (int i = 0; i < gen_wgmma_fitted_count(); i++, candidate.y_store_bytes = given)
         if (gen_wgmma_fitted(p, i, &candidate)) rank_wgmma_tile(p, &candidate, r, error);
 }
 

@@ -5,126 +5,160 @@
 #include "gen/internal.h"
 #include "gen/plan.h"
 
-/* So many tiles along m, and along n as many as there are places left for. */
+/* Tiles of so many rows along m, one to a wave of SMs, or a few. */
 typedef struct FittedWay {
     int from_m, to_m;
+    int from_tiles, to_tiles; /* along m; 0: as many as tiles of 256 rows make */
     bool swap;
-    int k_sharers;
-    int tiles_m;         /* 0: as many as tiles of 256 rows make */
+    int sharers_w, sharers_x, sharers_k; /* blocks of a cluster that share loads, or k */
     int most_waves;
-    int step_n;          /* tile_n is a multiple of it */
-    int most_ring_bytes; /* more are no faster (docs/tuning.md) */
+    int step_n;               /* tile_n is a multiple of it */
+    int most_ring_bytes;      /* more are no faster (docs/tuning.md) */
 } FittedWay;
 
+enum { ALL = 227 << 10 /* of shared memory */ };
+
 /* clang-format off */
-static const FittedWay ways[GEN_WGMMA_FITTED] = {
-    /* m from, to  swap  k  tiles_m waves step_n  ring */
-    {   1,   128, true,  1,    1,     1,     8,   227 << 10},
-    {   1,   128, true,  2,    1,     1,     8,   144 << 10},
-    { 129,   256, true,  2,    1,     1,    64,   227 << 10},
-    {  65,   256, false, 1,    1,     1,     8,   227 << 10},
-    {  65,   256, false, 2,    1,     1,    16,   227 << 10},
-    { 257,   512, true,  1,    2,     4,    64,   227 << 10},
-    { 385,   768, true,  1,    3,     4,    64,   227 << 10},
-    { 513,  1024, true,  1,    4,     4,    64,   227 << 10},
-    { 641,  1280, true,  1,    5,     4,    64,   227 << 10},
-    { 769,  1536, true,  1,    6,     4,    64,   227 << 10},
-    { 897,  1792, true,  1,    7,     4,    64,   227 << 10},
-    {1025,  2048, true,  1,    8,     4,    64,   227 << 10},
-    { 129,   512, false, 1,    2,     1,     8,   227 << 10},
-    { 257,   768, false, 1,    3,     1,     8,   227 << 10},
-    { 385,  1024, false, 1,    4,     1,     8,   227 << 10},
-    {1025,  4096, false, 1,    0,     4,     8,   227 << 10},
+static const FittedWay ways[] = {
+    /* m from, to   tiles    swap   W  x  k  waves step_n ring */
+    {   1,   128,   1, 1,    true,  1, 1, 1,   1,     8,  ALL},
+    {   1,   128,   1, 1,    true,  1, 1, 2,   1,     8,  144 << 10},
+    { 129,   256,   1, 1,    true,  1, 1, 2,   1,    64,  ALL},
+    {  65,   256,   1, 1,    true,  1, 4, 1,   1,    64,  ALL},
+    {  97,  2048,   2, 8,    true,  1, 1, 1,   4,    64,  ALL},
+    {  97,  1536,   2, 6,    true,  1, 1, 2,   1,    64,  ALL},
+    {  97,  2048,   2, 8,    true,  2, 1, 1,   1,    64,  ALL},
+    {  97,  2048,   2, 8,    true,  1, 4, 1,   1,    64,  ALL},
+    {  97,  2048,   2, 8,    true,  2, 2, 1,   1,    64,  ALL},
+    {  97,  2048,   2, 8,    true,  2, 4, 1,   1,    64,  ALL},
+    {  65,   256,   1, 1,    false, 1, 1, 1,   1,     8,  ALL},
+    {  65,   256,   1, 1,    false, 1, 1, 2,   1,    16,  ALL},
+    { 129,  1024,   2, 4,    false, 1, 1, 1,   1,     8,  ALL},
+    {1025,  4096,   0, 0,    false, 1, 1, 1,   4,     8,  ALL},
 };
 /* clang-format on */
+enum { N_WAYS = sizeof ways / sizeof *ways, MOST_TILES = 8 };
 
-static int tiles_m(const FittedWay *way, int64_t m)
+int gen_wgmma_fitted_count(void) { return N_WAYS * MOST_TILES; }
+
+/* The way to fit a problem, and its numbers. */
+typedef struct Fit {
+    const FittedWay *way;
+    const GenProblem *p;
+    int tiles_m, tile_m, tile_n;
+} Fit;
+
+/* Whether the way is for so many rows of so many tiles. */
+static bool set_tiles_m(Fit *f, int tiles_m)
 {
-    return way->tiles_m ? way->tiles_m : (int)gen_ceil_div(m, 256);
+    const FittedWay *way = f->way;
+    f->tiles_m = tiles_m;
+    if (!way->from_tiles && tiles_m == 1) f->tiles_m = (int)gen_ceil_div(f->p->m, 256);
+    else if (tiles_m < way->from_tiles || tiles_m > way->to_tiles) return false;
+    return f->p->m >= way->from_m && f->p->m <= way->to_m && f->tiles_m % way->sharers_w == 0;
 }
 
 /* Swapped, few different ones, so that calls whose m changes find their kernels loaded; but from 65 to 128, and in several
  * rows of tiles, those behind the end cost too much. */
-static int rows(const FittedWay *way, int64_t m)
+static bool set_tile_m(Fit *f)
 {
-    if (!way->swap) return (int)gen_whole(gen_ceil_div(m, tiles_m(way, m)), 64);
-    int64_t each = gen_ceil_div(m, way->tiles_m);
-    return (int)gen_whole(each, way->tiles_m > 1 || m <= 16 || (m > 64 && m <= 128) ? 8 : 16);
+    enum { MOST = 256, LEAST_OF_MANY = 40 };
+    int64_t m = f->p->m, each = gen_ceil_div(m, f->tiles_m);
+    bool closely = f->tiles_m > 1 || m <= 16 || (m > 64 && m <= 128);
+    f->tile_m = (int)gen_whole(each, !f->way->swap ? 64 : closely ? 8 : 16);
+    return f->tile_m <= MOST && gen_ceil_div(m, f->tile_m) == f->tiles_m &&
+           (!f->way->swap || f->tiles_m == 1 || f->tile_m >= LEAST_OF_MANY);
 }
 
-/* Columns that accumulators find registers for; swapped, three warpgroups of 64. */
-static int most_columns(const FittedWay *way, int tile_m)
+/* Columns that accumulators find registers for; swapped, three warpgroups of 64, or two of 128. */
+static int most_columns(const Fit *f)
 {
-    if (way->step_n == 64) return 192;
-    if (way->swap || tile_m <= 128) return 256;
-    return tile_m == 192 ? 240 : 200;
+    enum { TWO_MOST_ROWS = 200 };
+    if (f->way->step_n == 64) return f->tile_m <= TWO_MOST_ROWS ? 256 : 192;
+    if (f->way->swap || f->tile_m <= 128) return 256;
+    return f->tile_m == 192 ? 240 : 200;
 }
 
-/* As few waves of tiles as may be; more than `most` columns, if the way's waves have no room for them. */
-static int64_t columns(const FittedWay *way, const GenProblem *p, int most)
+/* As few waves of tiles as may be; none, if the way's waves have no room for them. */
+static bool set_tile_n(Fit *f)
 {
     enum { LEAST = 24 };
-    int64_t n = p->n, blocks = (int64_t)way->k_sharers * tiles_m(way, p->m);
+    const FittedWay *way = f->way;
+    int cluster = way->sharers_w * way->sharers_x * way->sharers_k, most = most_columns(f);
+    int64_t places = gen_cluster_places(f->p->sm_count, cluster) / way->sharers_k;
     for (int waves = 1; waves <= way->most_waves; waves++) {
-        int64_t places = waves * p->sm_count / blocks;
-        n = gen_ceil_div(p->n, places > 0 ? places : 1);
+        int64_t tiles_n = waves * places / f->tiles_m / way->sharers_x * way->sharers_x;
+        int64_t n = gen_ceil_div(f->p->n, tiles_n > 0 ? tiles_n : 1);
         n = gen_whole(n < LEAST ? LEAST : n, way->step_n);
-        if (n <= most) break;
+        if (n > most) continue;
+        f->tile_n = (int)n;
+        return true;
     }
-    return n;
+    return false;
 }
 
 /* Warpgroups of 64 rows each, or two of 128; or, where three have not enough registers, side by side. */
-static void set_warpgroups(const FittedWay *way, GenConfig *c)
+static void set_warpgroups(const Fit *f, GenConfig *c)
 {
     enum { THREE_MOST_N = 200 };
     c->warps_m = c->warps_n = 1;
-    if (c->swap) c->warps_n = way->step_n == 64 ? c->tile_n / 64 : 1;
+    if (c->swap) c->warps_n = f->way->step_n < 64 ? 1 : c->tile_n == 256 ? 2 : c->tile_n / 64;
     else if (c->tile_m == 192 && c->tile_n > THREE_MOST_N) c->warps_n = 2;
     else c->warps_m = c->tile_m == 256 ? 2 : c->tile_m / 64;
     c->skew_blocks = c->tile_m == 256 && !c->swap && c->cluster_k == 1 && c->x == c->w ? 1 : 0;
 }
 
 /* As many as find room, but not fewer than `least`. */
-static bool set_stages(const FittedWay *way, GenConfig *c, bool exchange_in_ring, int least)
+static bool set_stages(const Fit *f, GenConfig *c, bool exchange_in_ring, int least)
 {
     enum { MOST = 12 };
     GenError error;
     GenPlan plan;
     for (c->stages = MOST; c->stages >= least; c->stages--)
-        if (gen_plan(c, &plan, &error) && plan.ring_bytes <= way->most_ring_bytes &&
+        if (gen_plan(c, &plan, &error) && plan.ring_bytes <= f->way->most_ring_bytes &&
             plan.g.exchange_in_ring == exchange_in_ring)
             return true;
     return false;
 }
 
 /* Where blocks share k, stages enough are worth more than not to wait for the other blocks' main loops. */
-static bool set_enough_stages(const FittedWay *way, const GenProblem *p, GenConfig *c)
+static bool set_enough_stages(const Fit *f, GenConfig *c)
 {
     enum { LEAST = 3, SWAPPED_LEAST = 4, ENOUGH = 5, FEW_ROWS = 64 };
-    int least = way->swap ? SWAPPED_LEAST : LEAST;
-    if (c->cluster_k == 1) return set_stages(way, c, false, least);
-    return set_stages(way, c, false, p->m > FEW_ROWS ? ENOUGH : least) || set_stages(way, c, true, LEAST);
+    if (c->cluster_k == 1) return set_stages(f, c, false, LEAST);
+    int least = f->p->m > FEW_ROWS ? ENOUGH : f->way->swap ? SWAPPED_LEAST : LEAST;
+    return set_stages(f, c, false, least) || set_stages(f, c, true, LEAST);
+}
+
+/* Rows of y that divide into chunks of 16 or 32 bytes alone, 104 or 152 columns, take too long. */
+static bool stored_in_slivers(const GenConfig *c)
+{
+    enum { MOST_CHUNKS = 8 };
+    GenError error;
+    GenPlan plan;
+    return gen_plan(c, &plan, &error) && plan.g.chunked && plan.g.row_chunks > MOST_CHUNKS;
 }
 
 bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
 {
-    const FittedWay *way = &ways[i];
-    if (p->m < way->from_m || p->m > way->to_m) return false;
-    int tile_m = rows(way, p->m), most_n = most_columns(way, tile_m);
-    int64_t tile_n = columns(way, p, most_n);
-    if (tile_n > most_n) return false;
+    Fit f = {.way = &ways[i / MOST_TILES], .p = p};
+    if (!set_tiles_m(&f, i % MOST_TILES + 1) || !set_tile_m(&f) || !set_tile_n(&f)) return false;
     c->backend = GEN_BACKEND_WGMMA;
-    c->swap = way->swap;
-    c->tile_m = tile_m;
-    c->tile_n = (int)tile_n;
-    c->tile_k = c->swap && c->tile_n <= 128 && way->step_n == 8 ? 128 : 64;
-    c->cluster_m = c->cluster_n = 1;
-    c->cluster_k = way->k_sharers;
+    c->swap = f.way->swap;
+    c->tile_m = f.tile_m;
+    c->tile_n = f.tile_n;
+    c->tile_k = c->swap && c->tile_n <= 128 && f.way->step_n == 8 ? 128 : 64;
+    c->cluster_m = f.way->sharers_w;
+    c->cluster_n = f.way->sharers_x;
+    c->cluster_k = f.way->sharers_k;
     c->group_m = 8;
     c->min_blocks = 0;
     c->even = 0;
     c->pingpong = c->ends = c->once = c->last = false;
-    set_warpgroups(way, c);
-    return set_enough_stages(way, p, c);
+    set_warpgroups(&f, c);
+    while (set_enough_stages(&f, c)) {
+        if (!stored_in_slivers(c)) return true;
+        c->tile_n += f.way->step_n;
+    }
+    return false;
 }

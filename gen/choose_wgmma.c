@@ -163,9 +163,15 @@ typedef struct Spread {
 } Spread;
 
 /* Clusters of more than two find no room on all SMs: of an H200's 132 they use 120. */
+int gen_cluster_places(int sm_count, int cluster)
+{
+    int sms = sm_count > 0 ? sm_count : 1;
+    return cluster > 2 ? (sms * 10 + 10) / 11 : sms;
+}
+
 static Spread spread(const GenProblem *p, const GenConfig *c, int cluster)
 {
-    int64_t sms = p->sm_count > 0 ? p->sm_count : 1, usable = cluster > 2 ? (sms * 10 + 10) / 11 : sms;
+    int64_t usable = gen_cluster_places(p->sm_count, cluster);
     int at_once = c->min_blocks > 1 ? c->min_blocks : 1;
     Spread s = {.tiles = gen_ceil_div(p->m, (int64_t)c->tile_m * c->cluster_m) * c->cluster_m *
                          gen_ceil_div(p->n, (int64_t)c->tile_n * c->cluster_n) * c->cluster_n,
@@ -203,7 +209,7 @@ static int rows_behind(const GenBoxPlan *o, int64_t rows)
  * clock. The tiles that have them wait; of several waves an SM has its share of them. */
 static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    const double box_ns = 15, row_ns = 0.95, fill_ns = 2.4; /* less than the 25 and 5 that they take: some is hidden */
+    const double box_ns = 17.3, row_ns = 0.855, fill_ns = 2.38; /* less than the 25 and 5 that they take: some is hidden */
     const GenConfig *c = &plan->config;
     const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
     double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
@@ -221,9 +227,9 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
  * the stages. They get a little in each other's way, and blocks that share loads wait for each other. */
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
-    const double tensor_macs = 3500, least_n = 48, smem_bytes = 288, l2_sm_bytes = 180, l2_bytes = 14900,
-                 latency = 1370, disturbance = 0.3, each_other = 0.03, rounded = 0.06, by_turns = 1.15,
-                 sm_cut_row = 3.3, cut_row = 2;
+    const double tensor_macs = 3490, least_n = 55, smem_bytes = 284, l2_sm_bytes = 169, l2_bytes = 18100,
+                 latency = 1235, disturbance = 0.262, each_other = 0.024, rounded = 0.06, by_turns = 1.15,
+                 sm_cut_row = 3.3, cut_row = 2, alone = 0.676, apart = 1.295;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
@@ -235,6 +241,8 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
     e->l2_ns = larger(n * asked / l2_sm_bytes, of_all / l2_bytes);
     e->l2_ns = larger(e->l2_ns, n * boxes_ns(p, plan, e->waves));
+    if (2 * s->blocks <= p->sm_count) e->l2_ns *= alone;
+    if (c->cluster_k > 1 && p->m > c->tile_m) e->l2_ns *= apart;
     e->latency_ns = latency / c->stages;
     double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns));
     double together =
@@ -242,15 +250,16 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     return (slowest + disturbance * (together - slowest)) * (g->load_sharers > 1 ? 1 + each_other : 1);
 }
 
-/* Of a tile: y by TMA, by elements, or by the warps that wrote it to shared memory; pingpong hides all but the
- * last. Blocks that share k finish parts of it, once they have exchanged their sums. */
+/* Of a tile: y by TMA, by elements, or by the warps that wrote it to shared memory, chunk by chunk; pingpong hides all but
+ * the last. Blocks that share k finish parts of it, once they have exchanged their sums. */
 static double estimate_epilogue(const GenPlan *plan, int64_t waves)
 {
-    const double tma = 0.078, elements = 0.078, warps = 0.3, hidden = 0.17, begin = 370, exchange = 300,
-                 each_more = 140, exchanged = 0.103;
+    const double tma = 0.0615, elements = 0.157, warps = 0.3, hidden = 0.17, begin = 473, exchange = 330,
+                 each_more = 575, exchanged = 0.117, chunk = 203;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
            ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
+    if (plan->g.chunked) ns = larger(ns, chunk * plan->g.chunks);
     if (c->cluster_k > 1)
         return ns / plan->g.finishers + begin + exchange + each_more * (c->cluster_k - 2) + exchanged * outputs;
     return ns * (c->pingpong && waves > 1 ? hidden : 1) + begin;
@@ -260,10 +269,11 @@ static double estimate_epilogue(const GenPlan *plan, int64_t waves)
  * has rows of W of its own, the TPC that has most of them decides. */
 static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
-    const double dram_bytes = 4700, tpc_bytes = 72;
+    const double dram_bytes = 4700, tpc_bytes = 73.4, again = 0.285;
     int64_t sms = p->sm_count > 0 ? p->sm_count : 1;
-    double all = gen_matrix_bytes(p) / dram_bytes;
-    if (p->m > c->tile_m) return all;
+    double all = gen_matrix_bytes(p) / dram_bytes, w_bytes = (double)p->n * (double)p->k * gen_type_bytes(p->w);
+    if (p->m > c->tile_m)
+        return s->blocks <= s->places && c->cluster_m == 1 ? all + again * w_bytes / dram_bytes : all;
     double blocks = s->blocks * 2 <= sms ? 1 : 2 * (double)gen_ceil_div(s->blocks, sms);
     double block_bytes = (double)c->tile_n * (double)p->k * gen_type_bytes(p->w) / c->cluster_k;
     return larger(all, blocks * block_bytes / tpc_bytes);
@@ -273,7 +283,7 @@ static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spr
  * asked for their W. */
 static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spread *s)
 {
-    const double start = 730, cluster_start = 330, beside = 700;
+    const double start = 475, cluster_start = 455, beside = 630;
     double early = s->side_by_side > 1 && p->m <= plan->config.tile_m ? beside : 0;
     return start + (plan->g.cluster > 1 ? cluster_start : 0) - early;
 }
@@ -281,7 +291,7 @@ static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spr
 /* Work, and what memory takes meanwhile: they hinder each other more the more alike they are. */
 static double work_and_memory(double work, double memory)
 {
-    const double hindrance = 0.24;
+    const double hindrance = 0.2;
     double longer = larger(work, memory), shorter = work + memory - longer;
     return longer + hindrance * shorter * shorter / longer;
 }

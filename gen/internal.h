@@ -15,10 +15,12 @@ bool gen_expr_from_name(const char *name, GenExpr *expr, GenError *error);
  * of W's type, which has so many, and of another one, as the config says. */
 bool gen_wgmma_tile(int i, GenConfig *config);
 int gen_wgmma_tile_count(void);
-/* choose_fitted.c: the i-th tile that is made for a problem: each SM has one block, or, of many rows of x, all as many.
- * False where there is none. The list may have it, too. */
-enum { GEN_WGMMA_FITTED = 16 };
+/* choose_fitted.c: the i-th tile, of so many, that is made for a problem: each SM has one block, or, of many rows of x, all
+ * as many. False where there is none. The list may have it, too. */
+int gen_wgmma_fitted_count(void);
 bool gen_wgmma_fitted(const GenProblem *problem, int i, GenConfig *config);
+/* Blocks that run at one time, one on an SM, in clusters of so many. */
+int gen_cluster_places(int sm_count, int cluster);
 /* What a problem takes under a plan of that back end. */
 struct GenPlan;
 GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *plan);

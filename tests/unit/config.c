@@ -199,26 +199,41 @@ static void wgmma_tiles(void)
 
 static int64_t waves_of(const GenProblem *p, const GenConfig *c, int tile_n)
 {
-    int64_t tiles = gen_ceil_div(p->m, c->tile_m) * gen_ceil_div(p->n, tile_n);
-    return gen_ceil_div(tiles, p->sm_count / c->cluster_k);
+    int cluster = c->cluster_m * c->cluster_n * c->cluster_k;
+    int64_t tiles_m = gen_whole(gen_ceil_div(p->m, c->tile_m), c->cluster_m),
+            tiles_n = gen_whole(gen_ceil_div(p->n, tile_n), c->cluster_n);
+    int64_t places = cluster > 2 ? gen_ceil_div((int64_t)p->sm_count * 10, 11) : p->sm_count;
+    return gen_ceil_div(tiles_m * tiles_n, places / c->cluster_k);
 }
 
-/* With fewer columns a tile there would be more waves of them: there is one, or of many rows some. */
+/* Eights of columns that no 3 to 11 divide, whose y TMA would store 16 or 32 bytes at a time. */
+static bool in_slivers(int tile_n)
+{
+    static const int eights[] = {13, 17, 19, 23, 26, 29, 31};
+    for (size_t i = 0; i < sizeof eights / sizeof *eights; i++)
+        if (tile_n == 8 * eights[i]) return true;
+    return false;
+}
+
+/* With fewer columns a tile there would be more waves of them, or slivers: there is one, or of many rows some. */
 static bool fits(const GenProblem *p, const GenConfig *c)
 {
     GenError error;
     int64_t waves = waves_of(p, c, c->tile_n), tiles_m = gen_ceil_div(p->m, c->tile_m);
-    bool rows_of_tiles = c->swap && tiles_m > 1;
-    int step = !c->swap ? 8 * c->cluster_k : rows_of_tiles || c->tile_m > 128 ? 64 : 8;
+    bool rows_of_tiles = c->swap && tiles_m > 1, shares_loads = c->cluster_m * c->cluster_n > 1;
+    int step = !c->swap ? 8 * c->cluster_k : rows_of_tiles || shares_loads || c->tile_m > 128 ? 64 : 8;
+    int most_waves = !shares_loads && c->cluster_k == 1 && (p->m > 512 || rows_of_tiles) ? 4 : 1;
     bool few_rows_behind = p->m > 512 || c->tile_m * tiles_m < p->m + 64 * tiles_m;
-    return gen_config_check(c, &error) && few_rows_behind && waves <= (p->m > 512 || rows_of_tiles ? 4 : 1) &&
-           (c->tile_n <= 32 || c->tile_n == step || waves_of(p, c, c->tile_n - step) > waves);
+    return gen_config_check(c, &error) && few_rows_behind && waves <= most_waves &&
+           (c->swap || c->y == GEN_F32 || !in_slivers(c->tile_n)) &&
+           (c->tile_n <= 32 || c->tile_n == step || waves_of(p, c, c->tile_n - step) > waves ||
+            (!c->swap && in_slivers(c->tile_n - step)));
 }
 
 static int fitted_ways(const GenProblem *p, GenConfig *config)
 {
     int made = 0;
-    for (int way = 0; way < GEN_WGMMA_FITTED; way++) made += gen_wgmma_fitted(p, way, config);
+    for (int way = 0; way < gen_wgmma_fitted_count(); way++) made += gen_wgmma_fitted(p, way, config);
     return made;
 }
 
@@ -233,7 +248,7 @@ static void fitted_tiles(void)
     for (int i = 0; i < 9 * 6 * 4; i++) {
         p.m = rows[i % 9], p.n = columns[i / 9 % 6], p.sm_count = i / 54 % 2 ? 132 : 114;
         p.x = config.x = i / 108 ? GEN_F32 : GEN_F16;
-        for (int way = 0; way < GEN_WGMMA_FITTED; way++) {
+        for (int way = 0; way < gen_wgmma_fitted_count(); way++) {
             if (!gen_wgmma_fitted(&p, way, &config)) continue;
             made++;
             good += fits(&p, &config);
@@ -569,7 +584,7 @@ static void choices_on_hopper(void)
     CHOSEN("wgmma_sm90a_f16_128x256x64_w2x1_s4_g16", (p.m = 4096, p.n = 4096, p.k = 4096));
     CHOSEN("wgmma_", p.w_layout = GEN_LAYOUT_COL);
     CHOSEN("wgmma_", p.y = GEN_F32);
-    CHOSEN("wgmma_sm90a_f16_16x64x128_w1x1_s7_ck2_swap", (p.m = 16, p.n = 4096, p.k = 4096));
+    CHOSEN("wgmma_sm90a_f16_16x32x128_w1x1_s11_swap", (p.m = 16, p.n = 4096, p.k = 4096));
     CHOSEN("wgmma_sm90a_f16_16x40x128_w1x1_s11_swap", (p.m = 10, p.n = p.k = 5120));
     CHOSEN("wgmma_sm90a_f16_72x128x64_w1x2_s7_cm2_cn4_swap",
            (p.n = p.k = 1000, p.x_align_bytes = p.w_align_bytes = 16));
