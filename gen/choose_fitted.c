@@ -25,7 +25,7 @@ static const FittedWay ways[] = {
     {   1,   128,   1, 1,    true,  1, 1, 2,   1,     8,  144 << 10},
     { 129,   256,   1, 1,    true,  1, 1, 2,   1,    64,  ALL},
     {  65,   256,   1, 1,    true,  1, 4, 1,   1,    64,  ALL},
-    {  97,  2048,   2, 8,    true,  1, 1, 1,   4,    64,  ALL},
+    {  97,  4096,   2, 24,   true,  1, 1, 1,  32,    64,  ALL},
     {  97,  1536,   2, 6,    true,  1, 1, 2,   1,    64,  ALL},
     {  97,  2048,   2, 8,    true,  2, 1, 1,   1,    64,  ALL},
     {  97,  2048,   2, 8,    true,  1, 4, 1,   1,    64,  ALL},
@@ -37,7 +37,7 @@ static const FittedWay ways[] = {
     {1025,  4096,   0, 0,    false, 1, 1, 1,   4,     8,  ALL},
 };
 /* clang-format on */
-enum { N_WAYS = sizeof ways / sizeof *ways, MOST_TILES = 8 };
+enum { N_WAYS = sizeof ways / sizeof *ways, MOST_TILES = 24 };
 
 int gen_wgmma_fitted_count(void) { return N_WAYS * MOST_TILES; }
 
@@ -124,10 +124,29 @@ static bool set_stages(const Fit *f, GenConfig *c, bool exchange_in_ring, int le
 /* Where blocks share k, stages enough are worth more than not to wait for the other blocks' main loops. */
 static bool set_enough_stages(const Fit *f, GenConfig *c)
 {
-    enum { LEAST = 3, SWAPPED_LEAST = 4, ENOUGH = 5, FEW_ROWS = 64 };
-    if (c->cluster_k == 1) return set_stages(f, c, false, LEAST);
-    int least = f->p->m > FEW_ROWS ? ENOUGH : f->way->swap ? SWAPPED_LEAST : LEAST;
-    return set_stages(f, c, false, least) || set_stages(f, c, true, LEAST);
+    enum { LEAST = 3, LEAST_K128 = 4, ENOUGH = 5, FEW_ROWS = 64 };
+    int least = c->tile_k == 128 ? LEAST_K128 : LEAST;
+    if (c->cluster_k == 1) return set_stages(f, c, false, least);
+    return set_stages(f, c, false, f->p->m > FEW_ROWS ? ENOUGH : least) || set_stages(f, c, true, LEAST);
+}
+
+/* Small tiles are better off with half as many, longer k-blocks; but where loads are shared, stages count more. */
+static int tile_k(const Fit *f)
+{
+    enum { SMALL_M = 88, SMALL_SHARED_M = 48 };
+    bool shared = f->way->sharers_w * f->way->sharers_x > 1;
+    if (!f->way->swap) return 64;
+    if (f->way->step_n == 8) return f->tile_n <= 128 ? 128 : 64;
+    return f->tile_n == 64 && f->tile_m <= (shared ? SMALL_SHARED_M : SMALL_M) ? 128 : 64;
+}
+
+/* A group has all rows of tiles, or, of more than 16, an even share: so W is read as few times as may be, and a wave is about
+ * square. */
+static int group_m(const Fit *f)
+{
+    enum { LEAST = 8, MOST = 16 };
+    if (!f->way->swap || f->tiles_m <= LEAST) return LEAST;
+    return (int)gen_ceil_div(f->tiles_m, gen_ceil_div(f->tiles_m, MOST));
 }
 
 /* Rows of y that divide into chunks of 16 or 32 bytes alone, 104 or 152 columns, take too long. */
@@ -147,11 +166,11 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->swap = f.way->swap;
     c->tile_m = f.tile_m;
     c->tile_n = f.tile_n;
-    c->tile_k = c->swap && c->tile_n <= 128 && f.way->step_n == 8 ? 128 : 64;
+    c->tile_k = tile_k(&f);
     c->cluster_m = f.way->sharers_w;
     c->cluster_n = f.way->sharers_x;
     c->cluster_k = f.way->sharers_k;
-    c->group_m = 8;
+    c->group_m = group_m(&f);
     c->min_blocks = 0;
     c->even = 0;
     c->pingpong = c->ends = c->once = c->last = false;

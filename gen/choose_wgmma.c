@@ -192,9 +192,11 @@ static double cut_rows(GenLayout layout, int align_bytes)
 /* What a block asks of L2 for a k-block, where such a row counts so much more. */
 static double asked_bytes(const GenProblem *p, const GenPlan *plan, double cut_row)
 {
+    const double apart = 2;
     const GenConfig *c = &plan->config;
     double x = 1 + cut_row * cut_rows(p->x_layout, p->x_align_bytes),
            w = 1 + cut_row * cut_rows(p->w_layout, p->w_align_bytes);
+    if (c->cluster_k > 1 && p->m > c->tile_m) w *= apart;
     return plan->g.x.tile_bytes * x / c->cluster_n + plan->g.w.tile_bytes * w / c->cluster_m;
 }
 
@@ -209,7 +211,7 @@ static int rows_behind(const GenBoxPlan *o, int64_t rows)
  * clock. The tiles that have them wait; of several waves an SM has its share of them. */
 static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    const double box_ns = 17.3, row_ns = 0.855, fill_ns = 2.38; /* less than the 25 and 5 that they take: some is hidden */
+    const double box_ns = 16.9, row_ns = 0.87, fill_ns = 2.75; /* less than the 25 and 5 that they take: some is hidden */
     const GenConfig *c = &plan->config;
     const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
     double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
@@ -227,9 +229,9 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
  * the stages. They get a little in each other's way, and blocks that share loads wait for each other. */
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
-    const double tensor_macs = 3490, least_n = 55, smem_bytes = 284, l2_sm_bytes = 169, l2_bytes = 18100,
-                 latency = 1235, disturbance = 0.262, each_other = 0.024, rounded = 0.06, by_turns = 1.15,
-                 sm_cut_row = 3.3, cut_row = 2, alone = 0.676, apart = 1.295;
+    const double tensor_macs = 3476, least_n = 50, smem_bytes = 280, l2_sm_bytes = 160, l2_bytes = 18100,
+                 latency = 1310, disturbance = 0.262, each_other = 0.024, rounded = 0.06, by_turns = 1.15,
+                 sm_cut_row = 3.3, cut_row = 2, alone = 0.705;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
@@ -242,7 +244,6 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     e->l2_ns = larger(n * asked / l2_sm_bytes, of_all / l2_bytes);
     e->l2_ns = larger(e->l2_ns, n * boxes_ns(p, plan, e->waves));
     if (2 * s->blocks <= p->sm_count) e->l2_ns *= alone;
-    if (c->cluster_k > 1 && p->m > c->tile_m) e->l2_ns *= apart;
     e->latency_ns = latency / c->stages;
     double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns));
     double together =
@@ -254,8 +255,8 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
  * the last. Blocks that share k finish parts of it, once they have exchanged their sums. */
 static double estimate_epilogue(const GenPlan *plan, int64_t waves)
 {
-    const double tma = 0.0615, elements = 0.157, warps = 0.3, hidden = 0.17, begin = 473, exchange = 330,
-                 each_more = 575, exchanged = 0.117, chunk = 203;
+    const double tma = 0.0646, elements = 0.11, warps = 0.3, hidden = 0.17, begin = 446, exchange = 320,
+                 each_more = 580, exchanged = 0.127, chunk = 186;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
            ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
@@ -269,7 +270,7 @@ static double estimate_epilogue(const GenPlan *plan, int64_t waves)
  * has rows of W of its own, the TPC that has most of them decides. */
 static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
-    const double dram_bytes = 4700, tpc_bytes = 73.4, again = 0.285;
+    const double dram_bytes = 4700, tpc_bytes = 73.4, again = 0.283;
     int64_t sms = p->sm_count > 0 ? p->sm_count : 1;
     double all = gen_matrix_bytes(p) / dram_bytes, w_bytes = (double)p->n * (double)p->k * gen_type_bytes(p->w);
     if (p->m > c->tile_m)
@@ -283,7 +284,7 @@ static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spr
  * asked for their W. */
 static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spread *s)
 {
-    const double start = 475, cluster_start = 455, beside = 630;
+    const double start = 492, cluster_start = 455, beside = 496;
     double early = s->side_by_side > 1 && p->m <= plan->config.tile_m ? beside : 0;
     return start + (plan->g.cluster > 1 ? cluster_start : 0) - early;
 }
@@ -291,7 +292,7 @@ static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spr
 /* Work, and what memory takes meanwhile: they hinder each other more the more alike they are. */
 static double work_and_memory(double work, double memory)
 {
-    const double hindrance = 0.2;
+    const double hindrance = 0.17;
     double longer = larger(work, memory), shorter = work + memory - longer;
     return longer + hindrance * shorter * shorter / longer;
 }

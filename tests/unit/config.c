@@ -215,14 +215,15 @@ static bool in_slivers(int tile_n)
     return false;
 }
 
-/* With fewer columns a tile there would be more waves of them, or slivers: there is one, or of many rows some. */
+/* With fewer columns a tile there would be more waves of them, or slivers: there is one, or of many rows
+ * some. */
 static bool fits(const GenProblem *p, const GenConfig *c)
 {
     GenError error;
     int64_t waves = waves_of(p, c, c->tile_n), tiles_m = gen_ceil_div(p->m, c->tile_m);
     bool rows_of_tiles = c->swap && tiles_m > 1, shares_loads = c->cluster_m * c->cluster_n > 1;
     int step = !c->swap ? 8 * c->cluster_k : rows_of_tiles || shares_loads || c->tile_m > 128 ? 64 : 8;
-    int most_waves = !shares_loads && c->cluster_k == 1 && (p->m > 512 || rows_of_tiles) ? 4 : 1;
+    int most_waves = !shares_loads && c->cluster_k == 1 && (p->m > 512 || rows_of_tiles) ? 32 : 1;
     bool few_rows_behind = p->m > 512 || c->tile_m * tiles_m < p->m + 64 * tiles_m;
     return gen_config_check(c, &error) && few_rows_behind && waves <= most_waves &&
            (c->swap || c->y == GEN_F32 || !in_slivers(c->tile_n)) &&
