@@ -211,7 +211,7 @@ static int rows_behind(const GenBoxPlan *o, int64_t rows)
  * clock. The tiles that have them wait; of several waves an SM has its share of them. */
 static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    const double box_ns = 16.9, row_ns = 0.87, fill_ns = 2.75; /* less than the 25 and 5 that they take: some is hidden */
+    const double box_ns = 16.2, row_ns = 0.785, fill_ns = 3.1; /* less than the 25 and 5 that they take: some is hidden */
     const GenConfig *c = &plan->config;
     const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
     double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
@@ -229,9 +229,9 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
  * the stages. They get a little in each other's way, and blocks that share loads wait for each other. */
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
-    const double tensor_macs = 3476, least_n = 50, smem_bytes = 280, l2_sm_bytes = 160, l2_bytes = 18100,
-                 latency = 1310, disturbance = 0.262, each_other = 0.024, rounded = 0.06, by_turns = 1.15,
-                 sm_cut_row = 3.3, cut_row = 2, alone = 0.705;
+    const double tensor_macs = 3398, least_n = 52, smem_bytes = 297, l2_sm_bytes = 175, l2_bytes = 18000,
+                 latency = 1255, disturbance = 0.278, each_other = 0.024, rounded = 0.06, by_turns = 1.15,
+                 sm_cut_row = 3.3, cut_row = 2, alone = 0.677;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
@@ -255,8 +255,8 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
  * the last. Blocks that share k finish parts of it, once they have exchanged their sums. */
 static double estimate_epilogue(const GenPlan *plan, int64_t waves)
 {
-    const double tma = 0.0646, elements = 0.11, warps = 0.3, hidden = 0.17, begin = 446, exchange = 320,
-                 each_more = 580, exchanged = 0.127, chunk = 186;
+    const double tma = 0.072, elements = 0.125, warps = 0.3, hidden = 0.17, begin = 509, exchange = 300,
+                 each_more = 595, exchanged = 0.0933, chunk = 198;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
            ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
@@ -270,7 +270,7 @@ static double estimate_epilogue(const GenPlan *plan, int64_t waves)
  * has rows of W of its own, the TPC that has most of them decides. */
 static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
-    const double dram_bytes = 4700, tpc_bytes = 73.4, again = 0.283;
+    const double dram_bytes = 4320, tpc_bytes = 71, again = 0.28;
     int64_t sms = p->sm_count > 0 ? p->sm_count : 1;
     double all = gen_matrix_bytes(p) / dram_bytes, w_bytes = (double)p->n * (double)p->k * gen_type_bytes(p->w);
     if (p->m > c->tile_m)
@@ -284,7 +284,7 @@ static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spr
  * asked for their W. */
 static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spread *s)
 {
-    const double start = 492, cluster_start = 455, beside = 496;
+    const double start = 520, cluster_start = 440, beside = 430;
     double early = s->side_by_side > 1 && p->m <= plan->config.tile_m ? beside : 0;
     return start + (plan->g.cluster > 1 ? cluster_start : 0) - early;
 }
@@ -292,7 +292,7 @@ static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spr
 /* Work, and what memory takes meanwhile: they hinder each other more the more alike they are. */
 static double work_and_memory(double work, double memory)
 {
-    const double hindrance = 0.17;
+    const double hindrance = 0.159;
     double longer = larger(work, memory), shorter = work + memory - longer;
     return longer + hindrance * shorter * shorter / longer;
 }
