@@ -1,19 +1,19 @@
 /* choose_fitted.c: tiles of the wgmma back end that are on no list, because they are made for a problem: so
- * that each SM has one block, or, of many rows of x, all SMs have as many. They are ranked beside those of
- * the list.
+ * many rows of tiles share m out evenly, and as many columns of them n as give each SM one block, or a few
+ * one after the other. They are ranked beside those of the list.
  */
 #include "gen/internal.h"
 #include "gen/plan.h"
 
-/* Tiles of so many rows along m, one to a wave of SMs, or a few. */
+/* A way to make them, once for each number of rows of tiles. */
 typedef struct FittedWay {
     int from_m, to_m;
-    int from_tiles, to_tiles; /* along m; 0: as many as tiles of 256 rows make */
+    int from_tiles, to_tiles;            /* rows of tiles; 0: as many as tiles of 256 rows make */
     bool swap;
     int sharers_w, sharers_x, sharers_k; /* blocks of a cluster that share loads, or k */
-    int most_waves;
-    int step_n;               /* tile_n is a multiple of it */
-    int most_ring_bytes;      /* more are no faster (docs/tuning.md) */
+    int most_waves;                      /* tiles that an SM has, one after the other */
+    int step_n;                          /* tile_n is a multiple of it */
+    int most_ring_bytes;                 /* more are no faster (docs/tuning.md) */
 } FittedWay;
 
 enum { ALL = 227 << 10 /* of shared memory */ };

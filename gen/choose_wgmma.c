@@ -189,7 +189,8 @@ static double cut_rows(GenLayout layout, int align_bytes)
     return gen_cuts_lines(layout, align_bytes) ? pow(1 - (double)align_bytes / GEN_LINE_BYTES, steepness) : 0;
 }
 
-/* What a block asks of L2 for a k-block, where such a row counts so much more. */
+/* What a block asks of L2 for a k-block, where such a row counts so much more. Tiles side by side ask for the same W at one
+ * time, and are answered together; those whose blocks share k are not. */
 static double asked_bytes(const GenProblem *p, const GenPlan *plan, double cut_row)
 {
     const double apart = 2;
@@ -226,7 +227,8 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
  * (TMA writes it, wgmma reads both sides), L2, for an SM and for all, and the latency of a load, spread over
- * the stages. They get a little in each other's way, and blocks that share loads wait for each other. */
+ * the stages. They get a little in each other's way, and blocks that share loads wait for each other. L2 gives more to a
+ * block that has a TPC, two SMs, for itself. */
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
     const double tensor_macs = 3398, least_n = 52, smem_bytes = 297, l2_sm_bytes = 175, l2_bytes = 18000,
@@ -252,7 +254,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
 }
 
 /* Of a tile: y by TMA, by elements, or by the warps that wrote it to shared memory, chunk by chunk; pingpong hides all but
- * the last. Blocks that share k finish parts of it, once they have exchanged their sums. */
+ * that of the last tile. Blocks that share k finish parts of it, once they have exchanged their sums. */
 static double estimate_epilogue(const GenPlan *plan, int64_t waves)
 {
     const double tma = 0.072, elements = 0.125, warps = 0.3, hidden = 0.17, begin = 509, exchange = 300,
@@ -266,8 +268,9 @@ static double estimate_epilogue(const GenPlan *plan, int64_t waves)
     return ns * (c->pingpong && waves > 1 ? hidden : 1) + begin;
 }
 
-/* What memory takes to give x and W and to take y. Two SMs, a TPC, take no more from it than one: where each block
- * has rows of W of its own, the TPC that has most of them decides. */
+/* What memory takes to give x and W and to take y. Where all tiles run at one time, and W is not multicast, some of it is read
+ * again for another row of tiles. Two SMs, a TPC, take no more from memory than one: where each block has rows of W of its
+ * own, the TPC that has most of them decides. */
 static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
     const double dram_bytes = 4320, tpc_bytes = 71, again = 0.28;
