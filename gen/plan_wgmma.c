@@ -405,7 +405,7 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
     g->regs_consumer = (all - g->regs_producer) / g->consumers / 8 * 8;
     if (g->regs_consumer > MAX_CONSUMER) g->regs_consumer = MAX_CONSUMER;
     p->regs_acc = g->wgmmas * g->acc_regs;
-    if (entry >= (c->swap ? p->regs_acc + SWAPPED_REST : MAX_CONSUMER))
+    if (entry >= MAX_CONSUMER || (c->swap && entry >= p->regs_acc + SWAPPED_REST))
         g->regs_producer = 0; /* there are enough for all */
     p->regs_estimate = entry < MOST ? entry : MOST;
     if (p->regs_acc + REGS_REST > g->regs_consumer)

@@ -215,6 +215,16 @@ static bool in_slivers(int tile_n)
     return false;
 }
 
+/* setmaxnreg.inc to less than a thread starts with is not allowed. */
+static bool registers_grow(const GenConfig *c)
+{
+    GenError error;
+    GenPlan plan;
+    if (!gen_plan(c, &plan, &error)) return false;
+    int started = 65536 / plan.threads / plan.blocks_per_sm / 8 * 8;
+    return !plan.g.regs_producer || plan.g.regs_consumer >= started;
+}
+
 /* With fewer columns a tile there would be more waves of them, or slivers: there is one, or of many rows
  * some. */
 static bool fits(const GenProblem *p, const GenConfig *c)
@@ -225,7 +235,7 @@ static bool fits(const GenProblem *p, const GenConfig *c)
     int step = !c->swap ? 8 * c->cluster_k : rows_of_tiles || shares_loads || c->tile_m > 128 ? 64 : 8;
     int most_waves = !shares_loads && c->cluster_k == 1 && (p->m > 512 || rows_of_tiles) ? 32 : 1;
     bool few_rows_behind = p->m > 512 || c->tile_m * tiles_m < p->m + 64 * tiles_m;
-    return gen_config_check(c, &error) && few_rows_behind && waves <= most_waves &&
+    return gen_config_check(c, &error) && registers_grow(c) && few_rows_behind && waves <= most_waves &&
            (c->swap || c->y == GEN_F32 || !in_slivers(c->tile_n)) &&
            (c->tile_n <= 32 || c->tile_n == step || waves_of(p, c, c->tile_n - step) > waves ||
             (!c->swap && in_slivers(c->tile_n - step)));
@@ -240,15 +250,15 @@ static int fitted_ways(const GenProblem *p, GenConfig *config)
 
 static void fitted_tiles(void)
 {
-    static const int64_t rows[] = {1, 9, 64, 128, 160, 256, 300, 700, 3000},
-                         columns[] = {64, 1000, 2560, 5120, 14336, 33792};
+    static const int64_t rows[] = {1, 9, 64, 100, 128, 160, 256, 300, 700, 3000},
+                         columns[] = {64, 1000, 2560, 5120, 14336, 32000};
     int made = 0, good = 0;
     GenConfig config;
     GenProblem p = {.arch = gen_arch_find("sm_90a"), .k = 4096};
     gen_config_default(p.arch, GEN_F16, &config);
-    for (int i = 0; i < 9 * 6 * 4; i++) {
-        p.m = rows[i % 9], p.n = columns[i / 9 % 6], p.sm_count = i / 54 % 2 ? 132 : 114;
-        p.x = config.x = i / 108 ? GEN_F32 : GEN_F16;
+    for (int i = 0; i < 10 * 6 * 4; i++) {
+        p.m = rows[i % 10], p.n = columns[i / 10 % 6], p.sm_count = i / 60 % 2 ? 132 : 114;
+        p.x = config.x = i / 120 ? GEN_F32 : GEN_F16;
         for (int way = 0; way < gen_wgmma_fitted_count(); way++) {
             if (!gen_wgmma_fitted(&p, way, &config)) continue;
             made++;
