@@ -10,6 +10,8 @@ enum {
     MOST_BOX_ROWS = 44,
     AHEAD_BYTES = 32 << 10,  /* of an SM: what L2 is asked for ahead (docs/tuning.md) */
     REGS_REST = 28,          /* of a consumer, beside its accumulators */
+    REGS_FRAGMENTS = 12,     /* and for the rows of each wgmma that come by registers, */
+    REGS_R = 8,              /* and swapped, for r */
     SWAPPED_CHUNK_ROWS = 32, /* fewer rows of y are stored by elements */
 };
 
@@ -408,10 +410,13 @@ static bool plan_registers(const GenConfig *c, GenPlan *p, GenError *error)
     if (entry >= MAX_CONSUMER || (c->swap && entry >= p->regs_acc + SWAPPED_REST))
         g->regs_producer = 0; /* there are enough for all */
     p->regs_estimate = entry < MOST ? entry : MOST;
-    if (p->regs_acc + REGS_REST > g->regs_consumer)
+    int needs = p->regs_acc + REGS_REST;
+    if (g->x_way == GEN_X_REGISTERS) needs += REGS_FRAGMENTS * g->wgmmas;
+    if (c->swap && p->epilogue.uses_r) needs += REGS_R;
+    if (needs > g->regs_consumer)
         return gen_fail(error,
                         "a tile of %dx%d a warpgroup needs about %d registers a thread; it can have %d",
-                        g->wg_m, g->wg_n, p->regs_acc + REGS_REST, g->regs_consumer);
+                        g->wg_m, g->wg_n, needs, g->regs_consumer);
     if (g->acc_regs + 26 > entry) /* ptxas C7602 */
         return gen_fail(error, "wgmma of 64x%d needs %d registers at the kernel's entry; %d threads leave %d",
                         g->wgmma_n, g->acc_regs + 26, p->threads * p->blocks_per_sm, entry);

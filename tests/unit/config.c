@@ -135,6 +135,9 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_16x128x64_w2x1_s4_swap", "each warpgroup has all rows of x: 2x1");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_pingpong_swap", "are not for swapped operands");
     refusal("wgmma_sm90a_f16_16x256x64_w1x1_s4_k1_swap", "are not for swapped operands");
+    refusal("wgmma_sm90a_f16_256x192x64_w2x1_s3_xbf16",
+            "needs about 244 registers a thread; it can have 232");
+    refusal("wgmma_sm90a_f16_200x256x64_w1x2_s3_swap_e_z_r_add", "needs about 236 registers");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_cm2_ck2_swap",
             "share k (cluster_k=2), or x and W (2x1), not both");
     refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_ck3_swap", "cluster_k=3 is not 1, 2, 4 or 8");
