@@ -37,15 +37,16 @@ static const FittedWay ways[] = {
     {1025,  4096,   0, 0,    false, 1, 1, 1,   4,     8,  ALL},
 };
 /* clang-format on */
-enum { N_WAYS = sizeof ways / sizeof *ways, MOST_TILES = 24 };
+enum { N_WAYS = sizeof ways / sizeof *ways, MOST_TILES = 24 /* the largest to_tiles */ };
 
 int gen_wgmma_fitted_count(void) { return N_WAYS * MOST_TILES; }
 
-/* The way to fit a problem, and its numbers. */
+/* The way to fit a problem, its numbers, and the plan of the config once that has stages. */
 typedef struct Fit {
     const FittedWay *way;
     const GenProblem *p;
     int tiles_m, tile_m, tile_n;
+    GenPlan plan;
 } Fit;
 
 /* Whether the way is for so many rows of so many tiles. */
@@ -109,20 +110,19 @@ static void set_warpgroups(const Fit *f, GenConfig *c)
 }
 
 /* As many as find room, but not fewer than `least`. */
-static bool set_stages(const Fit *f, GenConfig *c, bool exchange_in_ring, int least)
+static bool set_stages(Fit *f, GenConfig *c, bool exchange_in_ring, int least)
 {
     enum { MOST = 12 };
     GenError error;
-    GenPlan plan;
     for (c->stages = MOST; c->stages >= least; c->stages--)
-        if (gen_plan(c, &plan, &error) && plan.ring_bytes <= f->way->most_ring_bytes &&
-            plan.g.exchange_in_ring == exchange_in_ring)
+        if (gen_plan(c, &f->plan, &error) && f->plan.ring_bytes <= f->way->most_ring_bytes &&
+            f->plan.g.exchange_in_ring == exchange_in_ring)
             return true;
     return false;
 }
 
 /* Where blocks share k, stages enough are worth more than not to wait for the other blocks' main loops. */
-static bool set_enough_stages(const Fit *f, GenConfig *c)
+static bool set_enough_stages(Fit *f, GenConfig *c)
 {
     enum { LEAST = 3, LEAST_K128 = 4, ENOUGH = 5, FEW_ROWS = 64 };
     int least = c->tile_k == 128 ? LEAST_K128 : LEAST;
@@ -150,12 +150,10 @@ static int group_m(const Fit *f)
 }
 
 /* Rows of y that divide into chunks of 16 or 32 bytes alone, 104 or 152 columns, take too long. */
-static bool stored_in_slivers(const GenConfig *c)
+static bool stored_in_slivers(const GenPlan *plan)
 {
     enum { MOST_CHUNKS = 8 };
-    GenError error;
-    GenPlan plan;
-    return gen_plan(c, &plan, &error) && plan.g.chunked && plan.g.row_chunks > MOST_CHUNKS;
+    return plan->g.chunked && plan->g.row_chunks > MOST_CHUNKS;
 }
 
 bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
@@ -174,10 +172,9 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->min_blocks = 0;
     c->even = 0;
     c->pingpong = c->ends = c->once = c->last = false;
-    set_warpgroups(&f, c);
-    while (set_enough_stages(&f, c)) {
-        if (!stored_in_slivers(c)) return true;
-        c->tile_n += f.way->step_n;
+    for (;; c->tile_n += f.way->step_n) {
+        set_warpgroups(&f, c);
+        if (!set_enough_stages(&f, c)) return false;
+        if (!stored_in_slivers(&f.plan)) return true;
     }
-    return false;
 }

@@ -262,6 +262,8 @@ static double estimate_epilogue(const GenPlan *plan, int64_t waves)
     return ns * (c->pingpong && waves > 1 ? hidden : 1) + begin;
 }
 
+static double w_bytes(const GenProblem *p) { return (double)p->n * (double)p->k * gen_type_bytes(p->w); }
+
 /* What memory takes to give x and W and to take y. Where all tiles run at one time, and W is not multicast, some of it is read
  * again for another row of tiles. Two SMs, a TPC, take no more from memory than one: where each block has rows of W of its
  * own, the TPC that has most of them decides. */
@@ -269,9 +271,9 @@ static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spr
 {
     const double dram_bytes = 4320, tpc_bytes = 71, again = 0.28;
     int64_t sms = p->sm_count > 0 ? p->sm_count : 1;
-    double all = gen_matrix_bytes(p) / dram_bytes, w_bytes = (double)p->n * (double)p->k * gen_type_bytes(p->w);
+    double all = gen_matrix_bytes(p) / dram_bytes;
     if (p->m > c->tile_m)
-        return s->blocks <= s->places && c->cluster_m == 1 ? all + again * w_bytes / dram_bytes : all;
+        return s->blocks <= s->places && c->cluster_m == 1 ? all + again * w_bytes(p) / dram_bytes : all;
     double blocks = s->blocks * 2 <= sms ? 1 : 2 * (double)gen_ceil_div(s->blocks, sms);
     double block_bytes = (double)c->tile_n * (double)p->k * gen_type_bytes(p->w) / c->cluster_k;
     return larger(all, blocks * block_bytes / tpc_bytes);
@@ -360,9 +362,8 @@ void gen_wgmma_set_hints(const GenProblem *p, const GenPlan *plan, const GenEsti
 {
     const double once_bytes = 16 << 20, last_bytes = 32 << 20, kept_bytes = 24 << 20;
     int64_t group_rows = (int64_t)c->tile_m * c->group_m, rows = p->m < group_rows ? p->m : group_rows;
-    double x_bytes = (double)rows * (double)p->k * gen_type_bytes(p->x),
-           w_bytes = (double)p->n * (double)p->k * gen_type_bytes(p->w);
+    double x_bytes = (double)rows * (double)p->k * gen_type_bytes(p->x);
     if (c->swap || plan->g.cluster > 1) return;
-    c->once = e->waves == 1 && w_bytes >= once_bytes;
-    c->last = e->waves > 1 && w_bytes >= last_bytes && x_bytes <= kept_bytes;
+    c->once = e->waves == 1 && w_bytes(p) >= once_bytes;
+    c->last = e->waves > 1 && w_bytes(p) >= last_bytes && x_bytes <= kept_bytes;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # Where ptxas is found: every shipped kernel, and what is chosen for some problems, assembles for its arch
-# without a spill, a warning or wgmmas one after the other (C75..), and every kernel of tests/ without the latter.
+# without a warning, wgmmas one after the other (C75..) or a spill; every kernel of tests/, and what is chosen for
+# x of the other 16-bit type, without the first two.
 use strict;
 use warnings;
 use Test::More;
