@@ -226,7 +226,7 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
     const double tensor_macs = 3398, least_n = 52, smem_bytes = 297, l2_sm_bytes = 175, l2_bytes = 18000,
-                 latency = 1255, disturbance = 0.278, each_other = 0.024, rounded = 0.06, by_turns = 1.15,
+                 latency = 1255, disturbance = 0.278, each_other = 0.024, rounded = 0.06, beneath = 0.7, by_turns = 1.15,
                  sm_cut_row = 3.3, cut_row = 2, alone = 0.677;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
@@ -235,7 +235,8 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     double asked = asked_bytes(p, plan, sm_cut_row), of_all = running * asked_bytes(p, plan, cut_row);
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
     if (g->x_way == GEN_X_REGISTERS && g->wgmmas > 1) e->tensor_ns *= by_turns;
-    if (g->x_way == GEN_X_ROUNDED) e->tensor_ns += n * rounded * c->tile_m * k; /* while nothing is multiplied */
+    if (g->x_way == GEN_X_ROUNDED) /* while nothing is multiplied, or beneath the products of the k-block before */
+        e->tensor_ns += n * rounded * (g->loop_waits ? beneath : 1) * c->tile_m * k;
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
     e->l2_ns = larger(n * asked / l2_sm_bytes, of_all / l2_bytes);
     e->l2_ns = larger(e->l2_ns, n * boxes_ns(p, plan, e->waves));

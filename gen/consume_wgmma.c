@@ -123,8 +123,8 @@ static void multiply(Wgmma *g, Product *m, GenRing r, int first, int last)
     PtxKernel *k = g->k;
     const GenWgmmaPlan *h = g->h;
     emit(k, MUL_WIDE_U32, m->w_at, r.slot, imm(g->plan->stage_bytes / 16));
-    if (wgmma_rounds(g)) emit(k, MOV_B64, m->x_at, g->x_desc);
-    else emit(k, ADD_S64, m->x_at, m->w_at, g->x_desc);
+    if (wgmma_rounds(g)) emit(k, MUL_WIDE_U32, m->x_at, g->x_tile, imm(h->rounded.tile_bytes / 16));
+    emit(k, ADD_S64, m->x_at, wgmma_rounds(g) ? m->x_at : m->w_at, g->x_desc);
     emit(k, ADD_S64, m->w_at, m->w_at, g->w_desc);
     for (int step = 0; step < g->plan->k_steps; step++)
         for (int i = first; i < last; i++) {
@@ -208,7 +208,7 @@ static void consume_block(Consumer *c)
     PtxKernel *k = g->k;
     bool late = g->h->loop_waits > 0;
     wait_full(g, g->ring);
-    if (wgmma_rounds(g)) gen_wgmma_round(g, g->ring.slot);
+    if (wgmma_rounds(g)) gen_wgmma_round(g, g->ring.slot, c->block);
     emit(k, SETP_NE_U32, c->product.add, c->block, imm(0));
     emit(k, WGMMA_FENCE);
     multiply(g, &c->product, g->ring, 0, g->h->wgmmas);

@@ -70,6 +70,7 @@ typedef struct GenWgmmaPlan {
     GenXWay x_way;
     GenBoxPlan x, w;
     GenBoxPlan rounded; /* GEN_X_ROUNDED: x of a k-block in W's type */
+    int rounded_tiles;  /* that take turns: one is written while those of the groups under way are multiplied */
     int rounded_offset; /* in shared memory */
     int regs_producer, regs_consumer; /* of a thread, by setmaxnreg; regs_producer = 0: without it */
     int chunk_cols;     /* y leaves in chunks of so many columns */

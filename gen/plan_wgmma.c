@@ -100,12 +100,15 @@ static bool check_swap(const GenConfig *c, GenError *error)
                     c->y_store_bytes, gen_type_bytes(c->y));
 }
 
-/* Groups of wgmma that may be under way when a k-block is issued. A consumer that waits for each k-block leaves the tensor
- * cores idle until it has issued the next one; two cover each other's gaps, if they have enough to multiply. */
+/* Groups of wgmma that may be under way when a k-block is issued. A consumer that waits for each k-block
+ * leaves the tensor cores idle until it has issued the next one; two cover each other's gaps, if they have
+ * enough to multiply. x that is rounded from slot to tile keeps its slot until then: few stages have none to
+ * spare. */
 static int loop_waits(const GenConfig *c, const GenWgmmaPlan *g)
 {
-    enum { SHORT_ROWS = 96 };
+    enum { SHORT_ROWS = 96, ENOUGH_STAGES = 5 };
     bool gaps = c->pingpong || g->consumers == 1 || g->wgmmas * g->wgmma_n <= SHORT_ROWS;
+    if (g->x_way == GEN_X_ROUNDED) return c->stages >= ENOUGH_STAGES;
     return gaps && g->x_way == GEN_X_SLOT && !c->skew_blocks;
 }
 
@@ -358,7 +361,7 @@ static void place_rest(const GenConfig *c, GenPlan *p, bool exchange_in_ring)
 {
     GenWgmmaPlan *g = &p->g;
     Places at_end = {.ring_end = c->cluster_k > 1 ? p->ring_bytes : 0,
-                     .behind = g->rounded_offset + g->rounded.tile_bytes};
+                     .behind = g->rounded_offset + g->rounded_tiles * g->rounded.tile_bytes};
     g->exchange_offset = place(&at_end, g->exchange_bytes, exchange_in_ring);
     g->exchange_in_ring = g->exchange_offset < p->ring_bytes;
     g->store_offset = place(&at_end, g->consumers * g->out_buffers * g->chunk_bytes, true);
@@ -385,6 +388,7 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
         g->ahead_blocks = (AHEAD_BYTES / p->blocks_per_sm + g->w.tile_bytes / 2) / g->w.tile_bytes;
     p->stage_bytes = g->x.slot_bytes + g->w.slot_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;
+    g->rounded_tiles = 1 + g->loop_waits;
     g->rounded_offset = p->ring_bytes;
     place_rest(c, p, false);
     if (c->cluster_k > 1 && p->smem_bytes > c->arch->block_smem_bytes) place_rest(c, p, true);

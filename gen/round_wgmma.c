@@ -1,8 +1,10 @@
 /* round_wgmma.c: x of another type than W's where operands are swapped: rounded into shared memory.
  *
  * Few rows of x are wgmma's B, which it reads from shared memory alone. So the consumer's threads read them
- * from the slot, round them, and write them as TMA would have: rows of 128 bytes, swizzled. What stood there
- * before has been multiplied, for each k-block is waited for.
+ * from the slot, round them, and write them as TMA would have: rows of 128 bytes, swizzled: into two
+ * tiles by turns, if there are slots for it, so that one k-block is rounded while the one before is
+ * multiplied. What stood in a tile before has been, for no more groups of wgmma are under way than there are
+ * other tiles.
  *
  * A thread has 8 k of a row at a time, 16 bytes in W's type. Of fp32 these are two chunks side by side; the
  * upper lanes of eight read the second one first, so that together they have all banks.
@@ -35,6 +37,7 @@ void gen_wgmma_round_setup(Wgmma *g)
     ptx_comment(k, "where this thread reads x in slot 0, and writes it in W's type");
     g->x_from = word(g, "x_from");
     g->x_to = word(g, "x_to");
+    g->x_tile = word(g, "x_tile");
     g->x_raw = ptx_regs(k, PTX_F32, "x_raw", 2 * WORDS);
     g->x_halves = ptx_regs(k, PTX_B16, "x_halves", 2);
     g->x_words = ptx_regs(k, PTX_B32, "x_word", 2 * WORDS);
@@ -79,12 +82,15 @@ static void read_narrow(Wgmma *g, PtxArg from, int offset)
         gen_convert_pair(g->gemm, c->x, c->w, at(g->x_words, i), g->x_halves, g->x_raw);
 }
 
-void gen_wgmma_round(Wgmma *g, PtxArg slot)
+void gen_wgmma_round(Wgmma *g, PtxArg slot, PtxArg block)
 {
     PtxKernel *k = g->k;
     const GenBoxPlan *rounded = &g->h->rounded;
-    PtxArg from = at(g->gemm->word_scratch, 0), other = at(g->gemm->word_scratch, 1);
+    PtxArg from = at(g->gemm->word_scratch, 0), other = at(g->gemm->word_scratch, 1),
+           to = at(g->gemm->word_scratch, 2);
     int rows = tile_rows(g), passes = rows * g->plan->config.tile_k / (8 * GEN_WG_THREADS);
+    emit(k, AND_B32, g->x_tile, block, imm(g->h->rounded_tiles - 1));
+    emit(k, MAD_LO_S32, to, g->x_tile, imm(rounded->tile_bytes), g->x_to);
     emit(k, MAD_LO_S32, from, slot, imm(g->plan->stage_bytes), g->x_from);
     if (wgmma_x_f32(g)) emit(k, XOR_B32, other, from, imm(GEN_CHUNK_BYTES));
     for (int i = 0; i < passes; i++) {
@@ -93,7 +99,7 @@ void gen_wgmma_round(Wgmma *g, PtxArg slot)
         if (wgmma_x_f32(g)) read_wide(g, from, other, offset);
         else read_narrow(g, from, offset);
         emit(k, ST_SHARED_V4_B32,
-             mem(g->x_to, g->h->rounded_offset + atom * rounded->atom_bytes + row * ROW_BYTES),
+             mem(to, g->h->rounded_offset + atom * rounded->atom_bytes + row * ROW_BYTES),
              span(g->x_words, 0, WORDS));
     }
     emit(k, FENCE_PROXY_ASYNC);

@@ -69,6 +69,7 @@ typedef struct Wgmma {
     PtxArg x_raw, x_halves, x_words; /* f32[], b16[2], b32[]: elements on their way */
     PtxArg x_fragments;       /* b32[]: of two pairs of k-steps */
     /* of round_wgmma.c */
+    PtxArg x_tile;            /* b32: which of the tiles of rounded x the k-block at hand has: they take turns */
     PtxArg x_from, x_to;      /* b32: where this thread reads x in slot 0; where it writes it, less rounded_offset */
     /* of store_wgmma.c */
     Epilogue epilogue;
@@ -174,7 +175,7 @@ PtxArg gen_wgmma_x_fragment(const Wgmma *g, int step, int wgmma);
 
 /* round_wgmma.c, of a consumer: what stays the same; rounds the x of a slot, until all its threads have. */
 void gen_wgmma_round_setup(Wgmma *g);
-void gen_wgmma_round(Wgmma *g, PtxArg slot);
+void gen_wgmma_round(Wgmma *g, PtxArg slot, PtxArg block);
 
 /* exchange_wgmma.c, where the blocks of a cluster share k: of a consumer, its sums become those of the part of the tile
  * that its block finishes; of whole warps that only come to the barriers of the cluster; and away from a block without
