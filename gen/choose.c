@@ -412,6 +412,7 @@ static void make_even(const GenProblem *p, GenConfig *c, GenPlan *plan)
 static void rank_wgmma_tile(const GenProblem *p, GenConfig *candidate, Ranking *r, GenError *error)
 {
     GenPlan plan;
+    gen_wgmma_set_group(p, candidate);
     if (!plan_wgmma_candidate(p, candidate, &plan, error)) return;
     make_even(p, candidate, &plan);
     plan.config.ends = candidate->ends = gen_wgmma_ends(p, &plan); /* which no number of the plan depends on */

@@ -1,6 +1,6 @@
 /* choose_fitted.c: tiles of the wgmma back end that are on no list, because they are made for a problem: so
  * many rows of tiles share m out evenly, and as many columns of them n as give each SM one block, or a few
- * one after the other. They are ranked beside those of the list.
+ * one after the other; or, of many rows and few columns, all of these. They are ranked beside those of the list.
  */
 #include "gen/internal.h"
 #include "gen/plan.h"
@@ -37,9 +37,27 @@ static const FittedWay ways[] = {
     {1025,  4096,   0, 0,    false, 1, 1, 1,   4,     8,  ALL},
 };
 /* clang-format on */
-enum { N_WAYS = sizeof ways / sizeof *ways, MOST_TILES = 24 /* the largest to_tiles */ };
 
-int gen_wgmma_fitted_count(void) { return N_WAYS * MOST_TILES; }
+/* A way to make tiles that have all columns, or a cluster's two have, so that x is read from memory once; for each
+ * number of warpgroups that may have 64 rows of it each. */
+typedef struct NarrowWay {
+    int from_n, to_n;
+    int sharers_x, sharers_k;
+} NarrowWay;
+
+static const NarrowWay narrow_ways[] = {
+    {1, 256, 1, 1},
+    {1, 256, 1, 2},
+    {65, 512, 2, 1},
+};
+enum {
+    N_WAYS = sizeof ways / sizeof *ways,
+    MOST_TILES = 24, /* the largest to_tiles */
+    N_NARROW_WAYS = sizeof narrow_ways / sizeof *narrow_ways,
+    MOST_WARPGROUPS = 3
+};
+
+int gen_wgmma_fitted_count(void) { return N_WAYS * MOST_TILES + N_NARROW_WAYS * MOST_WARPGROUPS; }
 
 /* The way to fit a problem, its numbers, and the plan of the config once that has stages. */
 typedef struct Fit {
@@ -110,13 +128,13 @@ static void set_warpgroups(const Fit *f, GenConfig *c)
 }
 
 /* As many as find room, but not fewer than `least`. */
-static bool set_stages(Fit *f, GenConfig *c, bool exchange_in_ring, int least)
+static bool set_stages(GenConfig *c, GenPlan *plan, int most_ring_bytes, bool exchange_in_ring, int least)
 {
     enum { MOST = 12 };
     GenError error;
     for (c->stages = MOST; c->stages >= least; c->stages--)
-        if (gen_plan(c, &f->plan, &error) && f->plan.ring_bytes <= f->way->most_ring_bytes &&
-            f->plan.g.exchange_in_ring == exchange_in_ring)
+        if (gen_plan(c, plan, &error) && plan->ring_bytes <= most_ring_bytes &&
+            plan->g.exchange_in_ring == exchange_in_ring)
             return true;
     return false;
 }
@@ -125,9 +143,10 @@ static bool set_stages(Fit *f, GenConfig *c, bool exchange_in_ring, int least)
 static bool set_enough_stages(Fit *f, GenConfig *c)
 {
     enum { LEAST = 3, LEAST_K128 = 4, ENOUGH = 5, FEW_ROWS = 64 };
-    int least = c->tile_k == 128 ? LEAST_K128 : LEAST;
-    if (c->cluster_k == 1) return set_stages(f, c, false, least);
-    return set_stages(f, c, false, f->p->m > FEW_ROWS ? ENOUGH : least) || set_stages(f, c, true, LEAST);
+    int least = c->tile_k == 128 ? LEAST_K128 : LEAST, ring_bytes = f->way->most_ring_bytes;
+    if (c->cluster_k == 1) return set_stages(c, &f->plan, ring_bytes, false, least);
+    return set_stages(c, &f->plan, ring_bytes, false, f->p->m > FEW_ROWS ? ENOUGH : least) ||
+           set_stages(c, &f->plan, ring_bytes, true, LEAST);
 }
 
 /* Small tiles are better off with half as many, longer k-blocks; but where loads are shared, stages count more. */
@@ -156,11 +175,11 @@ static bool stored_in_slivers(const GenPlan *plan)
     return plan->g.chunked && plan->g.row_chunks > MOST_CHUNKS;
 }
 
-bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
+/* One of `tiles` rows of them. */
+static bool fit(const GenProblem *p, const FittedWay *way, int tiles, GenConfig *c)
 {
-    Fit f = {.way = &ways[i / MOST_TILES], .p = p};
-    if (!set_tiles_m(&f, i % MOST_TILES + 1) || !set_tile_m(&f) || !set_tile_n(&f)) return false;
-    c->backend = GEN_BACKEND_WGMMA;
+    Fit f = {.way = way, .p = p};
+    if (!set_tiles_m(&f, tiles) || !set_tile_m(&f) || !set_tile_n(&f)) return false;
     c->swap = f.way->swap;
     c->tile_m = f.tile_m;
     c->tile_n = f.tile_n;
@@ -169,12 +188,45 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->cluster_n = f.way->sharers_x;
     c->cluster_k = f.way->sharers_k;
     c->group_m = group_m(&f);
-    c->min_blocks = 0;
-    c->even = 0;
-    c->pingpong = c->ends = c->once = c->last = false;
     for (;; c->tile_n += f.way->step_n) {
         set_warpgroups(&f, c);
         if (!set_enough_stages(&f, c)) return false;
         if (!stored_in_slivers(&f.plan)) return true;
     }
+}
+
+/* Many rows to a column. With few columns 128 k at a time are better, and more bytes on their way are no faster. */
+static bool fit_narrow(const GenProblem *p, const NarrowWay *way, int warpgroups, GenConfig *c)
+{
+    enum { ROWS = 4, GROUP_M = 8, LONG_N = 32, LONG_RING_BYTES = 160 << 10, LEAST = 4, MOST_ACCUMULATORS = 256 * 192 };
+    GenPlan plan;
+    if (p->n < way->from_n || p->n > way->to_n || p->m < ROWS * p->n) return false;
+    c->swap = false;
+    c->tile_m = 64 * warpgroups;
+    c->tile_n = (int)gen_whole(gen_ceil_div(p->n, way->sharers_x), way->sharers_k > 1 ? 16 : 8);
+    c->tile_k = warpgroups == 1 && c->tile_n <= LONG_N ? 128 : 64;
+    int ring_bytes = c->tile_k == 128 ? LONG_RING_BYTES : ALL;
+    c->warps_m = warpgroups;
+    c->warps_n = 1;
+    c->cluster_m = 1;
+    c->cluster_n = way->sharers_x;
+    c->cluster_k = way->sharers_k;
+    c->group_m = GROUP_M;
+    c->skew_blocks = 0;
+    for (; c->tile_m * c->tile_n <= MOST_ACCUMULATORS; c->tile_n += 8) {
+        if (!set_stages(c, &plan, ring_bytes, false, LEAST)) return false;
+        if (!stored_in_slivers(&plan)) return true;
+    }
+    return false;
+}
+
+bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
+{
+    int narrow = i - N_WAYS * MOST_TILES;
+    c->backend = GEN_BACKEND_WGMMA;
+    c->min_blocks = 0;
+    c->even = 0;
+    c->pingpong = c->ends = c->once = c->last = false;
+    if (narrow < 0) return fit(p, &ways[i / MOST_TILES], i % MOST_TILES + 1, c);
+    return fit_narrow(p, &narrow_ways[narrow / MOST_WARPGROUPS], narrow % MOST_WARPGROUPS + 1, c);
 }

@@ -175,6 +175,17 @@ static Spread spread(const GenProblem *p, const GenConfig *c, int cluster)
     return s;
 }
 
+/* Blocks side by side that ask for the same rows at one time are answered together: so neighbours share the larger matrix.
+ * That is W, but where x has more rows: there a group is one row of tiles, if they all run at one time, or W is read by
+ * few of them. Clusters share loads by themselves. */
+void gen_wgmma_set_group(const GenProblem *p, GenConfig *c)
+{
+    enum { FEW_COLUMNS = 4 };
+    Spread s = spread(p, c, c->cluster_k);
+    bool few = gen_ceil_div(p->n, c->tile_n) <= FEW_COLUMNS || s.blocks <= s.places;
+    if (p->m > p->n && few && c->cluster_m * c->cluster_n == 1) c->group_m = 1;
+}
+
 /* How much an operand's rows that begin inside a line of 128 bytes count, for they ask for two lines each: of rows 64 bytes
  * off every second one does, of others more, and those 16 bytes off ask for parts of sectors. */
 static double cut_rows(GenLayout layout, int align_bytes)
@@ -187,7 +198,7 @@ static double cut_rows(GenLayout layout, int align_bytes)
  * time, and are answered together; those whose blocks share k are not. */
 static double asked_bytes(const GenProblem *p, const GenPlan *plan, double cut_row)
 {
-    const double apart = 2;
+    const double apart = 1.86;
     const GenConfig *c = &plan->config;
     double x = 1 + cut_row * cut_rows(p->x_layout, p->x_align_bytes),
            w = 1 + cut_row * cut_rows(p->w_layout, p->w_align_bytes);
@@ -226,7 +237,7 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
     const double tensor_macs = 3398, least_n = 52, smem_bytes = 297, l2_sm_bytes = 175, l2_bytes = 18000,
-                 latency = 1255, disturbance = 0.278, each_other = 0.024, rounded = 0.06, beneath = 0.7, by_turns = 1.15,
+                 latency = 1255, disturbance = 0.278, each_other = 0.024, rounded = 0.06, beneath = 0.7, by_turns = 1.15, pingpong = 1.02,
                  sm_cut_row = 3.3, cut_row = 2, alone = 0.677;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
@@ -235,6 +246,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     double asked = asked_bytes(p, plan, sm_cut_row), of_all = running * asked_bytes(p, plan, cut_row);
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
     if (g->x_way == GEN_X_REGISTERS && g->wgmmas > 1) e->tensor_ns *= by_turns;
+    if (c->pingpong) e->tensor_ns *= pingpong;
     if (g->x_way == GEN_X_ROUNDED) /* while nothing is multiplied, or beneath the products of the k-block before */
         e->tensor_ns += n * rounded * (g->loop_waits ? beneath : 1) * c->tile_m * k;
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
@@ -252,8 +264,8 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
  * that of the last tile. Blocks that share k finish parts of it, once they have exchanged their sums. */
 static double estimate_epilogue(const GenPlan *plan, int64_t waves)
 {
-    const double tma = 0.072, elements = 0.125, warps = 0.3, hidden = 0.17, begin = 509, exchange = 300,
-                 each_more = 595, exchanged = 0.0933, chunk = 198;
+    const double tma = 0.072, elements = 0.125, warps = 0.3, hidden = 0.17, begin = 509, exchange = 287,
+                 each_more = 1080, exchanged = 0.0995, chunk = 198;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
            ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
@@ -264,20 +276,30 @@ static double estimate_epilogue(const GenPlan *plan, int64_t waves)
 }
 
 static double w_bytes(const GenProblem *p) { return (double)p->n * (double)p->k * gen_type_bytes(p->w); }
+static double x_bytes(const GenProblem *p) { return (double)p->m * (double)p->k * gen_type_bytes(p->x); }
 
-/* What memory takes to give x and W and to take y. Where all tiles run at one time, and W is not multicast, some of it is read
- * again for another row of tiles. Two SMs, a TPC, take no more from memory than one: where each block has rows of W of its
- * own, the TPC that has most of them decides. */
+/* Where all tiles run at one time, what is not multicast is in part read again: W for another row of tiles, and x for
+ * another column. */
+static double again_bytes(const GenProblem *p, const GenConfig *c, const Spread *s)
+{
+    const double again = 0.31;
+    double w = p->m > c->tile_m && c->cluster_m == 1 ? w_bytes(p) : 0;
+    double x = p->m > c->tile_m && p->n > c->tile_n && c->cluster_n == 1 ? x_bytes(p) : 0;
+    return s->blocks <= s->places ? again * (w + x) : 0;
+}
+
+/* What memory takes to give x and W and to take y. Two SMs, a TPC, take no more from memory than one: where each block has
+ * rows of W, or of x, of its own, the TPC that has most of them decides. */
 static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
-    const double dram_bytes = 4320, tpc_bytes = 71, again = 0.28;
+    const double dram_bytes = 4320, tpc_bytes = 69.7;
     int64_t sms = p->sm_count > 0 ? p->sm_count : 1;
-    double all = gen_matrix_bytes(p) / dram_bytes;
-    if (p->m > c->tile_m)
-        return s->blocks <= s->places && c->cluster_m == 1 ? all + again * w_bytes(p) / dram_bytes : all;
+    double all = (gen_matrix_bytes(p) + again_bytes(p, c, s)) / dram_bytes;
+    double own = p->m <= c->tile_m   ? (double)c->tile_n * gen_type_bytes(p->w)
+                 : p->n <= c->tile_n ? (double)c->tile_m * gen_type_bytes(p->x)
+                                     : 0;
     double blocks = s->blocks * 2 <= sms ? 1 : 2 * (double)gen_ceil_div(s->blocks, sms);
-    double block_bytes = (double)c->tile_n * (double)p->k * gen_type_bytes(p->w) / c->cluster_k;
-    return larger(all, blocks * block_bytes / tpc_bytes);
+    return larger(all, blocks * own * (double)p->k / c->cluster_k / tpc_bytes);
 }
 
 /* Before the first tile, and behind the last. Of blocks side by side some of the next kernel are there already, and have
@@ -292,7 +314,7 @@ static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spr
 /* Work, and what memory takes meanwhile: they hinder each other more the more alike they are. */
 static double work_and_memory(double work, double memory)
 {
-    const double hindrance = 0.159;
+    const double hindrance = 0.184;
     double longer = larger(work, memory), shorter = work + memory - longer;
     return longer + hindrance * shorter * shorter / longer;
 }
@@ -358,13 +380,15 @@ GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
 }
 
 /* All tiles read W at one time: once. Or there are waves of them, for which L2 keeps the x of a group of rows of tiles, if
- * it need not keep W; less W than that is there in any case. */
+ * it need not keep W; less W than that is there in any case. Or tiles have all columns, and read x for the last time. */
 void gen_wgmma_set_hints(const GenProblem *p, const GenPlan *plan, const GenEstimate *e, GenConfig *c)
 {
     const double once_bytes = 16 << 20, last_bytes = 32 << 20, kept_bytes = 24 << 20;
     int64_t group_rows = (int64_t)c->tile_m * c->group_m, rows = p->m < group_rows ? p->m : group_rows;
-    double x_bytes = (double)rows * (double)p->k * gen_type_bytes(p->x);
-    if (c->swap || plan->g.cluster > 1) return;
-    c->once = e->waves == 1 && w_bytes(p) >= once_bytes;
-    c->last = e->waves > 1 && w_bytes(p) >= last_bytes && x_bytes <= kept_bytes;
+    double group_bytes = (double)rows * (double)p->k * gen_type_bytes(p->x);
+    if (plan->g.load_sharers > 1) return;
+    bool forgets_w = c->swap || c->cluster_k > 1;
+    c->once = !forgets_w && e->waves == 1 && w_bytes(p) >= once_bytes;
+    c->last = (!forgets_w && e->waves > 1 && w_bytes(p) >= last_bytes && group_bytes <= kept_bytes) ||
+              (p->n <= c->tile_n && p->m > c->tile_m && p->m > p->n && !c->once);
 }

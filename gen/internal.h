@@ -27,6 +27,8 @@ GenEstimate gen_wgmma_estimate(const GenProblem *problem, const struct GenPlan *
 /* config->even: whether tiles of different widths would make the waves of this tile even, and how much narrower they would
  * be. What the plan of the config says of it is not looked at. */
 int gen_wgmma_even(const GenProblem *problem, const struct GenPlan *plan);
+/* config->group_m, where it is not the tile's. */
+void gen_wgmma_set_group(const GenProblem *problem, GenConfig *config);
 /* config->ends: whether the last box of x would have many rows behind the end of m. */
 bool gen_wgmma_ends(const GenProblem *problem, const struct GenPlan *plan);
 /* config->once and last: what L2 should forget first. */

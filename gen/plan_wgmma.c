@@ -72,12 +72,10 @@ static bool check_hints(const GenConfig *c, GenError *error)
     const char *hint = c->once ? "once" : "last";
     if (!c->once && !c->last) return true;
     if (c->once && c->last) return gen_fail(error, "once and last: L2 is told the one or the other");
-    if (c->swap || c->cluster_k > 1)
+    if (c->once && (c->swap || c->cluster_k > 1))
         return gen_fail(
-            error,
-            "%s: with swapped operands, and where blocks share k, L2 forgets W first anyway: leave "
-            "it out",
-            hint);
+            error, "once: with swapped operands, and where blocks share k, L2 forgets W first anyway: leave "
+                   "it out");
     return (c->cluster_m == 1 && (c->once || c->cluster_n == 1)) ||
            gen_fail(error, "%s: of what blocks of a cluster (%dx%d) load for each other L2 is told nothing",
                     hint, c->cluster_m, c->cluster_n);

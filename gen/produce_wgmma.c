@@ -158,7 +158,7 @@ enum { OF_X, OF_W };
 typedef struct Producer {
     Wgmma *g;
     Source source[2];
-    PtxArg p_last;      /* predicate, where tiles read x for the last time: this one does */
+    PtxArg p_last;      /* predicate, of several tiles, where they read x for the last time: this one does */
     PtxArg along, left; /* b32: first k of the next k-block; k-blocks left of the tile */
     PtxArg slot_at;     /* b32: shared address of the slot */
     PtxArg bytes;       /* b32: that come to a slot */
@@ -178,8 +178,11 @@ static void produce_block(Producer *p)
     gen_wgmma_advance(g, g->ring, wgmma_stages(g));
 }
 
+/* A block has several tiles, one after the other, and L2 forgets what the last ones read. */
+static bool has_last_tiles(const GenConfig *c) { return c->last && c->cluster_k == 1; }
+
 /* Where there are few tiles along m, all at work at one time, L2 need not keep W: so it keeps x. */
-static bool forgets_w(const GenConfig *c) { return c->once || c->swap || c->cluster_k > 1; }
+static bool forgets_w(const GenConfig *c) { return c->once || ((c->swap || c->cluster_k > 1) && !c->last); }
 
 static Producer producer_setup(Wgmma *g)
 {
@@ -192,7 +195,8 @@ static Producer producer_setup(Wgmma *g)
           .map = g->x_map,
           .first = g->row0,
           .end = g->gemm->m,
-          .sharers = c->cluster_n},
+          .sharers = c->cluster_n,
+          .once = c->last && c->cluster_k > 1},
          {.plan = &g->h->w,
           .name = "w",
           .map = g->w_map,
@@ -206,7 +210,7 @@ static Producer producer_setup(Wgmma *g)
         .bytes = word(g, "bytes_to_come"),
     };
     for (int i = 0; i < 2; i++) source_setup(g, &p.source[i], i == OF_X);
-    if (c->last) p.p_last = ptx_reg(k, PTX_PRED, "p_last");
+    if (has_last_tiles(c)) p.p_last = ptx_reg(k, PTX_PRED, "p_last");
     if (c->last || forgets_w(c)) emit(k, CREATE_POLICY, g->evict_first = wide(g, "evict_first"));
     emit(k, MOV_B32, g->ring.slot, imm(0));
     emit(k, MOV_B32, g->ring.phase, imm(1)); /* the ring is empty: the phase before the first is over */
@@ -237,7 +241,7 @@ static void produce_begin(Producer *p)
     if (wgmma_shares_k(g))
         emit(k, MAD_LO_S32, p->along, g->first_k_block, imm(g->plan->config.tile_k), p->along);
     emit(k, MOV_B32, p->left, g->k_blocks);
-    if (g->plan->config.last) find_last(p);
+    if (has_last_tiles(&g->plan->config)) find_last(p);
 }
 
 /* L2 is asked for W's first k-blocks, each by one of the blocks that have this tile of W. x may be what the
@@ -317,7 +321,7 @@ static void produce_tiles(Producer *p)
     ask_ahead(p);
     emit(k, GRID_WAIT);
     emit(k, LABEL, next);
-    if (g->plan->config.last) produce_hinted(p);
+    if (has_last_tiles(&g->plan->config)) produce_hinted(p);
     else produce_blocks(p, "produce_block");
     emit(k, ADD_S32, g->tile, g->tile, g->tile_step);
     gen_wgmma_leave_without_tile(g, done);
