@@ -198,7 +198,7 @@ static bool fit(const GenProblem *p, const FittedWay *way, int tiles, GenConfig 
 /* Many rows to a column. With few columns 128 k at a time are better, and more bytes on their way are no faster. */
 static bool fit_narrow(const GenProblem *p, const NarrowWay *way, int warpgroups, GenConfig *c)
 {
-    enum { ROWS = 4, GROUP_M = 8, LONG_N = 32, LONG_RING_BYTES = 160 << 10, LEAST = 4, MOST_ACCUMULATORS = 256 * 192 };
+    enum { ROWS = 4, GROUP_M = 8, LONG_N = 32, LONG_RING_BYTES = 160 << 10, LEAST = 4, MOST_OUTPUTS = 256 * 192 };
     GenPlan plan;
     if (p->n < way->from_n || p->n > way->to_n || p->m < ROWS * p->n) return false;
     c->swap = false;
@@ -213,7 +213,7 @@ static bool fit_narrow(const GenProblem *p, const NarrowWay *way, int warpgroups
     c->cluster_k = way->sharers_k;
     c->group_m = GROUP_M;
     c->skew_blocks = 0;
-    for (; c->tile_m * c->tile_n <= MOST_ACCUMULATORS; c->tile_n += 8) {
+    for (; c->tile_m * c->tile_n <= MOST_OUTPUTS; c->tile_n += 8) {
         if (!set_stages(c, &plan, ring_bytes, false, LEAST)) return false;
         if (!stored_in_slivers(&plan)) return true;
     }
