@@ -237,8 +237,8 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
     const double tensor_macs = 3398, least_n = 52, smem_bytes = 297, l2_sm_bytes = 175, l2_bytes = 18000,
-                 latency = 1255, disturbance = 0.278, each_other = 0.024, rounded = 0.06, beneath = 0.7, by_turns = 1.15, pingpong = 1.02,
-                 sm_cut_row = 3.3, cut_row = 2, alone = 0.677;
+                 latency = 1255, disturbance = 0.278, each_other = 0.024, rounded = 0.06, beneath = 0.7,
+                 by_turns = 1.15, pingpong = 1.02, sm_cut_row = 3.3, cut_row = 2, alone = 0.677;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
