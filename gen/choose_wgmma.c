@@ -282,7 +282,7 @@ static double x_bytes(const GenProblem *p) { return (double)p->m * (double)p->k 
  * another column. */
 static double again_bytes(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
-    const double again = 0.31;
+    const double again = 0.25;
     double w = p->m > c->tile_m && c->cluster_m == 1 ? w_bytes(p) : 0;
     double x = p->m > c->tile_m && p->n > c->tile_n && c->cluster_n == 1 ? x_bytes(p) : 0;
     return s->blocks <= s->places ? again * (w + x) : 0;
@@ -292,7 +292,7 @@ static double again_bytes(const GenProblem *p, const GenConfig *c, const Spread 
  * rows of W, or of x, of its own, the TPC that has most of them decides. */
 static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
-    const double dram_bytes = 4320, tpc_bytes = 69.7;
+    const double dram_bytes = 4320, tpc_bytes = 71;
     int64_t sms = p->sm_count > 0 ? p->sm_count : 1;
     double all = (gen_matrix_bytes(p) + again_bytes(p, c, s)) / dram_bytes;
     double own = p->m <= c->tile_m   ? (double)c->tile_n * gen_type_bytes(p->w)
