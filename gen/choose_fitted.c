@@ -1,6 +1,7 @@
 /* choose_fitted.c: tiles of the wgmma back end that are on no list, because they are made for a problem: so
  * many rows of tiles share m out evenly, and as many columns of them n as give each SM one block, or a few
- * one after the other; or, of many rows and few columns, all of these. They are ranked beside those of the list.
+ * one after the other; or, of many rows and few columns, all of these. They are ranked beside those of the
+ * list.
  */
 #include "gen/internal.h"
 #include "gen/plan.h"
@@ -8,7 +9,7 @@
 /* A way to make them, once for each number of rows of tiles. */
 typedef struct FittedWay {
     int from_m, to_m;
-    int from_tiles, to_tiles;            /* rows of tiles; 0: as many as tiles of 256 rows make */
+    int from_tiles, to_tiles; /* rows of tiles */
     bool swap;
     int sharers_w, sharers_x, sharers_k; /* blocks of a cluster that share loads, or k */
     int most_waves;                      /* tiles that an SM has, one after the other */
@@ -34,12 +35,11 @@ static const FittedWay ways[] = {
     {  65,   256,   1, 1,    false, 1, 1, 1,   1,     8,  ALL},
     {  65,   256,   1, 1,    false, 1, 1, 2,   1,    16,  ALL},
     { 129,  1024,   2, 4,    false, 1, 1, 1,   1,     8,  ALL},
-    {1025,  4096,   0, 0,    false, 1, 1, 1,   4,     8,  ALL},
 };
 /* clang-format on */
 
-/* A way to make tiles that have all columns, or a cluster's two have, so that x is read from memory once; for each
- * number of warpgroups that may have 64 rows of it each. */
+/* A way to make tiles that have all columns, or a cluster's two have, so that x is read from memory once; for
+ * each number of warpgroups that may have 64 rows of it each. */
 typedef struct NarrowWay {
     int from_n, to_n;
     int sharers_x, sharers_k;
@@ -50,14 +50,50 @@ static const NarrowWay narrow_ways[] = {
     {1, 256, 1, 2},
     {65, 512, 2, 1},
 };
+
+/* A way to make tiles of so many rows that share all columns out. */
+typedef struct TallWay {
+    int tile_m;
+    bool pingpong;
+} TallWay;
+
+static const TallWay tall_ways[] = {{256, false}, {128, true}};
+
+/* A way to make swapped tiles for many rows and any columns; in clusters, where rows begin inside a line of
+ * 128 bytes. */
+typedef struct WideWay {
+    int from_m, tile_n;
+    int sharers_w, sharers_x;
+} WideWay;
+
+/* clang-format off */
+static const WideWay wide_ways[] = {
+    {2048, 256, 1, 1},
+    {1025, 256, 2, 1},
+    {1025, 256, 1, 2},
+    {1025, 256, 2, 2},
+    {1025, 256, 2, 4},
+    {1025, 192, 2, 1},
+    {1025, 128, 1, 4},
+    {1025, 128, 2, 2},
+};
+/* clang-format on */
 enum {
     N_WAYS = sizeof ways / sizeof *ways,
     MOST_TILES = 24, /* the largest to_tiles */
     N_NARROW_WAYS = sizeof narrow_ways / sizeof *narrow_ways,
-    MOST_WARPGROUPS = 3
+    MOST_WARPGROUPS = 3,
+    N_TALL_WAYS = sizeof tall_ways / sizeof *tall_ways,
+    MOST_MORE_WAVES = 2, /* that a tall way may make, than the fewest */
+    N_WIDE_WAYS = sizeof wide_ways / sizeof *wide_ways,
+    MOST_COLUMNS = 8 /* of swapped tiles for many rows: any number from one on */
 };
 
-int gen_wgmma_fitted_count(void) { return N_WAYS * MOST_TILES + N_NARROW_WAYS * MOST_WARPGROUPS; }
+int gen_wgmma_fitted_count(void)
+{
+    return N_WAYS * MOST_TILES + N_NARROW_WAYS * MOST_WARPGROUPS + N_TALL_WAYS * MOST_MORE_WAVES +
+           MOST_COLUMNS + N_WIDE_WAYS;
+}
 
 /* The way to fit a problem, its numbers, and the plan of the config once that has stages. */
 typedef struct Fit {
@@ -72,13 +108,12 @@ static bool set_tiles_m(Fit *f, int tiles_m)
 {
     const FittedWay *way = f->way;
     f->tiles_m = tiles_m;
-    if (!way->from_tiles && tiles_m == 1) f->tiles_m = (int)gen_ceil_div(f->p->m, 256);
-    else if (tiles_m < way->from_tiles || tiles_m > way->to_tiles) return false;
+    if (tiles_m < way->from_tiles || tiles_m > way->to_tiles) return false;
     return f->p->m >= way->from_m && f->p->m <= way->to_m && f->tiles_m % way->sharers_w == 0;
 }
 
-/* Swapped, few different ones, so that calls whose m changes find their kernels loaded; but from 65 to 128, and in several
- * rows of tiles, those behind the end cost too much. */
+/* Swapped, few different ones, so that calls whose m changes find their kernels loaded; but from 65 to 128,
+ * and in several rows of tiles, those behind the end cost too much. */
 static bool set_tile_m(Fit *f)
 {
     enum { MOST = 256, LEAST_OF_MANY = 40 };
@@ -149,7 +184,8 @@ static bool set_enough_stages(Fit *f, GenConfig *c)
            set_stages(c, &f->plan, ring_bytes, true, LEAST);
 }
 
-/* Small tiles are better off with half as many, longer k-blocks; but where loads are shared, stages count more. */
+/* Small tiles are better off with half as many, longer k-blocks; but where loads are shared, stages count
+ * more. */
 static int tile_k(const Fit *f)
 {
     enum { SMALL_M = 88, SMALL_SHARED_M = 48 };
@@ -159,13 +195,12 @@ static int tile_k(const Fit *f)
     return f->tile_n == 64 && f->tile_m <= (shared ? SMALL_SHARED_M : SMALL_M) ? 128 : 64;
 }
 
-/* A group has all rows of tiles, or, of more than 16, an even share: so W is read as few times as may be, and a wave is about
- * square. */
-static int group_m(const Fit *f)
+/* A group has all rows of swapped tiles, or, of more than 16, an even share: so W is read as few times as may
+ * be, and a wave is about square. */
+static int group_rows(int tiles_m)
 {
     enum { LEAST = 8, MOST = 16 };
-    if (!f->way->swap || f->tiles_m <= LEAST) return LEAST;
-    return (int)gen_ceil_div(f->tiles_m, gen_ceil_div(f->tiles_m, MOST));
+    return tiles_m <= LEAST ? LEAST : (int)gen_ceil_div(tiles_m, gen_ceil_div(tiles_m, MOST));
 }
 
 /* Rows of y that divide into chunks of 16 or 32 bytes alone, 104 or 152 columns, take too long. */
@@ -178,6 +213,7 @@ static bool stored_in_slivers(const GenPlan *plan)
 /* One of `tiles` rows of them. */
 static bool fit(const GenProblem *p, const FittedWay *way, int tiles, GenConfig *c)
 {
+    enum { PLAIN_GROUP_M = 8 };
     Fit f = {.way = way, .p = p};
     if (!set_tiles_m(&f, tiles) || !set_tile_m(&f) || !set_tile_n(&f)) return false;
     c->swap = f.way->swap;
@@ -187,7 +223,7 @@ static bool fit(const GenProblem *p, const FittedWay *way, int tiles, GenConfig 
     c->cluster_m = f.way->sharers_w;
     c->cluster_n = f.way->sharers_x;
     c->cluster_k = f.way->sharers_k;
-    c->group_m = group_m(&f);
+    c->group_m = c->swap ? group_rows(f.tiles_m) : PLAIN_GROUP_M;
     for (;; c->tile_n += f.way->step_n) {
         set_warpgroups(&f, c);
         if (!set_enough_stages(&f, c)) return false;
@@ -195,10 +231,18 @@ static bool fit(const GenProblem *p, const FittedWay *way, int tiles, GenConfig 
     }
 }
 
-/* Many rows to a column. With few columns 128 k at a time are better, and more bytes on their way are no faster. */
+/* Many rows to a column. With few columns 128 k at a time are better, and more bytes on their way are no
+ * faster. */
 static bool fit_narrow(const GenProblem *p, const NarrowWay *way, int warpgroups, GenConfig *c)
 {
-    enum { ROWS = 4, GROUP_M = 8, LONG_N = 32, LONG_RING_BYTES = 160 << 10, LEAST = 4, MOST_OUTPUTS = 256 * 192 };
+    enum {
+        ROWS = 4,
+        GROUP_M = 8,
+        LONG_N = 32,
+        LONG_RING_BYTES = 160 << 10,
+        LEAST = 4,
+        MOST_OUTPUTS = 256 * 192
+    };
     GenPlan plan;
     if (p->n < way->from_n || p->n > way->to_n || p->m < ROWS * p->n) return false;
     c->swap = false;
@@ -220,13 +264,98 @@ static bool fit_narrow(const GenProblem *p, const NarrowWay *way, int warpgroups
     return false;
 }
 
+/* How long tiles are that share a side out evenly, in steps of 8 and no more than `most`: as few waves of
+ * them as may be, and `more`. There are `others` beside each, and clusters have `sharers` along the side. */
+static int share(int64_t side, int most, int64_t others, int sharers, int places, int more)
+{
+    int64_t least_tiles = gen_whole(gen_ceil_div(side, most), sharers),
+            waves = gen_ceil_div(least_tiles * others, places) + more,
+            tiles = waves * places / others / sharers * sharers;
+    return (int)gen_whole(gen_ceil_div(side, tiles), 8);
+}
+
+/* Of many rows, side by side; pingpong hides the epilogues of several waves. */
+static bool fit_tall(const GenProblem *p, const TallWay *way, int more_waves, GenConfig *c)
+{
+    enum {
+        FROM_M = 1025,
+        FROM_N = 257,
+        MOST_N = 200,
+        LEAST_N = 64,
+        GROUP_M = 8,
+        PINGPONG_GROUP_M = 12,
+        LEAST = 3
+    };
+    GenPlan plan;
+    int places = gen_cluster_places(p->sm_count, 1);
+    if (p->m < FROM_M || p->n < FROM_N) return false;
+    c->swap = false;
+    c->pingpong = way->pingpong;
+    c->tile_m = way->tile_m;
+    c->tile_n = share(p->n, MOST_N, gen_ceil_div(p->m, way->tile_m), 1, places, more_waves);
+    c->tile_k = 64;
+    c->warps_m = 2;
+    c->warps_n = 1;
+    c->cluster_m = c->cluster_n = c->cluster_k = 1;
+    c->group_m = way->pingpong ? PINGPONG_GROUP_M : GROUP_M;
+    c->skew_blocks = !way->pingpong && c->x == c->w ? 1 : 0;
+    for (; c->tile_n >= LEAST_N; c->tile_n += 8) {
+        if (!set_stages(c, &plan, ALL, false, LEAST)) return false;
+        if (!stored_in_slivers(&plan)) return true;
+    }
+    return false;
+}
+
+/* Swapped tiles of tile_n columns, of many rows that their rows share out. */
+static bool fit_rows(const GenProblem *p, int tile_n, int sharers_w, int sharers_x, GenConfig *c)
+{
+    enum { STEP_N = 64, MOST_N = 256, LEAST_M = 16, MOST_M = 200, SMALL_M = 88, LEAST = 3 };
+    GenPlan plan;
+    int64_t columns = gen_whole(gen_ceil_div(p->n, tile_n), sharers_x);
+    int m =
+        share(p->m, MOST_M, columns, sharers_w, gen_cluster_places(p->sm_count, sharers_w * sharers_x), 0);
+    if (m < LEAST_M) return false;
+    c->swap = true;
+    c->tile_m = m;
+    c->tile_n = tile_n;
+    c->tile_k = m <= SMALL_M && tile_n == STEP_N ? 128 : 64;
+    c->warps_m = 1;
+    c->warps_n = tile_n == MOST_N ? 2 : tile_n / STEP_N;
+    c->cluster_m = sharers_w;
+    c->cluster_n = sharers_x;
+    c->cluster_k = 1;
+    c->group_m = group_rows((int)gen_ceil_div(p->m, m));
+    c->skew_blocks = 0;
+    return set_stages(c, &plan, ALL, false, LEAST);
+}
+
+/* All columns in so many tiles; of 64 few, which are small. */
+static bool fit_columns(const GenProblem *p, int columns, GenConfig *c)
+{
+    enum { ROWS = 4, STEP_N = 64, MOST_N = 256, MOST_SMALL = 4 };
+    int64_t n = gen_whole(gen_ceil_div(p->n, columns), STEP_N);
+    if (p->m < ROWS * p->n || n > MOST_N || gen_ceil_div(p->n, n) != columns) return false;
+    return (n > STEP_N || columns <= MOST_SMALL) && fit_rows(p, (int)n, 1, 1, c);
+}
+
+static bool fit_wide(const GenProblem *p, const WideWay *way, GenConfig *c)
+{
+    bool cut = gen_cuts_lines(p->x_layout, p->x_align_bytes) || gen_cuts_lines(p->w_layout, p->w_align_bytes);
+    if (p->m < way->from_m || (way->sharers_w * way->sharers_x > 1 && !cut)) return false;
+    return fit_rows(p, way->tile_n, way->sharers_w, way->sharers_x, c);
+}
+
 bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
 {
-    int narrow = i - N_WAYS * MOST_TILES;
+    int narrow = i - N_WAYS * MOST_TILES, tall = narrow - N_NARROW_WAYS * MOST_WARPGROUPS,
+        columns = tall - N_TALL_WAYS * MOST_MORE_WAVES, wide = columns - MOST_COLUMNS;
     c->backend = GEN_BACKEND_WGMMA;
     c->min_blocks = 0;
     c->even = 0;
     c->pingpong = c->ends = c->once = c->last = false;
     if (narrow < 0) return fit(p, &ways[i / MOST_TILES], i % MOST_TILES + 1, c);
-    return fit_narrow(p, &narrow_ways[narrow / MOST_WARPGROUPS], narrow % MOST_WARPGROUPS + 1, c);
+    if (tall < 0)
+        return fit_narrow(p, &narrow_ways[narrow / MOST_WARPGROUPS], narrow % MOST_WARPGROUPS + 1, c);
+    if (columns < 0) return fit_tall(p, &tall_ways[tall / MOST_MORE_WAVES], tall % MOST_MORE_WAVES, c);
+    return wide < 0 ? fit_columns(p, columns + 1, c) : fit_wide(p, &wide_ways[wide], c);
 }

@@ -186,12 +186,14 @@ void gen_wgmma_set_group(const GenProblem *p, GenConfig *c)
     if (p->m > p->n && few && c->cluster_m * c->cluster_n == 1) c->group_m = 1;
 }
 
-/* How much an operand's rows that begin inside a line of 128 bytes count, for they ask for two lines each: of rows 64 bytes
- * off every second one does, of others more, and those 16 bytes off ask for parts of sectors. */
+/* How many of an operand's rows begin inside a line of 128 bytes, for they ask for two lines each: of rows 64 bytes off every
+ * second one. Those 16 bytes off ask for parts of sectors, and count so much more. */
 static double cut_rows(GenLayout layout, int align_bytes)
 {
-    const double steepness = 2.7;
-    return gen_cuts_lines(layout, align_bytes) ? pow(1 - (double)align_bytes / GEN_LINE_BYTES, steepness) : 0;
+    enum { SECTOR_BYTES = 32 };
+    const double sectors = 1.92;
+    double share = gen_cuts_lines(layout, align_bytes) ? 1 - (double)align_bytes / GEN_LINE_BYTES : 0;
+    return align_bytes < SECTOR_BYTES ? sectors * share : share;
 }
 
 /* What a block asks of L2 for a k-block, where such a row counts so much more. Tiles side by side ask for the same W at one
@@ -217,17 +219,19 @@ static int rows_behind(const GenBoxPlan *o, int64_t rows)
  * clock. The tiles that have them wait; of several waves an SM has its share of them. */
 static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    const double box_ns = 16.2, row_ns = 0.785, fill_ns = 3.1; /* less than the 25 and 5 that they take: some is hidden */
+    const double box_ns = 16.2, row_ns = 0.785, fill_ns = 3.1, cut_ns = 0.26; /* less than the 25 and 5 that they take: some is hidden */
     const GenConfig *c = &plan->config;
     const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
     double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
     double rows = x_boxes * of_x->row_step + w_boxes * of_w->row_step;
+    double cut = x_boxes * of_x->row_step * cut_rows(p->x_layout, p->x_align_bytes) +
+                 w_boxes * of_w->row_step * cut_rows(p->w_layout, p->w_align_bytes);
     double x = c->ends ? 0 : rows_behind(of_x, p->m) * of_x->k_boxes, w = rows_behind(of_w, p->n) * of_w->k_boxes;
     if (waves > 1) {
         x /= (double)gen_ceil_div(p->m, c->tile_m);
         w /= (double)gen_ceil_div(p->n, c->tile_n);
     }
-    return larger(box_ns * (x_boxes + w_boxes), row_ns * rows + fill_ns * (x + w));
+    return larger(box_ns * (x_boxes + w_boxes), row_ns * rows + cut_ns * cut + fill_ns * (x + w));
 }
 
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
@@ -238,7 +242,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
 {
     const double tensor_macs = 3398, least_n = 52, smem_bytes = 297, l2_sm_bytes = 175, l2_bytes = 18000,
                  latency = 1255, disturbance = 0.278, each_other = 0.024, rounded = 0.06, beneath = 0.7,
-                 by_turns = 1.15, pingpong = 1.02, sm_cut_row = 3.3, cut_row = 2, alone = 0.677;
+                 by_turns = 1.15, pingpong = 1.035, sm_cut_row = 1.25, cut_row = 0.64, alone = 0.677;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
@@ -260,19 +264,22 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     return (slowest + disturbance * (together - slowest)) * (g->load_sharers > 1 ? 1 + each_other : 1);
 }
 
-/* Of a tile: y by TMA, by elements, or by the warps that wrote it to shared memory, chunk by chunk; pingpong hides all but
- * that of the last tile. Blocks that share k finish parts of it, once they have exchanged their sums. */
-static double estimate_epilogue(const GenPlan *plan, int64_t waves)
+/* Of a tile: y by TMA, by elements, or by the warps that wrote it to shared memory, chunk by chunk. Blocks that share k
+ * finish parts of it, once they have exchanged their sums. Pingpong hides most of it, but for the last tile's, beneath the
+ * main loop of the next tile, as far as that takes as long. */
+static double estimate_epilogue(const GenPlan *plan, int64_t waves, double main_loop_ns)
 {
-    const double tma = 0.072, elements = 0.125, warps = 0.3, hidden = 0.17, begin = 509, exchange = 287,
-                 each_more = 1080, exchanged = 0.0995, chunk = 198;
+    const double tma = 0.072, elements = 0.125, warps = 0.3, seen = 0.13, begin = 509, exchange = 287, each_more = 1080,
+                 exchanged = 0.0995, chunk = 198;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
            ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
     if (plan->g.chunked) ns = larger(ns, chunk * plan->g.chunks);
     if (c->cluster_k > 1)
         return ns / plan->g.finishers + begin + exchange + each_more * (c->cluster_k - 2) + exchanged * outputs;
-    return ns * (c->pingpong && waves > 1 ? hidden : 1) + begin;
+    ns += begin;
+    if (!c->pingpong) return ns;
+    return (ns + (double)(waves - 1) * larger(seen * ns, (ns - main_loop_ns) / 2)) / (double)waves;
 }
 
 static double w_bytes(const GenProblem *p) { return (double)p->n * (double)p->k * gen_type_bytes(p->w); }
@@ -361,6 +368,18 @@ static double even_work(const GenProblem *p, const GenConfig *c, const Spread *s
     return c->even ? 1 - worth * (1 - even_columns(p, c, s, c->even)) : 1;
 }
 
+/* Tiles side by side write parts of the same lines of y, or even of the same sectors, unless their width is a multiple of
+ * them: memory takes that much longer to take y. */
+static double estimate_shared_lines(const GenProblem *p, const GenConfig *c)
+{
+    enum { SECTOR_BYTES = 32 };
+    const double dram_bytes = 4320, line = 0.14, sector = 0.295;
+    int bytes = c->tile_n * gen_type_bytes(p->y);
+    double all = (double)p->m * (double)p->n * gen_type_bytes(p->y) / dram_bytes;
+    if (p->n <= c->tile_n || c->y_layout != GEN_LAYOUT_ROW) return 0;
+    return bytes % SECTOR_BYTES ? sector * all : bytes % GEN_LINE_BYTES ? line * all : 0;
+}
+
 /* Waves of blocks, k-block by k-block and then the epilogue; and what memory takes to give x and W and to take
  * y, most of it meanwhile. Constants are fitted to an H200 (docs/tuning.md). */
 GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
@@ -372,10 +391,11 @@ GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
                      .k_blocks = gen_ceil_div(gen_ceil_div(p->k, c->tile_k), c->cluster_k),
                      .dram_ns = estimate_memory(p, c, &s),
                      .start_ns = estimate_start(p, plan, &s)};
-    e.epilogue_ns = estimate_epilogue(plan, e.waves);
-    double work = (double)e.waves * ((double)e.k_blocks * estimate_block(p, plan, &s, &e) + e.epilogue_ns);
+    double main_loop_ns = (double)e.k_blocks * estimate_block(p, plan, &s, &e);
+    e.epilogue_ns = estimate_epilogue(plan, e.waves, main_loop_ns);
+    double work = (double)e.waves * (main_loop_ns + e.epilogue_ns);
     work *= even_work(p, c, &s);
-    e.total_ns = e.start_ns + work_and_memory(work, e.dram_ns);
+    e.total_ns = e.start_ns + work_and_memory(work, e.dram_ns) + estimate_shared_lines(p, c);
     return e;
 }
 

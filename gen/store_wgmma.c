@@ -382,18 +382,38 @@ static void move_words(Wgmma *g, Chunk c)
     if (tiles_behind(g, c) == 0) gen_even_move(g, c.tiles);
 }
 
-/* All is made ready in registers before the buffer is waited for. */
+static bool few_registers(const Wgmma *g)
+{
+    enum { MANY = 176 };
+    return g->plan->config.pingpong && g->h->wgmmas * g->h->acc_regs >= MANY;
+}
+
+static void pack_pairs(Wgmma *g, Chunk c, int from, int to)
+{
+    for (int j = from; j < to; j += 2)
+        pack_pair(g, c.block, c.first + j, j + 1 < c.tiles, span(g->packed, 2 * j, 4));
+}
+
+static void write_pairs(Wgmma *g, Chunk c, int from, int to)
+{
+    for (int j = from; j < to; j += 2) {
+        PtxArg place = stage_place(g, j / 2);
+        if (j + 1 < c.tiles) emit(g->k, STMATRIX_X4, place, span(g->packed, 2 * j, 4));
+        else emit(g->k, STMATRIX_X2, place, span(g->packed, 2 * j, 2));
+    }
+}
+
+/* All is made ready in registers before the buffer is waited for; or half of it, where accumulators leave
+ * few. */
 static void stage_pairs(Wgmma *g, Chunk c)
 {
-    for (int j = 0; j < c.tiles; j += 2)
-        pack_pair(g, c.block, c.first + j, j + 1 < c.tiles, span(g->packed, 2 * j, 4));
+    int ready = few_registers(g) ? c.tiles / 4 * 2 : c.tiles;
+    pack_pairs(g, c, 0, ready);
     if (wgmma_even(g)) move_words(g, c);
     gen_wgmma_out_wait(g);
-    for (int j = 0; j < c.tiles; j += 2) {
-        PtxArg to = stage_place(g, j / 2);
-        if (j + 1 < c.tiles) emit(g->k, STMATRIX_X4, to, span(g->packed, 2 * j, 4));
-        else emit(g->k, STMATRIX_X2, to, span(g->packed, 2 * j, 2));
-    }
+    write_pairs(g, c, 0, ready);
+    pack_pairs(g, c, ready, c.tiles);
+    write_pairs(g, c, ready, c.tiles);
 }
 
 /* y of `tiles` column tiles in the order in which this lane writes them. */

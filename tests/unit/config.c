@@ -201,10 +201,10 @@ static void wgmma_tiles(void)
     ok(n > 10 && good == n, "%d of %d tiles for x in f32 are good", good, n);
 }
 
-static int64_t waves_of(const GenProblem *p, const GenConfig *c, int tile_n)
+static int64_t waves_of(const GenProblem *p, const GenConfig *c, int tile_m, int tile_n)
 {
     int cluster = c->cluster_m * c->cluster_n * c->cluster_k;
-    int64_t tiles_m = gen_whole(gen_ceil_div(p->m, c->tile_m), c->cluster_m),
+    int64_t tiles_m = gen_whole(gen_ceil_div(p->m, tile_m), c->cluster_m),
             tiles_n = gen_whole(gen_ceil_div(p->n, tile_n), c->cluster_n);
     int64_t places = cluster > 2 ? gen_ceil_div((int64_t)p->sm_count * 10, 11) : p->sm_count;
     return gen_ceil_div(tiles_m * tiles_n, places / c->cluster_k);
@@ -243,15 +243,25 @@ static bool has_all_columns(const GenProblem *p, const GenConfig *c)
 static bool fits(const GenProblem *p, const GenConfig *c)
 {
     GenError error;
-    int64_t waves = waves_of(p, c, c->tile_n), tiles_m = gen_ceil_div(p->m, c->tile_m);
+    int64_t waves = waves_of(p, c, c->tile_m, c->tile_n), tiles_m = gen_ceil_div(p->m, c->tile_m);
     bool rows_of_tiles = c->swap && tiles_m > 1, shares_loads = c->cluster_m * c->cluster_n > 1;
     int step = !c->swap ? 8 * c->cluster_k : rows_of_tiles || shares_loads || c->tile_m > 128 ? 64 : 8;
-    int most_waves = !shares_loads && c->cluster_k == 1 && (p->m > 512 || rows_of_tiles) ? 32 : 1;
+    bool some = !shares_loads && c->cluster_k == 1 && (p->m > 512 || rows_of_tiles);
+    int64_t most_waves = !some ? 1 : p->m > 1024 ? INT64_MAX : 32;
     bool few_rows_behind = p->m > 512 || c->tile_m * tiles_m < p->m + 64 * tiles_m;
     return gen_config_check(c, &error) && registers_grow(c) && few_rows_behind && waves <= most_waves &&
            (c->swap || c->y == GEN_F32 || !in_slivers(c->tile_n)) &&
-           (c->tile_n <= 32 || c->tile_n == step || waves_of(p, c, c->tile_n - step) > waves ||
+           (c->tile_n <= 32 || c->tile_n == step || waves_of(p, c, c->tile_m, c->tile_n - step) > waves ||
             (!c->swap && in_slivers(c->tile_n - step)));
+}
+
+/* Or with fewer rows a swapped tile. */
+static bool fits_rows(const GenProblem *p, const GenConfig *c)
+{
+    enum { LEAST_M = 16, STEP = 8 };
+    int64_t waves = waves_of(p, c, c->tile_m, c->tile_n);
+    return c->swap && p->m > 1024 && c->tile_m >= LEAST_M && c->tile_n % 64 == 0 &&
+           waves_of(p, c, c->tile_m - STEP, c->tile_n) > waves;
 }
 
 static int fitted_ways(const GenProblem *p, GenConfig *config)
@@ -263,26 +273,33 @@ static int fitted_ways(const GenProblem *p, GenConfig *config)
 
 static void fitted_tiles(void)
 {
-    static const int64_t rows[] = {1, 9, 64, 100, 128, 160, 256, 300, 700, 3000},
+    static const int64_t rows[] = {1, 9, 64, 100, 128, 160, 256, 300, 700, 3000, 5000, 20000},
                          columns[] = {64, 1000, 2560, 5120, 14336, 32000};
     int made = 0, good = 0;
     GenConfig config;
     GenError error;
-    GenProblem p = {.arch = gen_arch_find("sm_90a"), .k = 4096};
+    GenProblem p = {.arch = gen_arch_find("sm_90a"), .k = 4096, .w_align_bytes = 128};
     gen_config_default(p.arch, GEN_F16, &config);
-    for (int i = 0; i < 10 * 6 * 4; i++) {
-        p.m = rows[i % 10], p.n = columns[i / 10 % 6], p.sm_count = i / 60 % 2 ? 132 : 114;
-        p.x = config.x = i / 120 ? GEN_F32 : GEN_F16;
+    for (int i = 0; i < 12 * 6 * 4; i++) {
+        p.m = rows[i % 12], p.n = columns[i / 12 % 6], p.sm_count = i / 72 % 2 ? 132 : 114;
+        p.x = config.x = i / 144 ? GEN_F32 : GEN_F16;
+        p.x_align_bytes = i % 3 ? 128 : 16;
         for (int way = 0; way < gen_wgmma_fitted_count(); way++) {
             if (!gen_wgmma_fitted(&p, way, &config)) continue;
             made++;
-            good += has_all_columns(&p, &config) ? gen_config_check(&config, &error) : fits(&p, &config);
+            good += (has_all_columns(&p, &config) || fits_rows(&p, &config))
+                        ? gen_config_check(&config, &error)
+                        : fits(&p, &config);
         }
     }
     ok(made > 200 && good == made, "%d of %d tiles that are fitted to a problem make whole waves", good,
        made);
-    p.n = 5120, p.m = 4097;
-    ok(!fitted_ways(&p, &config), "none are fitted to many rows");
+    p.x = config.x = GEN_F16, p.x_align_bytes = p.w_align_bytes = 128;
+    p.n = 5120, p.m = 8192;
+    int whole_lines = fitted_ways(&p, &config);
+    p.w_align_bytes = 16;
+    ok(whole_lines > 0 && fitted_ways(&p, &config) > whole_lines,
+       "clusters, too, to many rows that begin inside a line");
     p.m = 1, p.n = INT32_MAX;
     ok(!fitted_ways(&p, &config), "nor to more columns than the SMs have room for");
 }
