@@ -60,22 +60,25 @@ typedef struct TallWay {
 static const TallWay tall_ways[] = {{256, false}, {128, true}};
 
 /* A way to make swapped tiles for many rows and any columns; in clusters, where rows begin inside a line of
- * 128 bytes. */
+ * 128 bytes. Pingpong of them hides y beneath a long k only. */
 typedef struct WideWay {
-    int from_m, tile_n;
+    int from_m, from_k, tile_n;
+    bool pingpong;
     int sharers_w, sharers_x;
 } WideWay;
 
 /* clang-format off */
 static const WideWay wide_ways[] = {
-    {2048, 256, 1, 1},
-    {1025, 256, 2, 1},
-    {1025, 256, 1, 2},
-    {1025, 256, 2, 2},
-    {1025, 256, 2, 4},
-    {1025, 192, 2, 1},
-    {1025, 128, 1, 4},
-    {1025, 128, 2, 2},
+    {2048,   1, 256, false, 1, 1},
+    {1025,   1, 256, false, 2, 1},
+    {1025,   1, 256, false, 1, 2},
+    {1025,   1, 256, false, 2, 2},
+    {1025,   1, 256, false, 2, 4},
+    {1025,   1, 192, false, 2, 1},
+    {1025,   1, 128, false, 1, 4},
+    {1025,   1, 128, false, 2, 2},
+    {1025, 512, 128, true,  1, 1},
+    {1025, 512, 128, true,  1, 2},
 };
 /* clang-format on */
 enum {
@@ -307,22 +310,23 @@ static bool fit_tall(const GenProblem *p, const TallWay *way, int more_waves, Ge
 }
 
 /* Swapped tiles of tile_n columns, of many rows that their rows share out. */
-static bool fit_rows(const GenProblem *p, int tile_n, int sharers_w, int sharers_x, GenConfig *c)
+static bool fit_rows(const GenProblem *p, const WideWay *way, GenConfig *c)
 {
     enum { STEP_N = 64, MOST_N = 256, LEAST_M = 16, MOST_M = 200, SMALL_M = 88, LEAST = 3 };
     GenPlan plan;
-    int64_t columns = gen_whole(gen_ceil_div(p->n, tile_n), sharers_x);
-    int m =
-        share(p->m, MOST_M, columns, sharers_w, gen_cluster_places(p->sm_count, sharers_w * sharers_x), 0);
+    int places = gen_cluster_places(p->sm_count, way->sharers_w * way->sharers_x), tile_n = way->tile_n;
+    int64_t columns = gen_whole(gen_ceil_div(p->n, tile_n), way->sharers_x);
+    int m = share(p->m, MOST_M, columns, way->sharers_w, places, 0);
     if (m < LEAST_M) return false;
+    c->pingpong = way->pingpong;
     c->swap = true;
     c->tile_m = m;
     c->tile_n = tile_n;
     c->tile_k = m <= SMALL_M && tile_n == STEP_N ? 128 : 64;
     c->warps_m = 1;
     c->warps_n = tile_n == MOST_N ? 2 : tile_n / STEP_N;
-    c->cluster_m = sharers_w;
-    c->cluster_n = sharers_x;
+    c->cluster_m = way->sharers_w;
+    c->cluster_n = way->sharers_x;
     c->cluster_k = 1;
     c->group_m = group_rows((int)gen_ceil_div(p->m, m));
     c->skew_blocks = 0;
@@ -335,14 +339,16 @@ static bool fit_columns(const GenProblem *p, int columns, GenConfig *c)
     enum { ROWS = 4, STEP_N = 64, MOST_N = 256, MOST_SMALL = 4 };
     int64_t n = gen_whole(gen_ceil_div(p->n, columns), STEP_N);
     if (p->m < ROWS * p->n || n > MOST_N || gen_ceil_div(p->n, n) != columns) return false;
-    return (n > STEP_N || columns <= MOST_SMALL) && fit_rows(p, (int)n, 1, 1, c);
+    return (n > STEP_N || columns <= MOST_SMALL) &&
+           fit_rows(p, &(WideWay){.tile_n = (int)n, .sharers_w = 1, .sharers_x = 1}, c);
 }
 
 static bool fit_wide(const GenProblem *p, const WideWay *way, GenConfig *c)
 {
     bool cut = gen_cuts_lines(p->x_layout, p->x_align_bytes) || gen_cuts_lines(p->w_layout, p->w_align_bytes);
-    if (p->m < way->from_m || (way->sharers_w * way->sharers_x > 1 && !cut)) return false;
-    return fit_rows(p, way->tile_n, way->sharers_w, way->sharers_x, c);
+    if (p->m < way->from_m || p->k < way->from_k || (way->sharers_w * way->sharers_x > 1 && !cut))
+        return false;
+    return fit_rows(p, way, c);
 }
 
 bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)

@@ -269,8 +269,8 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
  * main loop of the next tile, as far as that takes as long. */
 static double estimate_epilogue(const GenPlan *plan, int64_t waves, double main_loop_ns)
 {
-    const double tma = 0.072, elements = 0.125, warps = 0.3, seen = 0.13, begin = 509, exchange = 287, each_more = 1080,
-                 exchanged = 0.0995, chunk = 198;
+    const double tma = 0.072, elements = 0.125, warps = 0.3, seen = 0.13, seen_swapped = 0.45, begin = 509, exchange = 287,
+                 each_more = 1080, exchanged = 0.0995, chunk = 198;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
            ns = outputs * (plan->g.tma_store ? tma : c->swap ? elements : warps);
@@ -279,7 +279,8 @@ static double estimate_epilogue(const GenPlan *plan, int64_t waves, double main_
         return ns / plan->g.finishers + begin + exchange + each_more * (c->cluster_k - 2) + exchanged * outputs;
     ns += begin;
     if (!c->pingpong) return ns;
-    return (ns + (double)(waves - 1) * larger(seen * ns, (ns - main_loop_ns) / 2)) / (double)waves;
+    double shows = larger((c->swap ? seen_swapped : seen) * ns, (ns - main_loop_ns) / 2);
+    return (ns + (double)(waves - 1) * shows) / (double)waves;
 }
 
 static double w_bytes(const GenProblem *p) { return (double)p->n * (double)p->k * gen_type_bytes(p->w); }

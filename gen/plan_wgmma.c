@@ -85,9 +85,11 @@ static bool check_hints(const GenConfig *c, GenError *error)
 static bool check_swap(const GenConfig *c, GenError *error)
 {
     if (!c->swap) return true;
-    if (c->pingpong || c->skew_blocks)
+    if (c->skew_blocks)
         return gen_fail(error,
-                        "pingpong and skew_blocks are not for swapped operands, whose epilogue is short");
+                        "skew_blocks=%d: with swapped operands a consumer's wgmmas stay in step; "
+                        "pingpong hides their epilogue",
+                        c->skew_blocks);
     if (c->warps_m != 1)
         return gen_fail(error, "with swapped operands each warpgroup has all rows of x: %dx%d is not 1xN",
                         c->warps_m, c->warps_n);

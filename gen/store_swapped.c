@@ -23,6 +23,12 @@ enum { GROUP_ROWS = 8, HALF_COLS = 8, WGMMA_COLS = 64, UNMIXED = 4 };
 static bool uses_r(const Wgmma *g) { return g->plan->epilogue.uses_r; }
 static int turns(const Wgmma *g) { return g->h->finisher_groups; }
 
+/* col += those of the tile before this consumer's; in pingpong it has all of them. */
+static void add_columns_before(Wgmma *g, PtxArg col)
+{
+    if (!g->plan->config.pingpong) emit(g->k, MAD_LO_S32, col, g->consumer, imm(g->h->wg_n), col);
+}
+
 /* From this lane's first column: that of element e (0 to 3) of a group of wgmma i. */
 static int column(int i, int e) { return WGMMA_COLS * i + e / 2 * HALF_COLS; }
 
@@ -53,7 +59,7 @@ static void lane_place(Wgmma *g)
     emit(k, SHR_U32, warp, g->thread, imm(5));
     emit(k, SHR_U32, g->lane_col, g->gemm->lane, imm(2));
     emit(k, MAD_LO_S32, g->lane_col, warp, imm(16), g->lane_col);
-    emit(k, MAD_LO_S32, g->lane_col, g->consumer, imm(g->h->wg_n), g->lane_col);
+    add_columns_before(g, g->lane_col);
 }
 
 /* Where this lane writes to a buffer: lane l has row l%8 of the 8x8 elements l/8 of four, of which the first
@@ -122,7 +128,7 @@ static void lane_origin(Wgmma *g)
     if (g->h->wg_n % WGMMA_COLS == 0) return;
     PtxArg own = at(g->gemm->word_scratch, 0);
     emit(k, SUB_S32, own, imm(g->h->wg_n), g->lane_col);
-    emit(k, MAD_LO_S32, own, g->consumer, imm(g->h->wg_n), own);
+    add_columns_before(g, own);
     emit(k, MIN_S32, g->cols_left, g->cols_left, own);
 }
 
@@ -232,7 +238,8 @@ static void copy_chunk(Wgmma *g, int i)
     PtxKernel *k = g->k;
     gen_wgmma_meet(g);
     emit(k, MOV_B32, g->row, g->row0);
-    emit(k, MAD_LO_S32, g->col, g->consumer, imm(g->h->wg_n), g->col0);
+    emit(k, MOV_B32, g->col, g->col0);
+    add_columns_before(g, g->col);
     gen_wgmma_store_rows(g, i);
     lane_origin(g);
     gen_wgmma_meet(g);

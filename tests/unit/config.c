@@ -133,8 +133,8 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_16x88x64_w1x2_s4_swap", "does not split over 2 warpgroups of 8 columns each");
     refusal("wgmma_sm90a_f16_16x40x64_w1x1_s4_wcol_swap", "its tile has 40 for 1 blocks");
     refusal("wgmma_sm90a_f16_16x128x64_w2x1_s4_swap", "each warpgroup has all rows of x: 2x1");
-    refusal("wgmma_sm90a_f16_16x128x64_w1x2_s4_pingpong_swap", "are not for swapped operands");
-    refusal("wgmma_sm90a_f16_16x256x64_w1x1_s4_k1_swap", "are not for swapped operands");
+    refusal("wgmma_sm90a_f16_16x128x64_w1x1_s4_pingpong_swap", "a game of 2 warpgroups");
+    refusal("wgmma_sm90a_f16_16x256x64_w1x1_s4_k1_swap", "a consumer's wgmmas stay in step");
     refusal("wgmma_sm90a_f16_256x192x64_w2x1_s3_xbf16",
             "needs about 244 registers a thread; it can have 232");
     refusal("wgmma_sm90a_f16_200x256x64_w1x2_s3_swap_e_z_r_add", "needs about 236 registers");
