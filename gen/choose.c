@@ -191,7 +191,7 @@ bool gen_cuts_lines(GenLayout layout, int align_bytes)
     return layout == GEN_LAYOUT_ROW && align_bytes < GEN_LINE_BYTES;
 }
 
-static bool cuts_lines(const GenProblem *p)
+bool gen_problem_cuts_lines(const GenProblem *p)
 {
     return gen_cuts_lines(p->x_layout, p->x_align_bytes) || gen_cuts_lines(p->w_layout, p->w_align_bytes);
 }
@@ -246,7 +246,7 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
                      .start_ns = 2200};
     e.waves = gen_ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
     e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;
-    if (cuts_lines(p) && !t->lines) e.tensor_ns *= 1 + cut_rows * 64 / (t->k > 64 ? t->k : 64);
+    if (gen_problem_cuts_lines(p) && !t->lines) e.tensor_ns *= 1 + cut_rows * 64 / (t->k > 64 ? t->k : 64);
     e.tensor_ns = narrow_tensor_ns(t, c, e.tensor_ns);
     e.epilogue_ns = output_ns * t->m * t->n;
     /* blocks of one SM run side by side: its latency is that of one of them */
@@ -376,7 +376,7 @@ static void rank_split(const GenProblem *p, GenConfig candidate, Ranking *r, Gen
 static void rank_mma(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
 {
     for (int i = 0; i < N_TILES; i++) {
-        if (!suits(&tile_table[i], &candidate) || (tile_table[i].lines && !cuts_lines(p))) continue;
+        if (!suits(&tile_table[i], &candidate) || (tile_table[i].lines && !gen_problem_cuts_lines(p))) continue;
         set_tile(&candidate, &tile_table[i]);
         GenEstimate e = estimate(p, &tile_table[i], &candidate);
         if (ranks(r, &e) && gen_config_check(&candidate, error)) rank(r, &candidate, &e);

@@ -11,7 +11,8 @@ typedef struct FittedWay {
     int from_m, to_m;
     int from_tiles, to_tiles; /* rows of tiles */
     bool swap;
-    int sharers_w, sharers_x, sharers_k; /* blocks of a cluster that share loads, or k */
+    int sharers_w, sharers_x, sharers_k; /* blocks of a cluster that share loads, or k, */
+    bool near;                           /* or are but near those that read the same W, or x */
     int most_waves;                      /* tiles that an SM has, one after the other */
     int step_n;                          /* tile_n is a multiple of it */
     int most_ring_bytes;                 /* more are no faster (docs/tuning.md) */
@@ -21,20 +22,34 @@ enum { ALL = 227 << 10 /* of shared memory */ };
 
 /* clang-format off */
 static const FittedWay ways[] = {
-    /* m from, to   tiles    swap   W  x  k  waves step_n ring */
-    {   1,   128,   1, 1,    true,  1, 1, 1,   1,     8,  ALL},
-    {   1,   128,   1, 1,    true,  1, 1, 2,   1,     8,  144 << 10},
-    { 129,   256,   1, 1,    true,  1, 1, 2,   1,    64,  ALL},
-    {  65,   256,   1, 1,    true,  1, 4, 1,   1,    64,  ALL},
-    {  97,  4096,   2, 24,   true,  1, 1, 1,  32,    64,  ALL},
-    {  97,  1536,   2, 6,    true,  1, 1, 2,   1,    64,  ALL},
-    {  97,  2048,   2, 8,    true,  2, 1, 1,   1,    64,  ALL},
-    {  97,  2048,   2, 8,    true,  1, 4, 1,   1,    64,  ALL},
-    {  97,  2048,   2, 8,    true,  2, 2, 1,   1,    64,  ALL},
-    {  97,  2048,   2, 8,    true,  2, 4, 1,   1,    64,  ALL},
-    {  65,   256,   1, 1,    false, 1, 1, 1,   1,     8,  ALL},
-    {  65,   256,   1, 1,    false, 1, 1, 2,   1,    16,  ALL},
-    { 129,  1024,   2, 4,    false, 1, 1, 1,   1,     8,  ALL},
+    /* m from, to   tiles    swap   W  x  k  near   waves step_n ring */
+    {   1,   128,   1, 1,  true,  1, 1, 1, false,   1,     8,  ALL},
+    {   1,   128,   1, 1,  true,  1, 1, 2, false,   1,     8,  144 << 10},
+    { 129,   256,   1, 1,  true,  1, 1, 2, false,   1,    64,  ALL},
+    {  65,   256,   1, 1,  true,  1, 4, 1, false,   1,    64,  ALL},
+    {  97,  4096,   2, 24, true,  1, 1, 1, false,  32,    64,  ALL},
+    {  97,  1536,   2, 6,  true,  1, 1, 2, false,   1,    64,  ALL},
+    {  97,  2048,   2, 8,  true,  2, 1, 1, false,   1,    64,  ALL},
+    {  97,  2048,   2, 8,  true,  1, 4, 1, false,   1,    64,  ALL},
+    {  97,  2048,   2, 8,  true,  2, 2, 1, false,   1,    64,  ALL},
+    {  97,  2048,   2, 8,  true,  2, 4, 1, false,   1,    64,  ALL},
+    {  65,   256,   1, 1,  false, 1, 1, 1, false,   1,     8,  ALL},
+    {  65,   256,   1, 1,  false, 1, 1, 2, false,   1,    16,  ALL},
+    { 129,  1024,   2, 4,  false, 1, 1, 1, false,   1,     8,  ALL},
+    {  97,  2048,   2, 24, true,  2, 1, 1, true,    1,    64,  ALL},
+    {  97,  2048,   2, 24, true,  1, 2, 1, true,    1,    64,  ALL},
+    {  97,  2048,   2, 24, true,  4, 1, 1, true,    1,    64,  ALL},
+    {  97,  2048,   2, 24, true,  2, 2, 1, true,    1,    64,  ALL},
+    {  97,  2048,   2, 24, true,  1, 4, 1, true,    1,    64,  ALL},
+    {  97,  2048,   2, 24, true,  4, 2, 1, true,    1,    64,  ALL},
+    {  97,  2048,   2, 24, true,  2, 4, 1, true,    1,    64,  ALL},
+    {  97,  2048,   2, 24, false, 2, 1, 1, true,    1,     8,  ALL},
+    {  97,  2048,   2, 24, false, 1, 2, 1, true,    1,     8,  ALL},
+    {  97,  2048,   2, 24, false, 4, 1, 1, true,    1,     8,  ALL},
+    {  97,  2048,   2, 24, false, 2, 2, 1, true,    1,     8,  ALL},
+    {  97,  2048,   2, 24, false, 1, 4, 1, true,    1,     8,  ALL},
+    {  97,  2048,   2, 24, false, 4, 2, 1, true,    1,     8,  ALL},
+    {  97,  2048,   2, 24, false, 2, 4, 1, true,    1,     8,  ALL},
 };
 /* clang-format on */
 
@@ -106,11 +121,14 @@ typedef struct Fit {
     GenPlan plan;
 } Fit;
 
-/* Whether the way is for so many rows of so many tiles. */
+/* Whether the way is for so many rows of so many tiles. To be near is better than to share
+ * W, unless rows begin inside a line of 128 bytes: requests for such are not answered together. */
 static bool set_tiles_m(Fit *f, int tiles_m)
 {
     const FittedWay *way = f->way;
+    bool cut = gen_problem_cuts_lines(f->p);
     f->tiles_m = tiles_m;
+    if (way->near ? cut : way->sharers_w > 1 && !cut) return false;
     if (tiles_m < way->from_tiles || tiles_m > way->to_tiles) return false;
     return f->p->m >= way->from_m && f->p->m <= way->to_m && f->tiles_m % way->sharers_w == 0;
 }
@@ -192,7 +210,7 @@ static bool set_enough_stages(Fit *f, GenConfig *c)
 static int tile_k(const Fit *f)
 {
     enum { SMALL_M = 88, SMALL_SHARED_M = 48 };
-    bool shared = f->way->sharers_w * f->way->sharers_x > 1;
+    bool shared = f->way->sharers_w * f->way->sharers_x > 1 && !f->way->near;
     if (!f->way->swap) return 64;
     if (f->way->step_n == 8) return f->tile_n <= 128 ? 128 : 64;
     return f->tile_n == 64 && f->tile_m <= (shared ? SMALL_SHARED_M : SMALL_M) ? 128 : 64;
@@ -226,6 +244,7 @@ static bool fit(const GenProblem *p, const FittedWay *way, int tiles, GenConfig 
     c->cluster_m = f.way->sharers_w;
     c->cluster_n = f.way->sharers_x;
     c->cluster_k = f.way->sharers_k;
+    c->near = f.way->near;
     c->group_m = c->swap ? group_rows(f.tiles_m) : PLAIN_GROUP_M;
     for (;; c->tile_n += f.way->step_n) {
         set_warpgroups(&f, c);
@@ -345,8 +364,8 @@ static bool fit_columns(const GenProblem *p, int columns, GenConfig *c)
 
 static bool fit_wide(const GenProblem *p, const WideWay *way, GenConfig *c)
 {
-    bool cut = gen_cuts_lines(p->x_layout, p->x_align_bytes) || gen_cuts_lines(p->w_layout, p->w_align_bytes);
-    if (p->m < way->from_m || p->k < way->from_k || (way->sharers_w * way->sharers_x > 1 && !cut))
+    if (p->m < way->from_m || p->k < way->from_k ||
+        (way->sharers_w * way->sharers_x > 1 && !gen_problem_cuts_lines(p)))
         return false;
     return fit_rows(p, way, c);
 }
@@ -358,7 +377,7 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->backend = GEN_BACKEND_WGMMA;
     c->min_blocks = 0;
     c->even = 0;
-    c->pingpong = c->ends = c->once = c->last = false;
+    c->near = c->pingpong = c->ends = c->once = c->last = false;
     if (narrow < 0) return fit(p, &ways[i / MOST_TILES], i % MOST_TILES + 1, c);
     if (tall < 0)
         return fit_narrow(p, &narrow_ways[narrow / MOST_WARPGROUPS], narrow % MOST_WARPGROUPS + 1, c);

@@ -196,16 +196,54 @@ static double cut_rows(GenLayout layout, int align_bytes)
     return align_bytes < SECTOR_BYTES ? sectors * share : share;
 }
 
-/* What a block asks of L2 for a k-block, where such a row counts so much more. Tiles side by side ask for the same W at one
- * time, and are answered together; those whose blocks share k are not. */
-static double asked_bytes(const GenProblem *p, const GenPlan *plan, double cut_row)
+/* What a block asks of L2 for a k-block, of x and W such shares, where a row that begins inside a line counts so much more. */
+typedef struct Shares {
+    double x, w;
+} Shares;
+
+static double asked_bytes(const GenProblem *p, const GenPlan *plan, Shares of, double cut_row)
 {
-    const double apart = 1.86;
-    const GenConfig *c = &plan->config;
     double x = 1 + cut_row * cut_rows(p->x_layout, p->x_align_bytes),
            w = 1 + cut_row * cut_rows(p->w_layout, p->w_align_bytes);
-    if (c->cluster_k > 1 && p->m > c->tile_m) w *= apart;
-    return plan->g.x.tile_bytes * x / c->cluster_n + plan->g.w.tile_bytes * w / c->cluster_m;
+    return plan->g.x.tile_bytes * x * of.x + plan->g.w.tile_bytes * w * of.w;
+}
+
+/* How many of `kinds` are among so many that are drawn at random. */
+static double distinct(double kinds, double draws) { return kinds * (1 - pow(1 - 1 / kinds, draws)); }
+
+/* Blocks on SMs of one GPC that ask for the same lines at one time are answered together: what gets to L2, for each block. A
+ * cluster is on one GPC, which has room for so many; where the others are is chance. */
+static double merged_bytes(const GenProblem *p, const GenPlan *plan, const Spread *s)
+{
+    enum { GPC_SMS = 16 };
+    const GenConfig *c = &plan->config;
+    double clusters = (double)GPC_SMS / plan->g.cluster, at_once = (double)s->places / plan->g.cluster,
+           rows = (double)gen_ceil_div(p->m, (int64_t)c->tile_m * c->cluster_m),
+           columns = (double)gen_ceil_div(p->n, (int64_t)c->tile_n * c->cluster_n);
+    if (s->tiles > s->places) { /* a wave of them, in a group */
+        if (rows > c->group_m) rows = c->group_m;
+        if (columns > at_once / rows) columns = larger(1, at_once / rows);
+    }
+    Shares of = {distinct(rows, clusters) * c->cluster_m * c->cluster_k / GPC_SMS,
+                 distinct(columns, clusters) * c->cluster_n * c->cluster_k / GPC_SMS};
+    return asked_bytes(p, plan, of, 0);
+}
+
+/* L2, for an SM and for all. Where rows begin inside a line only clusters that share loads ask together. */
+static double estimate_l2(const GenProblem *p, const GenPlan *plan, const Spread *s)
+{
+    const double sm_bytes = 175, all_bytes = 20000, sm_cut_row = 1.25, cut_row = 0.64, whole_sm_bytes = 183,
+                 merged_all_bytes = 22200, apart = 1.23;
+    const GenConfig *c = &plan->config;
+    double n = s->side_by_side, running = (double)(s->blocks < s->places ? s->blocks : s->places);
+    if (gen_problem_cuts_lines(p)) {
+        Shares loaded = {1.0 / plan->g.x_sharers, 1.0 / plan->g.w_sharers};
+        return larger(n * asked_bytes(p, plan, loaded, sm_cut_row) / sm_bytes,
+                      running * asked_bytes(p, plan, loaded, cut_row) / all_bytes);
+    }
+    double ns = n * asked_bytes(p, plan, (Shares){1, 1}, 0) / whole_sm_bytes +
+                running * merged_bytes(p, plan, s) / merged_all_bytes;
+    return c->cluster_k > 1 && p->m > c->tile_m ? apart * ns : ns;
 }
 
 /* Rows behind the end of a matrix, in the last box that TMA loads of them: of the last tile along m, or n. */
@@ -219,7 +257,7 @@ static int rows_behind(const GenBoxPlan *o, int64_t rows)
  * clock. The tiles that have them wait; of several waves an SM has its share of them. */
 static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    const double box_ns = 16.2, row_ns = 0.785, fill_ns = 3.1, cut_ns = 0.26; /* less than the 25 and 5 that they take: some is hidden */
+    const double box_ns = 14, row_ns = 0.7, fill_ns = 2.8, cut_ns = 0.26; /* less than the 25 and 5 that they take: some is hidden */
     const GenConfig *c = &plan->config;
     const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
     double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
@@ -234,34 +272,38 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
     return larger(box_ns * (x_boxes + w_boxes), row_ns * rows + cut_ns * cut + fill_ns * (x + w));
 }
 
+/* What works on a k-block at one time gets in each other's way; a little less so where requests are merged by clusters. */
+static double disturbance(const GenProblem *p, const GenPlan *plan, const Spread *s)
+{
+    const double usual = 0.153, calm = 0.07, few = 0.38;
+    bool merged = plan->config.near && merged_bytes(p, plan, s) < few * asked_bytes(p, plan, (Shares){1, 1}, 0);
+    return merged ? calm : usual;
+}
+
+static double square(double x) { return x * x; }
+
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
- * (TMA writes it, wgmma reads both sides), L2, for an SM and for all, and the latency of a load, spread over
- * the stages. They get a little in each other's way, and blocks that share loads wait for each other. L2 gives more to a
- * block that has a TPC, two SMs, for itself. */
+ * (TMA writes it, wgmma reads both sides), L2, and the latency of a load, spread over the stages. They disturb each other, and
+ * blocks that share loads wait for each other. L2 gives more to a block that has a TPC, two SMs, for itself. */
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
-    const double tensor_macs = 3398, least_n = 52, smem_bytes = 297, l2_sm_bytes = 175, l2_bytes = 18000,
-                 latency = 1255, disturbance = 0.278, each_other = 0.024, rounded = 0.06, beneath = 0.7,
-                 by_turns = 1.15, pingpong = 1.035, sm_cut_row = 1.25, cut_row = 0.64, alone = 0.677;
+    const double tensor_macs = 3398, least_n = 52, smem_bytes = 307, latency = 1300, each_other = 0.024, rounded = 0.06,
+                 beneath = 0.7, by_turns = 1.15, pingpong = 1.042, alone = 0.62;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
-    double running = (double)(s->blocks < s->places ? s->blocks : s->places);
-    double asked = asked_bytes(p, plan, sm_cut_row), of_all = running * asked_bytes(p, plan, cut_row);
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
     if (g->x_way == GEN_X_REGISTERS && g->wgmmas > 1) e->tensor_ns *= by_turns;
     if (c->pingpong) e->tensor_ns *= pingpong;
     if (g->x_way == GEN_X_ROUNDED) /* while nothing is multiplied, or beneath the products of the k-block before */
         e->tensor_ns += n * rounded * (g->loop_waits ? beneath : 1) * c->tile_m * k;
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
-    e->l2_ns = larger(n * asked / l2_sm_bytes, of_all / l2_bytes);
-    e->l2_ns = larger(e->l2_ns, n * boxes_ns(p, plan, e->waves));
-    if (2 * s->blocks <= p->sm_count) e->l2_ns *= alone;
+    e->l2_ns = larger(estimate_l2(p, plan, s), n * boxes_ns(p, plan, e->waves));
+    if (2 * s->blocks <= p->sm_count && !c->near) e->l2_ns *= alone;
     e->latency_ns = latency / c->stages;
-    double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns));
-    double together =
-        sqrt(e->tensor_ns * e->tensor_ns + e->l2_ns * e->l2_ns + e->latency_ns * e->latency_ns);
-    return (slowest + disturbance * (together - slowest)) * (g->load_sharers > 1 ? 1 + each_other : 1);
+    double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns)),
+           together = sqrt(square(e->tensor_ns) + square(e->smem_ns) + square(e->l2_ns) + square(e->latency_ns));
+    return (slowest + disturbance(p, plan, s) * (together - slowest)) * (g->load_sharers > 1 ? 1 + each_other : 1);
 }
 
 /* Of a tile: y by TMA, by elements, or by the warps that wrote it to shared memory, chunk by chunk. Blocks that share k
@@ -269,7 +311,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
  * main loop of the next tile, as far as that takes as long. */
 static double estimate_epilogue(const GenPlan *plan, int64_t waves, double main_loop_ns)
 {
-    const double tma = 0.072, elements = 0.125, warps = 0.3, seen = 0.13, seen_swapped = 0.45, begin = 509, exchange = 287,
+    const double tma = 0.072, elements = 0.125, warps = 0.3, seen = 0.13, seen_swapped = 0.5, begin = 509, exchange = 287,
                  each_more = 1080, exchanged = 0.0995, chunk = 198;
     const GenConfig *c = &plan->config;
     double outputs = (double)c->tile_m * c->tile_n,
@@ -314,7 +356,7 @@ static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spr
  * asked for their W. */
 static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spread *s)
 {
-    const double start = 520, cluster_start = 440, beside = 430;
+    const double start = 520, cluster_start = 400, beside = 430;
     double early = s->side_by_side > 1 && p->m <= plan->config.tile_m ? beside : 0;
     return start + (plan->g.cluster > 1 ? cluster_start : 0) - early;
 }

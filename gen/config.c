@@ -1,6 +1,6 @@
 /* config.c: configurations and their names.
  *
- *     wgmma_sm90a_f16_128x256x64_w2x1_s4[_cm2][_cn2][_ck4][_k2][_even2][_pingpong][_swap][_ends][_once][_last]
+ *     wgmma_sm90a_f16_128x256x64_w2x1_s4[_cm2][_cn2][_ck4][_k2][_even2][_near][_pingpong][_swap][_ends][_once][_last]
  *     mma_sm89_f16_128x128x32_w2x4_s3[_xf32][_biasf32][_yf32][_xcol][_wcol][_yany][_g4][_vx8][_vw8][_vy1][_o2][_split][_e_z_s_mul_...]
  *     |   |    |   |          |    |
  *     |   |    |   tile       |    stages
@@ -37,7 +37,7 @@ static const char *const backend_name[GEN_N_BACKENDS] = {GEN_BACKENDS(X)};
     X("k", skew_blocks, 0)                                                                                   \
     X("even", even, 0)
 /* Flags: token, member. */
-#define FLAG_FIELDS(X) X("lines", lines) X("split", split) X("pingpong", pingpong) X("swap", swap) X("ends", ends) X("once", once) X("last", last)
+#define FLAG_FIELDS(X) X("lines", lines) X("split", split) X("near", near) X("pingpong", pingpong) X("swap", swap) X("ends", ends) X("once", once) X("last", last)
 
 void gen_config_default(const GenArch *arch, GenType type, GenConfig *config)
 {

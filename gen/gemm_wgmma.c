@@ -106,7 +106,7 @@ static void init_barriers(Wgmma *g)
     if (g->h->tma_store) emit(k, PREFETCH_MAP, mem(g->y_map, 0));
     emit(k, LABEL, ready);
     if (!wgmma_shares_loads(g)) emit(k, BAR_SYNC, imm(BAR_ALL));
-    if (wgmma_clusters(g) && !g->h->exchange_in_ring)
+    if ((wgmma_shares_loads(g) || wgmma_shares_k(g)) && !g->h->exchange_in_ring)
         emit(k, CLUSTER_ARRIVE); /* this block runs, and has barriers: waited for before their use */
 }
 

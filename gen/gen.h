@@ -88,6 +88,7 @@ typedef struct GenConfig {
     int min_blocks;                 /* resident blocks per SM to compile for; 0: as many as fit */
     /* wgmma only */
     int cluster_m, cluster_n;       /* blocks of a cluster along m (they share W) and n (they share x) */
+    bool near;                      /* they load for themselves: a cluster is but a place, SMs near each other */
     int cluster_k;                  /* blocks of a cluster that have one tile in common, each a range of k */
     int skew_blocks;                /* k-blocks by which the halves of a warpgroup's tile are out of step at its ends */
     int even;                       /* a tile may be narrower by 16, 32, ... 16 * even columns, so that waves come out even */

@@ -41,6 +41,7 @@ double gen_matrix_bytes(const GenProblem *p);
 bool gen_has_wgmma(const GenArch *arch);
 /* Whether rows of an operand begin inside lines of memory. */
 bool gen_cuts_lines(GenLayout layout, int align_bytes);
+bool gen_problem_cuts_lines(const GenProblem *p); /* of x, or of W */
 
 static inline int64_t gen_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 /* The next multiple of `of`. */

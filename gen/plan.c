@@ -45,8 +45,8 @@ static bool check_fields(const GenConfig *c, GenError *error)
         return gen_fail(error, "tile_m=%d is not a multiple of 16 up to 256", c->tile_m);
     if (c->stages < 2 || c->stages > 6) return gen_fail(error, "stages=%d is not from 2 to 6", c->stages);
     if (c->cluster_m * c->cluster_n * c->cluster_k != 1 || c->skew_blocks || c->even || c->pingpong ||
-        c->swap || c->ends || c->once || c->last)
-        return gen_fail(error, "clusters, skew, even, pingpong, swap, ends, once and last are of the wgmma back end, "
+        c->swap || c->ends || c->once || c->last || c->near)
+        return gen_fail(error, "clusters, near, skew, even, pingpong, swap, ends, once and last are of the wgmma back end, "
                                "not of mma");
     return true;
 }

@@ -64,7 +64,8 @@ typedef struct GenWgmmaPlan {
     int wgmma_n;        /* of one, the other side */
     int acc_regs;       /* of one wgmma: 64 x wgmma_n */
     int cluster;        /* blocks of a cluster */
-    int load_sharers;   /* of them, those that load x or W for each other */
+    int x_sharers, w_sharers; /* of them, those that load x, or W, for each other */
+    int load_sharers;   /* together */
     int releases;       /* arrivals of a consumer that has read a slot: one a block that loaded a share of x, and of W */
     int release_warps;  /* of a consumer, that say so: one, or, if each of them reads x for itself, all */
     GenXWay x_way;

@@ -46,6 +46,8 @@ static bool check_fields(const GenConfig *c, GenError *error)
     if (!m_fits || !n_fits || c->cluster_m * c->cluster_n > 8)
         return gen_fail(error, "a cluster of %dx%d is not 1, 2 or 4 blocks along m and n, at most 8 in all",
                         c->cluster_m, c->cluster_n);
+    if (c->near && c->cluster_m * c->cluster_n == 1)
+        return gen_fail(error, "near: blocks of a cluster are near each other; set cluster_m or cluster_n");
     return true;
 }
 
@@ -76,7 +78,7 @@ static bool check_hints(const GenConfig *c, GenError *error)
         return gen_fail(
             error, "once: with swapped operands, and where blocks share k, L2 forgets W first anyway: leave "
                    "it out");
-    return (c->cluster_m == 1 && (c->once || c->cluster_n == 1)) ||
+    return c->near || (c->cluster_m == 1 && (c->once || c->cluster_n == 1)) ||
            gen_fail(error, "%s: of what blocks of a cluster (%dx%d) load for each other L2 is told nothing",
                     hint, c->cluster_m, c->cluster_n);
 }
@@ -116,9 +118,11 @@ static bool plan_warpgroups(const GenConfig *c, GenWgmmaPlan *g, GenError *error
 {
     bool apart = c->pingpong;
     g->consumers = c->warps_m * c->warps_n;
-    g->load_sharers = c->cluster_m * c->cluster_n;
-    g->cluster = g->load_sharers * c->cluster_k;
-    g->releases = (c->cluster_n > 1 ? c->cluster_n : 0) + (c->cluster_m > 1 ? c->cluster_m : 0);
+    g->x_sharers = c->near ? 1 : c->cluster_n;
+    g->w_sharers = c->near ? 1 : c->cluster_m;
+    g->load_sharers = g->x_sharers * g->w_sharers;
+    g->cluster = c->cluster_m * c->cluster_n * c->cluster_k;
+    g->releases = (g->x_sharers > 1 ? g->x_sharers : 0) + (g->w_sharers > 1 ? g->w_sharers : 0);
     if (g->load_sharers == 1) g->releases = 1;
     if (apart && g->consumers != 2)
         return gen_fail(error, "pingpong is a game of 2 warpgroups, not of %dx%d", c->warps_m, c->warps_n);
@@ -378,13 +382,13 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
     g->x.col = c->x_layout == GEN_LAYOUT_COL;
     g->w.col = c->w_layout == GEN_LAYOUT_COL;
     int w_rows = c->swap ? c->tile_n - g->wg_n + 64 * g->wgmmas : c->tile_n; /* that wgmma reads */
-    if (!plan_operand(c, &g->x, "x", c->x, c->tile_m, c->tile_m, g->wg_m, c->cluster_n, error) ||
-        !plan_operand(c, &g->w, "W", c->w, c->tile_n, w_rows, g->wg_n, c->cluster_m, error) ||
+    if (!plan_operand(c, &g->x, "x", c->x, c->tile_m, c->tile_m, g->wg_m, g->x_sharers, error) ||
+        !plan_operand(c, &g->w, "W", c->w, c->tile_n, w_rows, g->wg_n, g->w_sharers, error) ||
         !check_ends(c, &g->x, error) || !plan_rounded(c, g, error))
         return false;
     plan_reach(c, g);
     g->w.smem_offset = g->x.slot_bytes;
-    if (c->cluster_m == 1)
+    if (g->w_sharers == 1)
         g->ahead_blocks = (AHEAD_BYTES / p->blocks_per_sm + g->w.tile_bytes / 2) / g->w.tile_bytes;
     p->stage_bytes = g->x.slot_bytes + g->w.slot_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;

@@ -20,6 +20,7 @@ static const char *const configs[] = {
     "wgmma_sm90a_f16_64x128x64_w1x1_s8_g2_even2_last", "wgmma_sm90a_bf16_256x128x64_w2x1_s4_k1_last",
     "wgmma_sm90a_f16_128x96x64_w2x1_s6_ck2_ends",      "wgmma_sm90a_bf16_88x128x64_w1x2_s6_swap_ends",
     "wgmma_sm90a_f16_168x128x64_w1x2_s4_g13_pingpong_swap", "wgmma_sm90a_bf16_40x128x64_w1x2_s8_cn2_pingpong_swap",
+    "wgmma_sm90a_f16_168x64x64_w1x1_s7_vy2_cm2_near_swap",  "wgmma_sm90a_f16_64x96x64_w1x1_s10_cm4_cn2_near",
 };
 static const Shape small[] = {{200, 264, 136}, {70, 40, 500}},
                    large[] = {{1000, 2048, 520}, {3000, 776, 1032}};

@@ -161,6 +161,10 @@ static void refusals(void)
     refusal("wgmma_sm90a_f16_128x176x64_w2x1_s4_even1", "a multiple of 16 columns; these have 88");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_even4", "lacks less than a chunk of y, which has 64 columns");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_even1", "are of the wgmma back end, not of mma");
+    refusal("mma_sm89_f16_128x128x32_w2x4_s3_near", "are of the wgmma back end, not of mma");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_near", "near: blocks of a cluster are near each other");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_ck2_near", "near: blocks of a cluster are near each other");
+    refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_cm2_even1_near", "without clusters and swapped operands");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_last", "are of the wgmma back end, not of mma");
     refusal("mma_sm89_f16_128x128x32_w2x4_s3_once", "are of the wgmma back end, not of mma");
     refusal("wgmma_sm90a_f16_128x128x64_w2x1_s4_ck2_pingpong", "a cluster that shares k has one tile");
@@ -549,6 +553,37 @@ static void packing_of_types(void)
     for (size_t i = 0; i < sizeof bf16 / sizeof *bf16; i++) packing_case(&bf16[i], GEN_BF16, GEN_LAYOUT_ROW);
 }
 
+/* Blocks of a cluster are near each other where L2 answers them together, and share loads where rows begin
+ * inside lines of 128 bytes. */
+static void clusters(void)
+{
+    static const struct {
+        int64_t m, n, k;
+        bool near, shares;
+    } cases[] = {
+        {768, 1024, 4096, true, false},   {192, 4096, 4096, true, false},   {512, 11008, 4096, true, false},
+        {1000, 1000, 1000, false, true},  {5000, 5000, 5000, false, true},  {16, 4096, 4096, false, false},
+        {4096, 4096, 4096, false, false}, {8192, 8192, 8192, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        GenConfig config;
+        GenError error;
+        GenProblem p = {.arch = gen_arch_find("sm_90a"),
+                        .sm_count = 132,
+                        .m = cases[i].m,
+                        .n = cases[i].n,
+                        .k = cases[i].k,
+                        .x_align_bytes = power_of_2(2 * cases[i].k),
+                        .w_align_bytes = power_of_2(2 * cases[i].k),
+                        .y_align_bytes = power_of_2(2 * cases[i].n)};
+        bool chosen = gen_choose(&p, &config, &error);
+        bool shares = config.cluster_m * config.cluster_n > 1 && !config.near;
+        ok(chosen && config.near == cases[i].near && shares == cases[i].shares,
+           "%lldx%lldx%lld: near %d, shares loads %d", (long long)p.m, (long long)p.n, (long long)p.k,
+           config.near, shares);
+    }
+}
+
 /* L2 is told to forget W first where that leaves it x; tiles of different widths fill the last wave; and the
  * last box of x ends with its rows where it would have many behind the end. */
 static void hints_and_widths(void)
@@ -565,7 +600,7 @@ static void hints_and_widths(void)
         {4096, 4096, 1024, false, false, 0, false},  {2048, 2048, 2048, false, false, 0, false},
         {4096, 4096, 11008, false, false, 1, false}, {4100, 4096, 4096, false, true, 0, false},
         {100, 5120, 5120, false, false, 0, true},    {128, 5120, 5120, false, false, 0, false},
-        {100, 14336, 4096, true, false, 0, true},    {500, 4096, 4096, true, false, 0, false},
+        {100, 14336, 4096, true, false, 0, true},    {500, 6144, 4096, true, false, 0, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         GenConfig config;
@@ -660,6 +695,7 @@ int main(void)
     packing_of_types();
     packing_of_gaps();
     hints_and_widths();
+    clusters();
     choices_for_few_rows();
     choices_on_hopper();
     refusals();
