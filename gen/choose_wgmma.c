@@ -232,8 +232,8 @@ static double merged_bytes(const GenProblem *p, const GenPlan *plan, const Sprea
 /* L2, for an SM and for all. Where rows begin inside a line only clusters that share loads ask together. */
 static double estimate_l2(const GenProblem *p, const GenPlan *plan, const Spread *s)
 {
-    const double sm_bytes = 175, all_bytes = 20000, sm_cut_row = 1.25, cut_row = 0.64, whole_sm_bytes = 183,
-                 merged_all_bytes = 22200, apart = 1.23;
+    const double sm_bytes = 175, all_bytes = 20000, sm_cut_row = 1.25, cut_row = 0.64, whole_sm_bytes = 173,
+                 merged_all_bytes = 25800, apart = 1.257;
     const GenConfig *c = &plan->config;
     double n = s->side_by_side, running = (double)(s->blocks < s->places ? s->blocks : s->places);
     if (gen_problem_cuts_lines(p)) {
@@ -257,7 +257,8 @@ static int rows_behind(const GenBoxPlan *o, int64_t rows)
  * clock. The tiles that have them wait; of several waves an SM has its share of them. */
 static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    const double box_ns = 14, row_ns = 0.7, fill_ns = 2.8, cut_ns = 0.26; /* less than the 25 and 5 that they take: some is hidden */
+    /* less than the 25 and 5 that a box and a row take: some is hidden */
+    const double box_ns = 14, row_ns = 0.7, fill_ns = 2.8, cut_ns = 0.26;
     const GenConfig *c = &plan->config;
     const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
     double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
@@ -272,12 +273,12 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
     return larger(box_ns * (x_boxes + w_boxes), row_ns * rows + cut_ns * cut + fill_ns * (x + w));
 }
 
-/* What works on a k-block at one time gets in each other's way; a little less so where requests are merged by clusters. */
+/* How much what works on a k-block at one time is in each other's way: less, where clusters merge most requests. */
 static double disturbance(const GenProblem *p, const GenPlan *plan, const Spread *s)
 {
-    const double usual = 0.153, calm = 0.07, few = 0.38;
-    bool merged = plan->config.near && merged_bytes(p, plan, s) < few * asked_bytes(p, plan, (Shares){1, 1}, 0);
-    return merged ? calm : usual;
+    const double usual = 0.153, calm = 0.065, few = 0.38;
+    bool near = plan->config.near && plan->g.cluster > 2;
+    return near && merged_bytes(p, plan, s) < few * asked_bytes(p, plan, (Shares){1, 1}, 0) ? calm : usual;
 }
 
 static double square(double x) { return x * x; }
@@ -356,7 +357,7 @@ static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spr
  * asked for their W. */
 static double estimate_start(const GenProblem *p, const GenPlan *plan, const Spread *s)
 {
-    const double start = 520, cluster_start = 400, beside = 430;
+    const double start = 520, cluster_start = 385, beside = 430;
     double early = s->side_by_side > 1 && p->m <= plan->config.tile_m ? beside : 0;
     return start + (plan->g.cluster > 1 ? cluster_start : 0) - early;
 }
