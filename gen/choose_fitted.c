@@ -374,6 +374,7 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
 {
     int narrow = i - N_WAYS * MOST_TILES, tall = narrow - N_NARROW_WAYS * MOST_WARPGROUPS,
         columns = tall - N_TALL_WAYS * MOST_MORE_WAVES, wide = columns - MOST_COLUMNS;
+    if (p->m == 0 || p->n == 0) return false; /* nothing to share out */
     c->backend = GEN_BACKEND_WGMMA;
     c->min_blocks = 0;
     c->even = 0;

@@ -209,7 +209,10 @@ static double asked_bytes(const GenProblem *p, const GenPlan *plan, Shares of, d
 }
 
 /* How many of `kinds` are among so many that are drawn at random. */
-static double distinct(double kinds, double draws) { return kinds * (1 - pow(1 - 1 / kinds, draws)); }
+static double distinct(double kinds, double draws)
+{
+    return kinds < 1 ? 0 : kinds * (1 - pow(1 - 1 / kinds, draws));
+}
 
 /* Blocks on SMs of one GPC that ask for the same lines at one time are answered together: what gets to L2, for each block. A
  * cluster is on one GPC, which has room for so many; where the others are is chance. */

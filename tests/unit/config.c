@@ -419,16 +419,17 @@ static bool stores_elements(const GenConfig *config)
 
 static void choices(void)
 {
-    static const int64_t sizes[] = {1, 16, 100, 1024, 8192};
+    static const int64_t sizes[] = {0, 1, 16, 100, 1024, 8192};
+    enum { N_SIZES = sizeof sizes / sizeof *sizes };
     GenConfig config;
     GenError error;
     for (int a = 0; a < gen_arch_count(); a++)
-        for (int i = 0; i < 5 * 5 * 5; i++) {
+        for (int i = 0; i < N_SIZES * N_SIZES * N_SIZES; i++) {
             GenProblem p = {.arch = gen_arch_at(a),
                             .sm_count = 128,
-                            .m = sizes[i % 5],
-                            .n = sizes[i / 5 % 5],
-                            .k = sizes[i / 25]};
+                            .m = sizes[i % N_SIZES],
+                            .n = sizes[i / N_SIZES % N_SIZES],
+                            .k = sizes[i / N_SIZES / N_SIZES]};
             p.x_align_bytes = 16 >> i % 4;
             p.w_align_bytes = 16;
             p.y_align_bytes = 2;
