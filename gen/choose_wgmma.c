@@ -260,8 +260,8 @@ static int rows_behind(const GenBoxPlan *o, int64_t rows)
  * clock. The tiles that have them wait; of several waves an SM has its share of them. */
 static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 {
-    /* less than the 25 and 5 that a box and a row take: some is hidden */
-    const double box_ns = 14, row_ns = 0.7, fill_ns = 2.8, cut_ns = 0.26;
+    /* less than the 25 and 5 that a box and a row take: some is hidden; most, if the others' requests are merged */
+    const double box_ns = 14, row_ns = 0.7, fill_ns = 2.8, cut_ns = 0.26, near_fill = 0.2;
     const GenConfig *c = &plan->config;
     const GenBoxPlan *of_x = &plan->g.x, *of_w = &plan->g.w;
     double x_boxes = of_x->row_boxes * of_x->k_boxes, w_boxes = of_w->row_boxes * of_w->k_boxes;
@@ -273,7 +273,8 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
         x /= (double)gen_ceil_div(p->m, c->tile_m);
         w /= (double)gen_ceil_div(p->n, c->tile_n);
     }
-    return larger(box_ns * (x_boxes + w_boxes), row_ns * rows + cut_ns * cut + fill_ns * (x + w));
+    double fill = c->near ? near_fill * fill_ns : fill_ns;
+    return larger(box_ns * (x_boxes + w_boxes), row_ns * rows + cut_ns * cut + fill * (x + w));
 }
 
 /* How much what works on a k-block at one time is in each other's way: less, where clusters merge most requests. */
