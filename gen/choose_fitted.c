@@ -11,47 +11,43 @@ typedef struct FittedWay {
     int from_m, to_m;
     int from_tiles, to_tiles; /* rows of tiles */
     bool swap;
-    int sharers_w, sharers_x, sharers_k; /* blocks of a cluster that share loads, or k, */
-    bool near;                           /* or are but near those that read the same W, or x */
+    int sharers_w, sharers_x, sharers_k; /* blocks of a cluster that share loads, or k */
     int most_waves;                      /* tiles that an SM has, one after the other */
     int step_n;                          /* tile_n is a multiple of it */
     int most_ring_bytes;                 /* more are no faster (docs/tuning.md) */
+    bool near;                           /* sharers are but near each other */
 } FittedWay;
 
 enum { ALL = 227 << 10 /* of shared memory */ };
 
 /* clang-format off */
 static const FittedWay ways[] = {
-    /* m from, to   tiles    swap   W  x  k  near   waves step_n ring */
-    {   1,   128,   1, 1,  true,  1, 1, 1, false,   1,     8,  ALL},
-    {   1,   128,   1, 1,  true,  1, 1, 2, false,   1,     8,  144 << 10},
-    { 129,   256,   1, 1,  true,  1, 1, 2, false,   1,    64,  ALL},
-    {  65,   256,   1, 1,  true,  1, 4, 1, false,   1,    64,  ALL},
-    {  97,  4096,   2, 24, true,  1, 1, 1, false,  32,    64,  ALL},
-    {  97,  1536,   2, 6,  true,  1, 1, 2, false,   1,    64,  ALL},
-    {  97,  2048,   2, 8,  true,  2, 1, 1, false,   1,    64,  ALL},
-    {  97,  2048,   2, 8,  true,  1, 4, 1, false,   1,    64,  ALL},
-    {  97,  2048,   2, 8,  true,  2, 2, 1, false,   1,    64,  ALL},
-    {  97,  2048,   2, 8,  true,  2, 4, 1, false,   1,    64,  ALL},
-    {  65,   256,   1, 1,  false, 1, 1, 1, false,   1,     8,  ALL},
-    {  65,   256,   1, 1,  false, 1, 1, 2, false,   1,    16,  ALL},
-    { 129,  1024,   2, 4,  false, 1, 1, 1, false,   1,     8,  ALL},
-    {  97,  2048,   2, 24, true,  2, 1, 1, true,    1,    64,  ALL},
-    {  97,  2048,   2, 24, true,  1, 2, 1, true,    1,    64,  ALL},
-    {  97,  2048,   2, 24, true,  4, 1, 1, true,    1,    64,  ALL},
-    {  97,  2048,   2, 24, true,  2, 2, 1, true,    1,    64,  ALL},
-    {  97,  2048,   2, 24, true,  1, 4, 1, true,    1,    64,  ALL},
-    {  97,  2048,   2, 24, true,  4, 2, 1, true,    1,    64,  ALL},
-    {  97,  2048,   2, 24, true,  2, 4, 1, true,    1,    64,  ALL},
-    {  97,  2048,   2, 24, false, 2, 1, 1, true,    1,     8,  ALL},
-    {  97,  2048,   2, 24, false, 1, 2, 1, true,    1,     8,  ALL},
-    {  97,  2048,   2, 24, false, 4, 1, 1, true,    1,     8,  ALL},
-    {  97,  2048,   2, 24, false, 2, 2, 1, true,    1,     8,  ALL},
-    {  97,  2048,   2, 24, false, 1, 4, 1, true,    1,     8,  ALL},
-    {  97,  2048,   2, 24, false, 4, 2, 1, true,    1,     8,  ALL},
-    {  97,  2048,   2, 24, false, 2, 4, 1, true,    1,     8,  ALL},
+    /* m from, to   tiles    swap   W  x  k  waves step_n ring */
+    {   1,   128,   1, 1,    true,  1, 1, 1,   1,     8,  ALL, false},
+    {   1,   128,   1, 1,    true,  1, 1, 2,   1,     8,  144 << 10, false},
+    { 129,   256,   1, 1,    true,  1, 1, 2,   1,    64,  ALL, false},
+    {  65,   256,   1, 1,    true,  1, 4, 1,   1,    64,  ALL, false},
+    {  97,  4096,   2, 24,   true,  1, 1, 1,  32,    64,  ALL, false},
+    {  97,  1536,   2, 6,    true,  1, 1, 2,   1,    64,  ALL, false},
+    {  97,  2048,   2, 8,    true,  2, 1, 1,   1,    64,  ALL, false},
+    {  97,  2048,   2, 8,    true,  1, 4, 1,   1,    64,  ALL, false},
+    {  97,  2048,   2, 8,    true,  2, 2, 1,   1,    64,  ALL, false},
+    {  97,  2048,   2, 8,    true,  2, 4, 1,   1,    64,  ALL, false},
+    {  65,   256,   1, 1,    false, 1, 1, 1,   1,     8,  ALL, false},
+    {  65,   256,   1, 1,    false, 1, 1, 2,   1,    16,  ALL, false},
+    { 129,  1024,   2, 4,    false, 1, 1, 1,   1,     8,  ALL, false},
+};
+
+/* With each of the clusters below. */
+static const FittedWay near_ways[] = {
+    {  97,  2048,   2, 24,   true,  1, 1, 1,   1,    64,  ALL, true},
+    {  97,  2048,   2, 24,   false, 1, 1, 1,   1,     8,  ALL, true},
 };
 /* clang-format on */
+
+static const struct NearCluster {
+    int along_m, along_n;
+} near_clusters[] = {{2, 1}, {1, 2}, {4, 1}, {2, 2}, {1, 4}, {4, 2}, {2, 4}};
 
 /* A way to make tiles that have all columns, or a cluster's two have, so that x is read from memory once; for
  * each number of warpgroups that may have 64 rows of it each. */
@@ -97,7 +93,9 @@ static const WideWay wide_ways[] = {
 };
 /* clang-format on */
 enum {
-    N_WAYS = sizeof ways / sizeof *ways,
+    N_SHARING_WAYS = sizeof ways / sizeof *ways,
+    N_NEAR_CLUSTERS = sizeof near_clusters / sizeof *near_clusters,
+    N_WAYS = N_SHARING_WAYS + sizeof near_ways / sizeof *near_ways * N_NEAR_CLUSTERS,
     MOST_TILES = 24, /* the largest to_tiles */
     N_NARROW_WAYS = sizeof narrow_ways / sizeof *narrow_ways,
     MOST_WARPGROUPS = 3,
@@ -111,6 +109,16 @@ int gen_wgmma_fitted_count(void)
 {
     return N_WAYS * MOST_TILES + N_NARROW_WAYS * MOST_WARPGROUPS + N_TALL_WAYS * MOST_MORE_WAVES +
            MOST_COLUMNS + N_WIDE_WAYS;
+}
+
+static FittedWay way_at(int i)
+{
+    int near = i - N_SHARING_WAYS;
+    if (near < 0) return ways[i];
+    FittedWay way = near_ways[near / N_NEAR_CLUSTERS];
+    way.sharers_w = near_clusters[near % N_NEAR_CLUSTERS].along_m;
+    way.sharers_x = near_clusters[near % N_NEAR_CLUSTERS].along_n;
+    return way;
 }
 
 /* The way to fit a problem, its numbers, and the plan of the config once that has stages. */
@@ -379,7 +387,10 @@ bool gen_wgmma_fitted(const GenProblem *p, int i, GenConfig *c)
     c->min_blocks = 0;
     c->even = 0;
     c->near = c->pingpong = c->ends = c->once = c->last = false;
-    if (narrow < 0) return fit(p, &ways[i / MOST_TILES], i % MOST_TILES + 1, c);
+    if (narrow < 0) {
+        FittedWay way = way_at(i / MOST_TILES);
+        return fit(p, &way, i % MOST_TILES + 1, c);
+    }
     if (tall < 0)
         return fit_narrow(p, &narrow_ways[narrow / MOST_WARPGROUPS], narrow % MOST_WARPGROUPS + 1, c);
     if (columns < 0) return fit_tall(p, &tall_ways[tall / MOST_MORE_WAVES], tall % MOST_MORE_WAVES, c);
