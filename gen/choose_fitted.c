@@ -93,9 +93,9 @@ static const WideWay wide_ways[] = {
 };
 /* clang-format on */
 enum {
-    N_SHARING_WAYS = sizeof ways / sizeof *ways,
+    N_LISTED_WAYS = sizeof ways / sizeof *ways,
     N_NEAR_CLUSTERS = sizeof near_clusters / sizeof *near_clusters,
-    N_WAYS = N_SHARING_WAYS + sizeof near_ways / sizeof *near_ways * N_NEAR_CLUSTERS,
+    N_WAYS = N_LISTED_WAYS + sizeof near_ways / sizeof *near_ways * N_NEAR_CLUSTERS,
     MOST_TILES = 24, /* the largest to_tiles */
     N_NARROW_WAYS = sizeof narrow_ways / sizeof *narrow_ways,
     MOST_WARPGROUPS = 3,
@@ -113,7 +113,7 @@ int gen_wgmma_fitted_count(void)
 
 static FittedWay way_at(int i)
 {
-    int near = i - N_SHARING_WAYS;
+    int near = i - N_LISTED_WAYS;
     if (near < 0) return ways[i];
     FittedWay way = near_ways[near / N_NEAR_CLUSTERS];
     way.sharers_w = near_clusters[near % N_NEAR_CLUSTERS].along_m;
@@ -180,12 +180,15 @@ static bool set_tile_n(Fit *f)
     return false;
 }
 
+/* Side by side, of 64 columns each, or two of 128. */
+static int swapped_warpgroups(int tile_n) { return tile_n == 256 ? 2 : tile_n / 64; }
+
 /* Warpgroups of 64 rows each, or two of 128; or, where three have not enough registers, side by side. */
 static void set_warpgroups(const Fit *f, GenConfig *c)
 {
     enum { THREE_MOST_N = 200 };
     c->warps_m = c->warps_n = 1;
-    if (c->swap) c->warps_n = f->way->step_n < 64 ? 1 : c->tile_n == 256 ? 2 : c->tile_n / 64;
+    if (c->swap) c->warps_n = f->way->step_n < 64 ? 1 : swapped_warpgroups(c->tile_n);
     else if (c->tile_m == 192 && c->tile_n > THREE_MOST_N) c->warps_n = 2;
     else c->warps_m = c->tile_m == 256 ? 2 : c->tile_m / 64;
     c->skew_blocks = c->tile_m == 256 && !c->swap && c->cluster_k == 1 && c->x == c->w ? 1 : 0;
@@ -215,13 +218,18 @@ static bool set_enough_stages(Fit *f, GenConfig *c)
 
 /* Small tiles are better off with half as many, longer k-blocks; but where loads are shared, stages count
  * more. */
-static int tile_k(const Fit *f)
+static int swapped_tile_k(int tile_m, int tile_n, bool shared)
 {
     enum { SMALL_M = 88, SMALL_SHARED_M = 48 };
+    return tile_n == 64 && tile_m <= (shared ? SMALL_SHARED_M : SMALL_M) ? 128 : 64;
+}
+
+static int tile_k(const Fit *f)
+{
     bool shared = f->way->sharers_w * f->way->sharers_x > 1 && !f->way->near;
     if (!f->way->swap) return 64;
     if (f->way->step_n == 8) return f->tile_n <= 128 ? 128 : 64;
-    return f->tile_n == 64 && f->tile_m <= (shared ? SMALL_SHARED_M : SMALL_M) ? 128 : 64;
+    return swapped_tile_k(f->tile_m, f->tile_n, shared);
 }
 
 /* A group has all rows of swapped tiles, or, of more than 16, an even share: so W is read as few times as may
@@ -237,6 +245,18 @@ static bool stored_in_slivers(const GenPlan *plan)
 {
     enum { MOST_CHUNKS = 8 };
     return plan->g.chunked && plan->g.row_chunks > MOST_CHUNKS;
+}
+
+/* Stages for a tile that is not swapped, and 8, 16, ... columns more, up to `most_n`, where it would be
+ * stored in slivers. */
+static bool set_stored_width(GenConfig *c, int most_n, int most_ring_bytes, int least_stages)
+{
+    GenPlan plan;
+    for (; c->tile_n <= most_n; c->tile_n += 8) {
+        if (!set_stages(c, &plan, most_ring_bytes, false, least_stages)) return false;
+        if (!stored_in_slivers(&plan)) return true;
+    }
+    return false;
 }
 
 /* One of `tiles` rows of them. */
@@ -273,7 +293,6 @@ static bool fit_narrow(const GenProblem *p, const NarrowWay *way, int warpgroups
         LEAST = 4,
         MOST_OUTPUTS = 256 * 192
     };
-    GenPlan plan;
     if (p->n < way->from_n || p->n > way->to_n || p->m < ROWS * p->n) return false;
     c->swap = false;
     c->tile_m = 64 * warpgroups;
@@ -287,11 +306,7 @@ static bool fit_narrow(const GenProblem *p, const NarrowWay *way, int warpgroups
     c->cluster_k = way->sharers_k;
     c->group_m = GROUP_M;
     c->skew_blocks = 0;
-    for (; c->tile_m * c->tile_n <= MOST_OUTPUTS; c->tile_n += 8) {
-        if (!set_stages(c, &plan, ring_bytes, false, LEAST)) return false;
-        if (!stored_in_slivers(&plan)) return true;
-    }
-    return false;
+    return set_stored_width(c, MOST_OUTPUTS / c->tile_m, ring_bytes, LEAST);
 }
 
 /* How long tiles are that share a side out evenly, in steps of 8 and no more than `most`: as few waves of
@@ -311,12 +326,12 @@ static bool fit_tall(const GenProblem *p, const TallWay *way, int more_waves, Ge
         FROM_M = 1025,
         FROM_N = 257,
         MOST_N = 200,
+        MOST_STORED_N = 256,
         LEAST_N = 64,
         GROUP_M = 8,
         PINGPONG_GROUP_M = 12,
         LEAST = 3
     };
-    GenPlan plan;
     int places = gen_cluster_places(p->sm_count, 1);
     if (p->m < FROM_M || p->n < FROM_N) return false;
     c->swap = false;
@@ -329,17 +344,13 @@ static bool fit_tall(const GenProblem *p, const TallWay *way, int more_waves, Ge
     c->cluster_m = c->cluster_n = c->cluster_k = 1;
     c->group_m = way->pingpong ? PINGPONG_GROUP_M : GROUP_M;
     c->skew_blocks = !way->pingpong && c->x == c->w ? 1 : 0;
-    for (; c->tile_n >= LEAST_N; c->tile_n += 8) {
-        if (!set_stages(c, &plan, ALL, false, LEAST)) return false;
-        if (!stored_in_slivers(&plan)) return true;
-    }
-    return false;
+    return c->tile_n >= LEAST_N && set_stored_width(c, MOST_STORED_N, ALL, LEAST);
 }
 
 /* Swapped tiles of tile_n columns, of many rows that their rows share out. */
 static bool fit_rows(const GenProblem *p, const WideWay *way, GenConfig *c)
 {
-    enum { STEP_N = 64, MOST_N = 256, LEAST_M = 16, MOST_M = 200, SMALL_M = 88, LEAST = 3 };
+    enum { LEAST_M = 16, MOST_M = 200, LEAST = 3 };
     GenPlan plan;
     int places = gen_cluster_places(p->sm_count, way->sharers_w * way->sharers_x), tile_n = way->tile_n;
     int64_t columns = gen_whole(gen_ceil_div(p->n, tile_n), way->sharers_x);
@@ -349,9 +360,9 @@ static bool fit_rows(const GenProblem *p, const WideWay *way, GenConfig *c)
     c->swap = true;
     c->tile_m = m;
     c->tile_n = tile_n;
-    c->tile_k = m <= SMALL_M && tile_n == STEP_N ? 128 : 64;
+    c->tile_k = swapped_tile_k(m, tile_n, way->sharers_w * way->sharers_x > 1);
     c->warps_m = 1;
-    c->warps_n = tile_n == MOST_N ? 2 : tile_n / STEP_N;
+    c->warps_n = swapped_warpgroups(tile_n);
     c->cluster_m = way->sharers_w;
     c->cluster_n = way->sharers_x;
     c->cluster_k = 1;

@@ -147,6 +147,8 @@ bool gen_wgmma_tile(int i, GenConfig *c)
     return true;
 }
 
+enum { SECTOR_BYTES = 32 /* of a line, which L2 and memory give and take one by one */ };
+
 static double larger(double a, double b) { return a > b ? a : b; }
 
 /* How a problem's tiles fall on the chip. */
@@ -190,7 +192,6 @@ void gen_wgmma_set_group(const GenProblem *p, GenConfig *c)
  * second one. Those 16 bytes off ask for parts of sectors, and count so much more. */
 static double cut_rows(GenLayout layout, int align_bytes)
 {
-    enum { SECTOR_BYTES = 32 };
     const double sectors = 1.92;
     double share = gen_cuts_lines(layout, align_bytes) ? 1 - (double)align_bytes / GEN_LINE_BYTES : 0;
     return align_bytes < SECTOR_BYTES ? sectors * share : share;
@@ -232,8 +233,10 @@ static double merged_bytes(const GenProblem *p, const GenPlan *plan, const Sprea
     return asked_bytes(p, plan, of, 0);
 }
 
+static double stage_bytes(const GenPlan *plan) { return plan->g.x.tile_bytes + plan->g.w.tile_bytes; }
+
 /* L2, for an SM and for all. Where rows begin inside a line only clusters that share loads ask together. */
-static double estimate_l2(const GenProblem *p, const GenPlan *plan, const Spread *s)
+static double estimate_l2(const GenProblem *p, const GenPlan *plan, const Spread *s, double merged)
 {
     const double sm_bytes = 175, all_bytes = 20000, sm_cut_row = 1.25, cut_row = 0.64, whole_sm_bytes = 173,
                  merged_all_bytes = 25800, apart = 1.257;
@@ -244,8 +247,7 @@ static double estimate_l2(const GenProblem *p, const GenPlan *plan, const Spread
         return larger(n * asked_bytes(p, plan, loaded, sm_cut_row) / sm_bytes,
                       running * asked_bytes(p, plan, loaded, cut_row) / all_bytes);
     }
-    double ns = n * asked_bytes(p, plan, (Shares){1, 1}, 0) / whole_sm_bytes +
-                running * merged_bytes(p, plan, s) / merged_all_bytes;
+    double ns = n * stage_bytes(plan) / whole_sm_bytes + running * merged / merged_all_bytes;
     return c->cluster_k > 1 && p->m > c->tile_m ? apart * ns : ns;
 }
 
@@ -278,11 +280,11 @@ static double boxes_ns(const GenProblem *p, const GenPlan *plan, int64_t waves)
 }
 
 /* How much what works on a k-block at one time is in each other's way: less, where clusters merge most requests. */
-static double disturbance(const GenProblem *p, const GenPlan *plan, const Spread *s)
+static double disturbance(const GenPlan *plan, double merged)
 {
     const double usual = 0.153, calm = 0.065, few = 0.38;
     bool near = plan->config.near && plan->g.cluster > 2;
-    return near && merged_bytes(p, plan, s) < few * asked_bytes(p, plan, (Shares){1, 1}, 0) ? calm : usual;
+    return near && merged < few * stage_bytes(plan) ? calm : usual;
 }
 
 static double square(double x) { return x * x; }
@@ -296,19 +298,20 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
                  beneath = 0.7, by_turns = 1.15, pingpong = 1.042, alone = 0.62;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
-    double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side;
+    double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side,
+           merged = merged_bytes(p, plan, s);
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
     if (g->x_way == GEN_X_REGISTERS && g->wgmmas > 1) e->tensor_ns *= by_turns;
     if (c->pingpong) e->tensor_ns *= pingpong;
     if (g->x_way == GEN_X_ROUNDED) /* while nothing is multiplied, or beneath the products of the k-block before */
         e->tensor_ns += n * rounded * (g->loop_waits ? beneath : 1) * c->tile_m * k;
     e->smem_ns = n * (wgmmas * 2 * (64 + g->wgmma_n) * k + plan->stage_bytes) / smem_bytes;
-    e->l2_ns = larger(estimate_l2(p, plan, s), n * boxes_ns(p, plan, e->waves));
+    e->l2_ns = larger(estimate_l2(p, plan, s, merged), n * boxes_ns(p, plan, e->waves));
     if (2 * s->blocks <= p->sm_count && !c->near) e->l2_ns *= alone;
     e->latency_ns = latency / c->stages;
     double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns)),
            together = sqrt(square(e->tensor_ns) + square(e->smem_ns) + square(e->l2_ns) + square(e->latency_ns));
-    return (slowest + disturbance(p, plan, s) * (together - slowest)) * (g->load_sharers > 1 ? 1 + each_other : 1);
+    return (slowest + disturbance(plan, merged) * (together - slowest)) * (g->load_sharers > 1 ? 1 + each_other : 1);
 }
 
 /* Of a tile: y by TMA, by elements, or by the warps that wrote it to shared memory, chunk by chunk. Blocks that share k
@@ -330,6 +333,12 @@ static double estimate_epilogue(const GenPlan *plan, int64_t waves, double main_
     return (ns + (double)(waves - 1) * shows) / (double)waves;
 }
 
+static double memory_ns(double bytes)
+{
+    const double dram_bytes = 4320; /* a ns, as copies reach */
+    return bytes / dram_bytes;
+}
+
 static double w_bytes(const GenProblem *p) { return (double)p->n * (double)p->k * gen_type_bytes(p->w); }
 static double x_bytes(const GenProblem *p) { return (double)p->m * (double)p->k * gen_type_bytes(p->x); }
 
@@ -347,9 +356,9 @@ static double again_bytes(const GenProblem *p, const GenConfig *c, const Spread 
  * rows of W, or of x, of its own, the TPC that has most of them decides. */
 static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
-    const double dram_bytes = 4320, tpc_bytes = 71;
+    const double tpc_bytes = 71;
     int64_t sms = p->sm_count > 0 ? p->sm_count : 1;
-    double all = (gen_matrix_bytes(p) + again_bytes(p, c, s)) / dram_bytes;
+    double all = memory_ns(gen_matrix_bytes(p) + again_bytes(p, c, s));
     double own = p->m <= c->tile_m   ? (double)c->tile_n * gen_type_bytes(p->w)
                  : p->n <= c->tile_n ? (double)c->tile_m * gen_type_bytes(p->x)
                                      : 0;
@@ -420,10 +429,9 @@ static double even_work(const GenProblem *p, const GenConfig *c, const Spread *s
  * them: memory takes that much longer to take y. */
 static double estimate_shared_lines(const GenProblem *p, const GenConfig *c)
 {
-    enum { SECTOR_BYTES = 32 };
-    const double dram_bytes = 4320, line = 0.14, sector = 0.295;
+    const double line = 0.14, sector = 0.295;
     int bytes = c->tile_n * gen_type_bytes(p->y);
-    double all = (double)p->m * (double)p->n * gen_type_bytes(p->y) / dram_bytes;
+    double all = memory_ns((double)p->m * (double)p->n * gen_type_bytes(p->y));
     if (p->n <= c->tile_n || c->y_layout != GEN_LAYOUT_ROW) return 0;
     return bytes % SECTOR_BYTES ? sector * all : bytes % GEN_LINE_BYTES ? line * all : 0;
 }

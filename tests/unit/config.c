@@ -305,7 +305,7 @@ static void fitted_tiles(void)
     ok(whole_lines > 0 && fitted_ways(&p, &config) > whole_lines,
        "clusters, too, to many rows that begin inside a line");
     p.m = 1, p.n = INT32_MAX;
-    ok(!fitted_ways(&p, &config), "nor to more columns than the SMs have room for");
+    ok(!fitted_ways(&p, &config), "none are fitted to more columns than the SMs have room for");
 }
 
 /* For 16x4096x4096 a tile of the list is fitted, too. */
@@ -482,16 +482,22 @@ typedef struct PackingCase {
     bool x, w; /* what is packed */
 } PackingCase;
 
+/* Of matrices without gaps, on a chip with 132 SMs. */
+static GenProblem without_gaps(const char *arch, GenType x, int64_t m, int64_t n, int64_t k)
+{
+    GenProblem p = {.arch = gen_arch_find(arch), .sm_count = 132, .x = x, .m = m, .n = n, .k = k};
+    p.x_align_bytes = m > 1 ? power_of_2(gen_type_bytes(x) * k) : 128;
+    p.w_align_bytes = power_of_2(2 * k);
+    p.y_align_bytes = power_of_2(2 * n);
+    return p;
+}
+
 /* Whether that is so, of x of a type, both operands laid out alike and without gaps, but those that the
  * layout says. */
 static void packing_case(const PackingCase *c, GenType type, GenLayout layout)
 {
     bool x, w;
-    GenProblem p = {
-        .arch = gen_arch_find(c->arch), .sm_count = 132, .x = type, .m = c->m, .n = c->n, .k = c->k};
-    p.x_align_bytes = p.m > 1 ? power_of_2(gen_type_bytes(type) * p.k) : 128;
-    p.w_align_bytes = power_of_2(2 * p.k);
-    p.y_align_bytes = power_of_2(2 * p.n);
+    GenProblem p = without_gaps(c->arch, type, c->m, c->n, c->k);
     p.x_layout = p.w_layout = layout;
     gen_choose_packing(&p, &x, &w);
     ok(x == c->x && w == c->w, "%s %lldx%lldx%lld, x of %s, layout %s: x %d and W %d packed", c->arch,
@@ -569,14 +575,7 @@ static void clusters(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         GenConfig config;
         GenError error;
-        GenProblem p = {.arch = gen_arch_find("sm_90a"),
-                        .sm_count = 132,
-                        .m = cases[i].m,
-                        .n = cases[i].n,
-                        .k = cases[i].k,
-                        .x_align_bytes = power_of_2(2 * cases[i].k),
-                        .w_align_bytes = power_of_2(2 * cases[i].k),
-                        .y_align_bytes = power_of_2(2 * cases[i].n)};
+        GenProblem p = without_gaps("sm_90a", GEN_F16, cases[i].m, cases[i].n, cases[i].k);
         bool chosen = gen_choose(&p, &config, &error);
         bool shares = config.cluster_m * config.cluster_n > 1 && !config.near;
         ok(chosen && config.near == cases[i].near && shares == cases[i].shares,
@@ -606,14 +605,7 @@ static void hints_and_widths(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         GenConfig config;
         GenError error;
-        GenProblem p = {.arch = gen_arch_find("sm_90a"),
-                        .sm_count = 132,
-                        .m = cases[i].m,
-                        .n = cases[i].n,
-                        .k = cases[i].k,
-                        .x_align_bytes = 128,
-                        .w_align_bytes = 128,
-                        .y_align_bytes = 128};
+        GenProblem p = without_gaps("sm_90a", GEN_F16, cases[i].m, cases[i].n, cases[i].k);
         bool chosen = gen_choose(&p, &config, &error);
         ok(chosen && config.once == cases[i].once && config.last == cases[i].last &&
                config.even == cases[i].even && config.ends == cases[i].ends,
