@@ -68,14 +68,15 @@ def parse_options(arguments):
     parser.add_argument("--shapes", type=read_shapes, default=SHAPES, help="a file, or MxNxK, several separated by commas")
     parser.add_argument("--dtype", default="f16", choices=["f16", "bf16"])
     parser.add_argument("--arch", default="device", help="whose kernels are chosen among: sm_80, sm_89, ..., or device")
+    parser.add_argument("--top", type=int, default=100, help="so many of those that are ranked, best first")
     parser.add_argument("--out", default="build/choice", help="directory for choice.csv and choice.md")
     parser.add_argument("--replays", type=int, default=3, help="rounds of bursts")
     parser.add_argument("--burst-ms", type=float, default=1.0, help="how long a burst of calls should be")
     budget = "seconds from the start, building and loading included, after which no further shape is begun"
     parser.add_argument("--budget", type=float, default=float("inf"), help=budget)
     options = parser.parse_args(arguments)
-    if options.replays < 1:
-        parser.error("a median needs at least one replay")
+    if options.replays < 1 or options.top < 1:
+        parser.error("a median needs at least one replay, and a choice one that is ranked")
     if not options.burst_ms > 0 or not options.budget > 0:
         parser.error("--burst-ms and --budget are times: give more than 0")
     return options
@@ -84,10 +85,10 @@ def parse_options(arguments):
 # ---- which configurations ----
 
 
-def explain(shapes, arch, dtype, sms, program=PROGRAM):
-    """What the library ranks for each shape, as it says itself."""
+def explain(shapes, arch, dtype, sms, top, program=PROGRAM):
+    """What the library ranks for each shape, as it says itself, the first `top`."""
     text = ",".join(map(shape_text, shapes))
-    command = [str(program), "explain", "--shape", text, "--arch", arch, "--dtype", dtype, "--sms", str(sms), "--top", "100"]
+    command = [str(program), "explain", "--shape", text, "--arch", arch, "--dtype", dtype, "--sms", str(sms), "--top", str(top)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -151,7 +152,7 @@ def make_plans(shapes, listed, ranked):
 def plan_all(options, arch):
     sms = torch.cuda.get_device_properties(torch.cuda.current_device()).multi_processor_count
     shapes = list(dict.fromkeys(options.shapes + [aligned(shape) for shape in options.shapes]))
-    ranked = parse_explain(explain(shapes, arch, options.dtype, sms))
+    ranked = parse_explain(explain(shapes, arch, options.dtype, sms, options.top))
     return make_plans(options.shapes, ours.listed(arch, options.torch_dtype), ranked)
 
 

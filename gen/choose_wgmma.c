@@ -150,6 +150,7 @@ bool gen_wgmma_tile(int i, GenConfig *c)
 enum { SECTOR_BYTES = 32 /* of a line, which L2 and memory give and take one by one */ };
 
 static double larger(double a, double b) { return a > b ? a : b; }
+static double smaller(double a, double b) { return a < b ? a : b; }
 
 /* How a problem's tiles fall on the chip. */
 typedef struct Spread {
@@ -224,9 +225,10 @@ static double merged_bytes(const GenProblem *p, const GenPlan *plan, const Sprea
     double clusters = (double)GPC_SMS / plan->g.cluster, at_once = (double)s->places / plan->g.cluster,
            rows = (double)gen_ceil_div(p->m, (int64_t)c->tile_m * c->cluster_m),
            columns = (double)gen_ceil_div(p->n, (int64_t)c->tile_n * c->cluster_n);
-    if (s->tiles > s->places) { /* a wave of them, in a group */
-        if (rows > c->group_m) rows = c->group_m;
-        if (columns > at_once / rows) columns = larger(1, at_once / rows);
+    if (s->tiles > s->places) { /* a wave of them: a part of a group, or several groups */
+        double group = smaller(rows, c->group_m);
+        columns = smaller(columns, larger(1, at_once / group));
+        rows = smaller(rows, larger(group, at_once / columns));
     }
     Shares of = {distinct(rows, clusters) * c->cluster_m * c->cluster_k / GPC_SMS,
                  distinct(columns, clusters) * c->cluster_n * c->cluster_k / GPC_SMS};
@@ -291,10 +293,11 @@ static double square(double x) { return x * x; }
 
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
  * (TMA writes it, wgmma reads both sides), L2, and the latency of a load, spread over the stages. They disturb each other, and
- * blocks that share loads wait for each other. L2 gives more to a block that has a TPC, two SMs, for itself. */
+ * blocks that share loads wait for each other, the longer the more they are. L2 gives more to a block that has a TPC, two SMs,
+ * for itself. */
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
-    const double tensor_macs = 3398, least_n = 52, smem_bytes = 307, latency = 1300, each_other = 0.024, rounded = 0.06,
+    const double tensor_macs = 3398, least_n = 52, smem_bytes = 307, latency = 1300, each_other = 0.008, rounded = 0.06,
                  beneath = 0.7, by_turns = 1.15, pingpong = 1.042, alone = 0.62;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
@@ -311,7 +314,7 @@ static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spr
     e->latency_ns = latency / c->stages;
     double slowest = larger(larger(e->tensor_ns, e->smem_ns), larger(e->l2_ns, e->latency_ns)),
            together = sqrt(square(e->tensor_ns) + square(e->smem_ns) + square(e->l2_ns) + square(e->latency_ns));
-    return (slowest + disturbance(plan, merged) * (together - slowest)) * (g->load_sharers > 1 ? 1 + each_other : 1);
+    return (slowest + disturbance(plan, merged) * (together - slowest)) * (1 + each_other * log2(g->load_sharers));
 }
 
 /* Of a tile: y by TMA, by elements, or by the warps that wrote it to shared memory, chunk by chunk. Blocks that share k

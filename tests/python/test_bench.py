@@ -3,7 +3,9 @@
 import contextlib
 import csv
 import io
+import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import choice
 import choice_report
 import compare
+import fit
 import report
 import tilesmith
 import variants
@@ -207,7 +210,7 @@ class ChoicePlanTest(unittest.TestCase):
 
     def test_what_the_program_says(self):
         shapes = [(4095, 4095, 4095), (4095, 4095, 4096), (1, 4095, 4095)]
-        ranked = choice.parse_explain(choice.explain(shapes, "sm_90a", "bf16", 132, program()))
+        ranked = choice.parse_explain(choice.explain(shapes, "sm_90a", "bf16", 132, 100, program()))
         self.assertEqual(list(ranked), shapes)
         self.assertEqual([packs for _, packs in ranked.values()], [{"x", "W"}, set(), set()])
         ending = ["_vx2_vw2_vy2", "_vy2", "_vw2"]
@@ -216,6 +219,81 @@ class ChoicePlanTest(unittest.TestCase):
             self.assertTrue(all(field in name for name in names if "_swap" not in name), names)  # those store by elements
         self.assertGreater(len(ranked[4095, 4095, 4096][0]), 50)  # not the first few alone
         self.assertIn("wgmma_sm90a_bf16_128x256x64_w2x1_s4_g16_vy2", ranked[4095, 4095, 4096][0])
+
+
+MODEL_SOURCE = """
+double a(void)
+{
+    const double one = 1, half = 0.5, third = 0.3;
+    return one;
+}
+double b(void)
+{
+    const double first = 10,
+                 second = 0.25;
+    const double bytes = 16 << 20;
+    const double all = memory_ns(bytes);
+    return first;
+}
+"""
+
+
+@unittest.skipUnless(shutil.which("cc") and (BUILD / "tilesmith").exists(), "needs a C compiler and the program")
+class FitTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.library = fit.build()
+
+    shape = (640, 4096, 4096)
+    configs = [f"wgmma_sm90a_f16_{tile}" for tile in ("128x256x64_w2x1_s4_g16", "64x64x128_w1x1_s6_ck2_swap", "128x128x64_w2x1_s6_cn2")]
+
+    def test_constants_are_found(self):
+        source = MODEL_SOURCE
+        self.assertEqual(fit.find_constants(source), [("one", 1), ("half", 0.5), ("third", 0.3), ("first", 10), ("second", 0.25)])
+        self.assertIn("const double first = fit_constants[3], second = fit_constants[4];", fit.with_variables(source))
+        self.assertIn("const double bytes = 16 << 20;", fit.with_variables(source))
+
+    def test_none_of_the_source_is_missed(self):
+        source = fit.MODEL.read_text()
+        self.assertNotRegex(fit.with_variables(source), r"const double \w+ = [\d.]+[,;]")
+        names = [name for name, _ in fit.find_constants(source)]
+        self.assertGreater(len(names), 30)
+        self.assertEqual(len(names), len(set(names)))
+
+    def test_the_copy_ranks_as_the_library(self):
+        ranked = choice.parse_explain(choice.explain([self.shape], "sm_90a", "f16", 132, 5, program()))[self.shape][0]
+        model = fit.Model(self.library)
+        self.assertEqual([model.ranked(self.configs[0], 132, self.shape, rank) for rank in range(5)], ranked)
+
+    def test_constants_change_estimates(self):
+        model = fit.Model(self.library)
+        self.assertTrue(all(model.add(config, 132, self.shape) for config in self.configs))
+        self.assertFalse(model.add("mma_sm90a_f16_128x128x64_w2x4_s3", 132, self.shape))
+        before = model.estimates()
+        model.values[model.index("start")] += 1000
+        for a, b in zip(before, model.estimates()):
+            self.assertAlmostEqual(b - a, 1000)
+        with self.assertRaises(SystemExit):
+            model.index("no_such_constant")
+
+    def test_it_finds_what_made_the_times(self):
+        model = fit.Model(self.library)
+        model.values[model.index("start")] *= 2
+        problems = [fit.Problem("made up", (m, 4096, k), dict.fromkeys(self.configs, 1.0)) for m in (128, 640) for k in (512, 4096)]
+        cases = fit.add_cases(model, problems, 132)
+        for case in cases:
+            case.us = [ns / 1e3 for ns in model.estimates()[case.first : case.first + len(case.names)]]
+            case.logs = [math.log(us / min(case.us)) for us in case.us]
+        model.values[model.index("start")] /= 2
+        start = model.values[model.index("start")]
+        fit.vary(model, cases, ["start"], 300, 1)
+        self.assertAlmostEqual(model.values[model.index("start")] / start, 2, delta=0.1)
+
+    def test_what_is_read(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+            choice_report.write_csv(file.name, [row for rows in choice_rows().values() for row in rows])
+            problems = fit.read_problems([file.name])
+        self.assertEqual([(problem.text, problem.times) for problem in problems], [("16x64x64", {"one": 10.0, "two": 9.0})])
 
 
 def choice_rows():
