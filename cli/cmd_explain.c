@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const OptionId takes[] = {OPT_SHAPE, OPT_ARCH, OPT_DTYPE, OPT_X_DTYPE, OPT_EPILOGUE, OPT_SMS, OPT_TOP, OPT_HELP};
 
@@ -47,7 +48,20 @@ static GenProblem contiguous(const Options *o, const GenArch *arch, GenType x, G
     };
 }
 
-static void print_heading(const GenProblem *p)
+/* Of the longest name, behind which the numbers stand. */
+static int name_width(const GenCandidate *candidates, int n)
+{
+    char name[GEN_MAX_NAME];
+    int width = 0;
+    for (int i = 0; i < n; i++) {
+        gen_config_name(&candidates[i].config, name);
+        int length = (int)strlen(name);
+        if (length > width) width = length;
+    }
+    return width;
+}
+
+static void print_heading(const GenProblem *p, int width)
 {
     bool pack_x, pack_w;
     gen_choose_packing(p, &pack_x, &pack_w);
@@ -58,16 +72,16 @@ static void print_heading(const GenProblem *p)
         printf("; with a workspace rows of %s are packed first, and another config is chosen",
                pack_x && pack_w ? "x and W" : pack_x ? "x" : "W");
     printf("\n");
-    printf("# %-44s %9s %7s %6s %8s  %s %10s %10s %8s\n", "config", "us", "tiles", "waves", "k-blocks",
+    printf("# %-*s %9s %7s %6s %8s  %s %10s %10s %8s\n", width - 2, "config", "us", "tiles", "waves", "k-blocks",
            "ns a k-block: tensor shared     L2 latency", "epilogue", "DRAM", "start");
 }
 
-static void print_candidate(const GenCandidate *c)
+static void print_candidate(const GenCandidate *c, int width)
 {
     char name[GEN_MAX_NAME];
     const GenEstimate *e = &c->estimate;
     gen_config_name(&c->config, name);
-    printf("%-46s %9.2f %7lld %6lld %8lld  %20.0f %6.0f %6.0f %7.0f %10.0f %10.0f %8.0f\n", name,
+    printf("%-*s %9.2f %7lld %6lld %8lld  %20.0f %6.0f %6.0f %7.0f %10.0f %10.0f %8.0f\n", width, name,
            e->total_ns / 1e3, (long long)e->tiles, (long long)e->waves, (long long)e->k_blocks, e->tensor_ns,
            e->smem_ns, e->l2_ns, e->latency_ns, e->epilogue_ns, e->dram_ns, e->start_ns);
 }
@@ -80,8 +94,9 @@ static int explain(const Options *o, const GenProblem *p)
     if (most < 1 || most > MAX_TOP) return usage("explain", "--top %d is not from 1 to %d", most, MAX_TOP);
     int n = gen_rank(p, candidates, most, &error);
     if (!n) return fail("explain", "no configuration does this: %s", error.text);
-    print_heading(p);
-    for (int i = 0; i < n; i++) print_candidate(&candidates[i]);
+    int width = name_width(candidates, n);
+    print_heading(p, width);
+    for (int i = 0; i < n; i++) print_candidate(&candidates[i], width);
     return EXIT_OK;
 }
 
@@ -116,9 +131,10 @@ const Command command_explain = {
         "the\n"
         "numbers behind the rank: tiles, tiles of the busiest SM, k-blocks, what a k-block takes of the "
         "tensor\n"
-        "cores, shared memory, L2 and latency, of which the longest counts, the epilogue of a tile, the "
-        "least\n"
-        "time of memory for all, and the start. It needs no device and measures nothing; bench measures.",
+        "cores, shared memory, L2 and latency, of which the longest counts most, the epilogue of a tile, "
+        "the\n"
+        "time of memory for all, and the start. It needs no device and measures nothing; bench measures.\n"
+        "docs/choice.md tells how they make the time.",
     .option = takes,
     .run = run_explain,
 };

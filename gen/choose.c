@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Tiles, best first for large problems. `rate` is the share of the tensor cores' peak that the main loop
- * reached on 1024x8192x8192 (docs/tuning.md), in percent, and x32_rate with x in f32
+ * reached on 1024x8192x8192 (docs/tuning-mma.md), in percent, and x32_rate with x in f32
  * (0: it needs too many registers for that); `narrow`: listed in all widths of copies; `split`: also listed
  * with blocks that share tiles; `lines`: for rows that begin inside a line of 128 bytes (copy.h). */
 /* clang-format off */
@@ -64,7 +64,7 @@ static void set_tile(GenConfig *c, const struct Tile *t)
     c->warps_n = t->warps_n;
     c->stages = t->stages;
     c->lines = t->lines;
-    c->group_m = t->lines ? 4 : 8; /* measured: docs/tuning.md */
+    c->group_m = t->lines ? 4 : 8; /* measured: docs/tuning-mma.md */
 }
 
 /* Copies and stores below 16 bytes, for rows that allow no more. */
@@ -233,7 +233,7 @@ static double narrow_tensor_ns(const struct Tile *t, const GenConfig *c, double 
  * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
  * epilogue; and what memory takes to give x and W and to take y, most of it meanwhile. However small, a
  * k-block takes about 0.36 us; rows that begin inside a line of 128 bytes slow the copies, those that begin
- * inside 16 bytes much more (docs/tuning.md). A pure function of its arguments. */
+ * inside 16 bytes much more (docs/tuning-mma.md). A pure function of its arguments. */
 static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const GenConfig *c)
 {
     const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 0.15, dram_bytes = 3300,
@@ -279,7 +279,7 @@ static void set_layouts(const GenProblem *p, GenConfig *c)
 }
 
 /* What goes through registers needs many of them: of the large tiles only some are good then
- * (docs/tuning.md). */
+ * (docs/tuning-mma.md). */
 static bool suits(const struct Tile *t, const GenConfig *c)
 {
     if (t->lines && (c->x_copy_bytes < 16 || c->w_copy_bytes < 16)) return false;
@@ -340,7 +340,7 @@ static uint64_t shares_bytes(const GenShares *s, const GenPlan *plan)
 }
 
 /* The estimate `e` of the tile without sharing becomes that of its blocks' ranges of k-blocks. The sums are
- * handed over one part of a tile after the other (docs/tuning.md). */
+ * handed over one part of a tile after the other (docs/tuning-mma.md). */
 static void estimate_shares(const GenProblem *p, const struct Tile *t, const GenShares *s, GenEstimate *e)
 {
     const double meet_ns = 5000, output_ns = 0.05;
@@ -353,7 +353,7 @@ static void estimate_shares(const GenProblem *p, const struct Tile *t, const Gen
 }
 
 /* Tiles that all are shared, for they keep less than half of the SMs busy. Where there are more, the exchange
- * costs what the idle SMs do (docs/tuning.md). */
+ * costs what the idle SMs do (docs/tuning-mma.md). */
 static void rank_split(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
 {
     GenPlan plan;

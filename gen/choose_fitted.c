@@ -14,7 +14,7 @@ typedef struct FittedWay {
     int sharers_w, sharers_x, sharers_k; /* blocks of a cluster that share loads, or k */
     int most_waves;                      /* tiles that an SM has, one after the other */
     int step_n;                          /* tile_n is a multiple of it */
-    int most_ring_bytes;                 /* more are no faster (docs/tuning.md) */
+    int most_ring_bytes;                 /* more are no faster (docs/tuning-wgmma.md) */
     bool near;                           /* sharers are but near each other */
 } FittedWay;
 

@@ -1,7 +1,7 @@
 /* choose_packing.c: which of x and W are packed first (pack.c): what rows that are not aligned to 16 bytes,
  * or have gaps between their elements, or an x of another type, cost where they are, against a launch, and
  * reading and writing them once. Times are those of an H200; the model was fitted to 33 problems on it, and
- * for other types to 44 (docs/tuning.md).
+ * for other types to 44 (docs/tuning-mma.md).
  */
 #include "gen/internal.h"
 #include "gen/plan.h"

@@ -421,7 +421,7 @@ bool gen_wgmma_ends(const GenProblem *p, const GenPlan *plan)
            !gen_cuts_lines(p->x_layout, p->x_align_bytes);
 }
 
-/* What is saved counts little: idle SMs leave power to the others (docs/tuning.md). */
+/* What is saved counts little: idle SMs leave power to the others (docs/tuning-wgmma.md). */
 static double even_work(const GenProblem *p, const GenConfig *c, const Spread *s)
 {
     const double worth = 0.3;
@@ -440,7 +440,7 @@ static double estimate_shared_lines(const GenProblem *p, const GenConfig *c)
 }
 
 /* Waves of blocks, k-block by k-block and then the epilogue; and what memory takes to give x and W and to take
- * y, most of it meanwhile. Constants are fitted to an H200 (docs/tuning.md). */
+ * y, most of it meanwhile. Constants are fitted to an H200 (docs/choice.md). */
 GenEstimate gen_wgmma_estimate(const GenProblem *p, const GenPlan *plan)
 {
     const GenConfig *c = &plan->config;

@@ -413,7 +413,7 @@ static int copy_row(const Mma *g, int step)
     return any_staged(g) && step < g->plan->k_steps - 1 && g->plan->mma_m > 1;
 }
 
-/* In front of a k-block's first mma, of all places: ptxas moves the other instructions around it (docs/tuning.md). */
+/* In front of a k-block's first mma, of all places: ptxas moves the other instructions around it (docs/tuning-mma.md). */
 static void ask_ahead(Mma *g, int step, Copies copies)
 {
     if (step == 0 && copies == COPIES_WHOLE) gen_copy_ask(g->gemm, &g->x.copy, g->k_rest);

@@ -205,7 +205,7 @@ static bool plan_smem(const GenConfig *c, GenPlan *p, GenError *error)
             error, "a row of the tile has more parts to copy than the block has threads (%d): use more warps",
             p->threads);
     bool spread = p->k_steps > 2 || p->x.staged || p->w.staged;
-    p->copy_steps = spread ? p->k_steps : 1; /* measured: docs/tuning.md */
+    p->copy_steps = spread ? p->k_steps : 1; /* measured: docs/tuning-mma.md */
     p->w.smem_offset = p->x.rows * p->x.row_bytes;
     p->stage_bytes = p->w.smem_offset + p->w.rows * p->w.row_bytes;
     p->ring_bytes = c->stages * p->stage_bytes;

@@ -32,7 +32,7 @@ typedef struct GenOperandPlan {
 /* The tile of x or w by TMA, in boxes: pieces of shared memory with rows of 128 bytes, which are neighbours in memory,
  * swizzled by the TMA. In a cluster each block loads its share of the tile's rows of m or n for all that need them. A
  * box has few rows, and boxes wholly behind the last row of the matrix are not loaded: TMA fills a row behind the end
- * in more time than it loads one (docs/tuning.md). */
+ * in more time than it loads one (docs/tuning-wgmma.md). */
 typedef struct GenBoxPlan {
     bool col;        /* the 128 bytes, 64 elements, lie along m or n, not along k */
     int tile_bytes;  /* that are loaded */

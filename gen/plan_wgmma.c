@@ -8,7 +8,7 @@ enum {
     MANY_BOX_ROWS = 32,           /* a box has fewer, unless they were too few: then up to MOST */
     FEW_BOX_ROWS = 20,
     MOST_BOX_ROWS = 44,
-    AHEAD_BYTES = 32 << 10,  /* of an SM: what L2 is asked for ahead (docs/tuning.md) */
+    AHEAD_BYTES = 32 << 10,  /* of an SM: what L2 is asked for ahead (docs/tuning-wgmma.md) */
     REGS_REST = 28,          /* of a consumer, beside its accumulators */
     REGS_FRAGMENTS = 12,     /* and for the rows of each wgmma that come by registers, */
     REGS_R = 8,              /* and swapped, for r */
@@ -155,7 +155,7 @@ static int divisor(int rows, int most)
 }
 
 /* Rows of a box, of which equal ones make up `rows`: few, for those behind an edge cost much, but each box
- * costs something, too (docs/tuning.md). */
+ * costs something, too (docs/tuning-wgmma.md). */
 static int box_rows(int rows)
 {
     int few = divisor(rows, MANY_BOX_ROWS);

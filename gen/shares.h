@@ -10,7 +10,7 @@ typedef struct GenShares {
     int64_t tiles, blocks; /* the first `tiles` tiles are shared by the first `blocks` blocks; 0: none are */
 } GenShares;
 
-/* Fitted by hand (docs/tuning.md). */
+/* Fitted by hand (docs/tuning-mma.md). */
 enum {
     /* Adding one partial to a tile takes as long as multiplying this much of k: so shares are at least as
      * many times as long as a tile has. */

@@ -505,7 +505,7 @@ static void packing_case(const PackingCase *c, GenType type, GenLayout layout)
        c->w);
 }
 
-/* What was fastest on an H200, or nearly (docs/tuning.md). */
+/* What was fastest on an H200, or nearly (docs/tuning-mma.md). */
 static void packing(void)
 {
     static const PackingCase cases[] = {
