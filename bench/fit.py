@@ -136,17 +136,27 @@ class Problem:
         return min(self.times.values())
 
 
+def read_row(row, path, problems):
+    if row.get("status", "ok") != "ok" or "+packed" in row["config"]:
+        return
+    m, n, k = map(int, row["shape"].split("x"))
+    times = problems.setdefault((path, m, n, k), Problem(str(path), (m, n, k))).times
+    us = float(row["us"])
+    times[row["config"]] = min(us, times.get(row["config"], us))
+
+
 def read_problems(paths):
+    """Those with two times and more. Of a config that has several, as the choice and by its name, the least."""
     problems = {}
     for path in paths:
-        with open(path, newline="") as file:
-            for row in csv.DictReader(file):
-                if row.get("status", "ok") != "ok" or "+packed" in row["config"]:
-                    continue
-                shape = tuple(map(int, row["shape"].split("x")))
-                times = problems.setdefault((path, shape), Problem(str(path), shape)).times
-                us = float(row["us"])
-                times[row["config"]] = min(us, times.get(row["config"], us))
+        try:
+            with open(path, newline="") as file:
+                for row in csv.DictReader(file):
+                    read_row(row, path, problems)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SystemExit(f"fit.py: {path}: {error}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise SystemExit(f"fit.py: {path} is not a choice.csv, with columns shape, config and us: {error!r}") from None
     return [problem for problem in problems.values() if len(problem.times) > 1]
 
 
@@ -265,7 +275,10 @@ def parse_options(arguments):
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worst", type=int, default=20, help="so many problems are listed")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.sms < 1 or options.steps < 1 or options.worst < 0:
+        parser.error("a chip has SMs, a walk has steps, and no fewer than 0 problems are listed")
+    return options
 
 
 def main(arguments=None):

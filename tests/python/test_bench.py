@@ -295,6 +295,16 @@ class FitTest(unittest.TestCase):
             problems = fit.read_problems([file.name])
         self.assertEqual([(problem.text, problem.times) for problem in problems], [("16x64x64", {"one": 10.0, "two": 9.0})])
 
+    def test_what_cannot_be_read(self):
+        with self.assertRaisesRegex(SystemExit, "no/such.csv"):
+            fit.read_problems(["no/such.csv"])
+        for text in ("shape,us\n1x2x3,4\n", "shape,config,us\n1x2,a,4\n", "shape,config,us\n1x2x3,a\n", "shape,config,us\n1x2x3,a,fast\n"):
+            with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+                file.write(text)
+                file.flush()
+                with self.assertRaisesRegex(SystemExit, "is not a choice.csv"):
+                    fit.read_problems([file.name])
+
 
 def choice_rows():
     """{shape: rows}"""
