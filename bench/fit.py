@@ -254,7 +254,8 @@ def report(model, cases, sms, worst):
     print(f"best / chosen over {len(shares)} problems: {100 * mean:.2f} % in the geometric mean, {100 * shares[0][0]:.1f} % at worst")
     print(f"mean error of estimates within {NEAR} of the best time: {100 * sum(errors) / len(errors):.1f} %")
     if missing:
-        print(f"of these problems {len(missing)} would take a kernel that is not stored: {', '.join(missing[:worst])}")
+        some = ": " + ", ".join(missing[:worst]) if worst else ""
+        print(f"of these problems {len(missing)} would take a kernel that is not stored{some}")
 
 
 def parse_setting(text):

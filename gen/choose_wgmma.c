@@ -237,19 +237,23 @@ static double merged_bytes(const GenProblem *p, const GenPlan *plan, const Sprea
 
 static double stage_bytes(const GenPlan *plan) { return plan->g.x.tile_bytes + plan->g.w.tile_bytes; }
 
-/* L2, for an SM and for all. Where rows begin inside a line only clusters that share loads ask together. */
+/* L2, where rows begin inside a line: by what an SM asks for, or all do. Only blocks that share loads ask together. */
+static double estimate_l2_cut(const GenProblem *p, const GenPlan *plan, double side_by_side, double running)
+{
+    const double sm_bytes = 175, all_bytes = 20000, sm_cut_row = 1.25, cut_row = 0.64;
+    Shares loaded = {1.0 / plan->g.x_sharers, 1.0 / plan->g.w_sharers};
+    return larger(side_by_side * asked_bytes(p, plan, loaded, sm_cut_row) / sm_bytes,
+                  running * asked_bytes(p, plan, loaded, cut_row) / all_bytes);
+}
+
+/* L2: what an SM is sent, and what of that all ask for, less what is merged. */
 static double estimate_l2(const GenProblem *p, const GenPlan *plan, const Spread *s, double merged)
 {
-    const double sm_bytes = 175, all_bytes = 20000, sm_cut_row = 1.25, cut_row = 0.64, whole_sm_bytes = 173,
-                 merged_all_bytes = 25800, apart = 1.257;
+    const double whole_sm_bytes = 173, merged_all_bytes = 25800, apart = 1.257;
     const GenConfig *c = &plan->config;
-    double n = s->side_by_side, running = (double)(s->blocks < s->places ? s->blocks : s->places);
-    if (gen_problem_cuts_lines(p)) {
-        Shares loaded = {1.0 / plan->g.x_sharers, 1.0 / plan->g.w_sharers};
-        return larger(n * asked_bytes(p, plan, loaded, sm_cut_row) / sm_bytes,
-                      running * asked_bytes(p, plan, loaded, cut_row) / all_bytes);
-    }
-    double ns = n * stage_bytes(plan) / whole_sm_bytes + running * merged / merged_all_bytes;
+    double running = (double)(s->blocks < s->places ? s->blocks : s->places);
+    if (gen_problem_cuts_lines(p)) return estimate_l2_cut(p, plan, s->side_by_side, running);
+    double ns = s->side_by_side * stage_bytes(plan) / whole_sm_bytes + running * merged / merged_all_bytes;
     return c->cluster_k > 1 && p->m > c->tile_m ? apart * ns : ns;
 }
 
