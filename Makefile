@@ -2,7 +2,7 @@
 #
 #   gen/ runtime/ dispatch/ emu/ cli/  ->  $(B)/libtilesmith{,_rt}.{a,so}  $(B)/emu/libcuda.so.1  $(B)/tilesmith
 #
-# SANITIZE=1 builds with ASan and UBSan, into build-san/. CC=clang works too.
+# SANITIZE=1 builds with ASan and UBSan, into build-san/. CC=clang works too. V=1 prints commands.
 
 CC = gcc
 CFLAGS = -O2 -g
@@ -21,6 +21,9 @@ cuda_h  = $(if $(wildcard $(CUDA_HOME)/include/cuda.h),-DHAVE_CUDA_H -isystem $(
 compile = $(CC) -std=gnu11 -Wall -Wextra -fPIC -fvisibility=hidden -pthread -MMD -MP -I. $(CFLAGS) $(san)
 link    = $(CC) $(CFLAGS) $(san) $(LDFLAGS)
 libs    = -ldl -lm -pthread
+silent  := $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS))))
+say     = $(if $(V)$(silent),,@printf '%-4s %s\n' $(1) $@)
+Q       = $(if $(V),,@)
 objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
 
 ptx_o := $(call objects,gen/ptx/*.c)
@@ -46,52 +49,60 @@ demo: all
 # ---- what is built ----
 
 $(B)/obj/%.o: %.c Makefile
+	$(call say,CC)
 	@mkdir -p $(@D)
-	$(compile) -c $< -o $@
+	$(Q)$(compile) -c $< -o $@
 
 $(B)/tilesmith: $(cli_o) $(rt_o) $(dsp_o) $(gen_o)
-	$(link) $^ -o $@ $(libs)
+	$(call say,LINK)
+	$(Q)$(link) $^ -o $@ $(libs)
 
 # Static libraries hold one object each, in which only ts_ symbols are global.
 $(B)/libtilesmith_rt.a: $(rt_o)
 $(B)/libtilesmith.a: $(rt_o) $(dsp_o) $(gen_o)
 $(B)/%.a:
-	ld -r $^ -o $(@:.a=.o)
-	objcopy --localize-hidden $(@:.a=.o)
-	rm -f $@ && ar rcs $@ $(@:.a=.o)
+	$(call say,AR)
+	$(Q)ld -r $^ -o $(@:.a=.o)
+	$(Q)objcopy --localize-hidden $(@:.a=.o)
+	$(Q)rm -f $@ && ar rcs $@ $(@:.a=.o)
 
 $(B)/libtilesmith_rt.so: $(rt_o)
 $(B)/libtilesmith.so: $(rt_o) $(dsp_o) $(gen_o)
 $(B)/libtilesmith%so:
-	$(link) -shared -Wl,-soname,$(@F).$(SOMAJOR) $^ -o $@.$(VERSION) $(libs)
-	ln -sf $(@F).$(VERSION) $@.$(SOMAJOR)
-	ln -sf $(@F).$(SOMAJOR) $@
+	$(call say,LINK)
+	$(Q)$(link) -shared -Wl,-soname,$(@F).$(SOMAJOR) $^ -o $@.$(VERSION) $(libs)
+	$(Q)ln -sf $(@F).$(VERSION) $@.$(SOMAJOR)
+	$(Q)ln -sf $(@F).$(SOMAJOR) $@
 
 $(B)/emu/libcuda.so.1: $(emu_o)
+	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(link) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) $^ -o $@ $(libs)
+	$(Q)$(link) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) $^ -o $@ $(libs)
 
 # ---- tests: TAP programs and scripts, found by wildcard ----
 
 $(B)/tests/unit/cuda_abi: private compile += $(cuda_h)
 $(B)/tests/%: tests/%.c $(kit_o) Makefile
+	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(compile) -MF $@.d $< $(kit_o) -o $@ $(libs)
+	$(Q)$(compile) -MF $@.d $< $(kit_o) -o $@ $(libs)
 
 $(B)/tests/fake_cuda.so: tests/unit/fake_cuda.c
+	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(compile) -MF $@.d -shared $< -o $@ $(libs)
+	$(Q)$(compile) -MF $@.d -shared $< -o $@ $(libs)
 
 # Nothing but the driver API, linked as any CUDA program links it.
 $(B)/tests/plain_driver: tests/plain_driver.c $(B)/emu/libcuda.so.1
+	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(compile) -MF $@.d $< -o $@ -L$(B)/emu -l:libcuda.so.1 -Wl,-rpath,'$$ORIGIN/../emu' -lm
+	$(Q)$(compile) -MF $@.d $< -o $@ -L$(B)/emu -l:libcuda.so.1 -Wl,-rpath,'$$ORIGIN/../emu' -lm
 
 # Nobody's measurements, pins or logs come into tests.
 test_env = env -u TILESMITH_CONFIG -u TILESMITH_ARCH -u TILESMITH_LOG -u TILESMITH_DISABLE_TUNING TILESMITH_CACHE_DIR=$(B)/cache TILESMITH=$(B)/tilesmith TILESMITH_EMU_LIB=$(B)/emu/libcuda.so.1 TILESMITH_FAKE_LIB=$(B)/tests/fake_cuda.so TILESMITH_BUILD=$(B)
 
 check: all $(programs) $(B)/tests/plain_driver $(B)/tests/fake_cuda.so $(B)/bench/bench_gen $(B)/bench/bench_call
-	$(test_env) prove -j$(JOBS) --exec '' $(tests)
+	$(Q)$(test_env) prove -j$(JOBS) --exec '' $(tests)
 
 # The tests that run kernels, on the first GPU.
 gpu_tests = $(addprefix $(B)/tests/,ptx_rows hopper sweep split bits stress threads linear large)
@@ -110,8 +121,9 @@ bench-gen: $(B)/bench/bench_gen
 bench-call: $(B)/bench/bench_call
 	$<
 $(B)/bench/%: bench/%.c $(kit_o)
+	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(compile) -MF $@.d $< $(kit_o) -o $@ $(libs)
+	$(Q)$(compile) -MF $@.d $< $(kit_o) -o $@ $(libs)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/tilesmith/emu
