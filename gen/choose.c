@@ -127,7 +127,7 @@ bool gen_listed(const GenArch *arch, GenType type, int i, GenConfig *config)
     return true;
 }
 
-/* ---- the shipped set, ptx_out/ ---- */
+/* ---- the shipped set, ptx_out/: for sm_90a what README's problems take, and one of each other kind ---- */
 
 bool gen_shipped(int i, GenConfig *config)
 {
@@ -153,15 +153,22 @@ bool gen_shipped(int i, GenConfig *config)
         "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16",
         "wgmma_sm90a_bf16_128x256x64_w2x1_s4_g16",
         "wgmma_sm90a_f16_128x256x64_w2x1_s4_g16_even1_last",
+        "wgmma_sm90a_f16_200x256x64_w1x2_s3_g14_swap",
         "wgmma_sm90a_f16_256x200x64_w2x1_s3_k1",
+        "wgmma_sm90a_f16_256x168x64_w2x1_s3_cm2_k1_near_once",
         "wgmma_sm90a_bf16_256x128x64_w2x1_s4_cm2",
         "wgmma_sm90a_f16_128x128x64_w2x1_s5_g12_pingpong",
+        "wgmma_sm90a_f16_168x128x64_w1x2_s4_g13_pingpong_swap",
         "wgmma_sm90a_bf16_128x64x128_w2x1_s4_wcol",
         "wgmma_sm90a_f16_64x32x128_w1x1_s6",
         "wgmma_sm90a_f16_192x128x64_w3x1_s4_vy2",
         "wgmma_sm90a_f16_192x96x64_w3x1_s6_ck2",
+        "wgmma_sm90a_f16_8x64x128_w1x1_s12_swap",
+        "wgmma_sm90a_f16_16x32x128_w1x1_s11_swap",
         "wgmma_sm90a_f16_16x64x128_w1x1_s7_ck2_swap",
+        "wgmma_sm90a_f16_64x128x128_w1x2_s4_ck2_swap",
         "wgmma_sm90a_f16_72x128x64_w1x2_s7_cm2_cn4_swap",
+        "wgmma_sm90a_f16_168x64x64_w1x1_s7_vy2_swap",
         "wgmma_sm90a_bf16_64x64x128_w1x1_s6_swap",
         "wgmma_sm90a_f16_128x256x64_w2x1_s3_xf32_yf32_g16",
         "wgmma_sm90a_f16_16x64x128_w1x1_s6_xf32_yf32_ck2_swap",
