@@ -127,7 +127,11 @@ static void mark_step(Warp *w, const Warpgroup *g, const GroupStep *s, const uin
  *
  * Numerics as for mma.sync (tensor.c): the sum of an element in double, rounded once.
  */
-typedef double Row8 __attribute__((vector_size(64)));
+typedef double Pair __attribute__((vector_size(16)));
+enum { PAIRS = 4 };
+typedef struct Row8 {
+    Pair pair[PAIRS];
+} Row8;
 
 static double widen(uint16_t h, bool f16) { return f16 ? f32_of_f16(h) : f32_of_bf16(h); }
 
@@ -167,13 +171,27 @@ static void transpose8(const double (*b)[K], double to[K][8])
         for (int e = 0; e < 8; e++) to[k][e] = b[e][k];
 }
 
+/* Of a row of A, and eight rows of B transposed. Spelt out, so that the sums stay in registers. */
+static Row8 products(const double *a, const double (*b)[8])
+{
+    Pair s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+    for (int k = 0; k < K; k++) {
+        const Pair *row = (const Pair *)b[k];
+        s0 += a[k] * row[0];
+        s1 += a[k] * row[1];
+        s2 += a[k] * row[2];
+        s3 += a[k] * row[3];
+    }
+    return (Row8){{s0, s1, s2, s3}};
+}
+
 /* Columns 8j .. 8j+7 of row m. */
 static void accumulate(Warp *w, uint32_t first, int m, int j, const Row8 *sum, bool add)
 {
     float *value = w->held.value + (first + 4 * (uint32_t)j + 2 * (m % 16 / 8)) * LANES + m % 8 * 4;
     for (int e = 0; e < 8; e++) {
         float *d = value + e % 2 * LANES + e / 2;
-        *d = canonical((float)((*sum)[e] + (add ? (double)*d : 0)));
+        *d = canonical((float)(sum->pair[e / 2][e % 2] + (add ? (double)*d : 0)));
     }
 }
 
@@ -194,8 +212,7 @@ static void execute(Warp *first_warp, const GroupStep *s)
     for (int j = 0; j < op_n(s->in->op) / 8; j++) {
         transpose8((const double(*)[K])b + 8 * j, eight);
         for (int m = 0; m < M; m++) {
-            Row8 sum = {0};
-            for (int k = 0; k < K; k++) sum += a[m][k] * *(const Row8 *)eight[k];
+            Row8 sum = products(a[m], (const double(*)[8])eight);
             accumulate(first_warp + m / 16, first, m, j, &sum, s->accumulate);
         }
     }
