@@ -168,7 +168,7 @@ bool gen_shipped(int i, GenConfig *config)
         "wgmma_sm90a_f16_16x64x128_w1x1_s7_ck2_swap",
         "wgmma_sm90a_f16_64x128x128_w1x2_s4_ck2_swap",
         "wgmma_sm90a_f16_72x128x64_w1x2_s7_cm2_cn4_swap",
-        "wgmma_sm90a_f16_168x64x64_w1x1_s7_vy2_swap",
+        "wgmma_sm90a_f16_168x64x64_w1x1_s7_vy2_cm2_near_swap",
         "wgmma_sm90a_bf16_64x64x128_w1x1_s6_swap",
         "wgmma_sm90a_f16_128x256x64_w2x1_s3_xf32_yf32_g16",
         "wgmma_sm90a_f16_16x64x128_w1x1_s6_xf32_yf32_ck2_swap",
