@@ -25,7 +25,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from choice_report import geometric_mean
+from choice_report import geometric_mean, shape_text
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "gen" / "choose_wgmma.c"
@@ -122,25 +122,21 @@ class Model:
 
 @dataclass
 class Problem:
-    """The kernels of one file and shape, best first."""
+    """The kernels of one file and shape."""
 
-    file: str
     shape: tuple
     times: dict = field(default_factory=dict)  # name: microseconds
 
     @property
     def text(self):
-        return "x".join(map(str, self.shape))
-
-    def best_us(self):
-        return min(self.times.values())
+        return shape_text(self.shape)
 
 
 def read_row(row, path, problems):
     if row.get("status", "ok") != "ok" or "+packed" in row["config"]:
         return
     m, n, k = map(int, row["shape"].split("x"))
-    times = problems.setdefault((path, m, n, k), Problem(str(path), (m, n, k))).times
+    times = problems.setdefault((path, m, n, k), Problem((m, n, k))).times
     us = float(row["us"])
     times[row["config"]] = min(us, times.get(row["config"], us))
 
@@ -167,8 +163,11 @@ class Case:
     problem: Problem
     first: int
     names: list
-    logs: list  # of time / best time
     us: list
+    logs: list = field(init=False)  # of time / best time
+
+    def __post_init__(self):
+        self.logs = [math.log(each / min(self.us)) for each in self.us]
 
 
 def add_cases(model, problems, sms):
@@ -177,8 +176,7 @@ def add_cases(model, problems, sms):
         first = model.count
         names = [name for name in problem.times if model.add(name, sms, problem.shape)]
         if len(names) > 1:
-            us = [problem.times[name] for name in names]
-            cases.append(Case(problem, first, names, [math.log(each / min(us)) for each in us], us))
+            cases.append(Case(problem, first, names, [problem.times[name] for name in names]))
     return cases
 
 

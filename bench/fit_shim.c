@@ -4,7 +4,6 @@
 #include "gen/plan.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* Defined in the copy. */
 extern double fit_constants[];
@@ -20,13 +19,6 @@ static int n_cases, room;
 double *fit_values(void) { return fit_constants; }
 void fit_clear(void) { n_cases = 0; }
 
-/* The largest power of 2 up to 128 that divides a row's bytes. */
-static int row_align(int64_t rows, int64_t row_bytes)
-{
-    int64_t bits = GEN_LINE_BYTES | (rows > 1 ? row_bytes : 0);
-    return (int)(bits & -bits);
-}
-
 static GenProblem problem_of(const GenConfig *c, int sms, int64_t m, int64_t n, int64_t k)
 {
     return (GenProblem){
@@ -39,9 +31,9 @@ static GenProblem problem_of(const GenConfig *c, int sms, int64_t m, int64_t n, 
         .m = m,
         .n = n,
         .k = k,
-        .x_align_bytes = row_align(m, k * gen_type_bytes(c->x)),
-        .w_align_bytes = row_align(n, k * gen_type_bytes(c->w)),
-        .y_align_bytes = row_align(m, n * gen_type_bytes(c->y)),
+        .x_align_bytes = gen_row_align(c->x, m, k),
+        .w_align_bytes = gen_row_align(c->w, n, k),
+        .y_align_bytes = gen_row_align(c->y, m, n),
     };
 }
 

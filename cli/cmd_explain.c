@@ -21,14 +21,6 @@ static int usual_sms(const GenArch *arch)
     return 128;
 }
 
-/* Of rows without gaps, at an aligned address: the largest power of 2 up to 128 that divides a row's bytes. A
- * single row has no next one that could lie elsewhere, and so ts_linear() finds it aligned. */
-static int row_align(GenType type, int64_t rows, int64_t cols)
-{
-    int64_t bits = 128 | (rows > 1 ? gen_type_bytes(type) * cols : 0);
-    return (int)(bits & -bits);
-}
-
 static GenProblem contiguous(const Options *o, const GenArch *arch, GenType x, GenType type, Shape s)
 {
     return (GenProblem){
@@ -41,9 +33,9 @@ static GenProblem contiguous(const Options *o, const GenArch *arch, GenType x, G
         .m = s.m,
         .n = s.n,
         .k = s.k,
-        .x_align_bytes = row_align(x, s.m, s.k),
-        .w_align_bytes = row_align(type, s.n, s.k),
-        .y_align_bytes = row_align(x, s.m, s.n),
+        .x_align_bytes = gen_row_align(x, s.m, s.k),
+        .w_align_bytes = gen_row_align(type, s.n, s.k),
+        .y_align_bytes = gen_row_align(x, s.m, s.n),
         .epilogue = o->text[OPT_EPILOGUE],
     };
 }

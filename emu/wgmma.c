@@ -203,7 +203,7 @@ static uint32_t first_accumulator(const Warp *w, const Inst *in)
 static void execute(Warp *first_warp, const GroupStep *s)
 {
     static _Thread_local double a[M][K], b[MAX_N][K];
-    double eight[K][8] __attribute__((aligned(64)));
+    double eight[K][8] __attribute__((aligned(sizeof(Pair))));
     Rows of_a = rows_a(first_warp, s), of_b = rows_b(first_warp, s);
     uint32_t first = first_accumulator(first_warp, s->in);
     if (a_in_registers(s->in->op)) load_registers(first_warp, s->in, op_is_f16(s->in->op), a);

@@ -180,6 +180,12 @@ bool gen_shipped(int i, GenConfig *config)
 
 /* ---- the choice ---- */
 
+int gen_row_align(GenType type, int64_t rows, int64_t elems)
+{
+    int64_t bits = GEN_LINE_BYTES | (rows > 1 ? gen_type_bytes(type) * elems : 0);
+    return (int)(bits & -bits);
+}
+
 double gen_matrix_bytes(const GenProblem *p)
 {
     double m = (double)p->m, n = (double)p->n, k = (double)p->k;

@@ -166,6 +166,9 @@ typedef struct GenProblem {
     uint64_t workspace_bytes; /* device memory that a config may use: blocks that share tiles need some */
     const char *epilogue; /* NULL: the default */
 } GenProblem;
+/* Such an align_bytes of `rows` rows without gaps, of so many elements, at an aligned address. A single row has no next one
+ * that could lie elsewhere, and so it is aligned, as ts_linear() finds it. */
+int gen_row_align(GenType type, int64_t rows, int64_t elems);
 /* The config for a problem: a pure function, the same on every machine. */
 bool gen_choose(const GenProblem *problem, GenConfig *config, GenError *error);
 /* What the choice believes of a config for a problem. */

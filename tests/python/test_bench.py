@@ -2,8 +2,8 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
-import math
 import os
 import shutil
 import subprocess
@@ -279,11 +279,10 @@ class FitTest(unittest.TestCase):
     def test_it_finds_what_made_the_times(self):
         model = fit.Model(self.library)
         model.values[model.index("start")] *= 2
-        problems = [fit.Problem("made up", (m, 4096, k), dict.fromkeys(self.configs, 1.0)) for m in (128, 640) for k in (512, 4096)]
+        problems = [fit.Problem((m, 4096, k), dict.fromkeys(self.configs, 1.0)) for m in (128, 640) for k in (512, 4096)]
         cases = fit.add_cases(model, problems, 132)
-        for case in cases:
-            case.us = [ns / 1e3 for ns in model.estimates()[case.first : case.first + len(case.names)]]
-            case.logs = [math.log(us / min(case.us)) for us in case.us]
+        us = [ns / 1e3 for ns in model.estimates()]
+        cases = [dataclasses.replace(case, us=us[case.first : case.first + len(case.names)]) for case in cases]
         model.values[model.index("start")] /= 2
         start = model.values[model.index("start")]
         fit.vary(model, cases, ["start"], 300, 1)
