@@ -18,12 +18,16 @@ typedef struct FittedWay {
     bool near;                           /* sharers are but near each other */
 } FittedWay;
 
-enum { ALL = 227 << 10 /* of shared memory */ };
+enum {
+    ALL = 227 << 10,  /* of shared memory */
+    FEW_COLUMNS = 128 /* which leave room for 128 k */
+};
 
 /* clang-format off */
 static const FittedWay ways[] = {
     /* m from, to   tiles    swap   W  x  k  waves step_n ring */
     {   1,   128,   1, 1,    true,  1, 1, 1,   1,     8,  ALL, false},
+    {   1,    80,   1, 1,    true,  1, 1, 1,  32,     8,  ALL, false},
     {   1,   128,   1, 1,    true,  1, 1, 2,   1,     8,  144 << 10, false},
     { 129,   256,   1, 1,    true,  1, 1, 2,   1,    64,  ALL, false},
     {  65,   256,   1, 1,    true,  1, 4, 1,   1,    64,  ALL, false},
@@ -153,10 +157,12 @@ static bool set_tile_m(Fit *f)
            (!f->way->swap || f->tiles_m == 1 || f->tile_m >= LEAST_OF_MANY);
 }
 
-/* Columns that accumulators find registers for; swapped, three warpgroups of 64, or two of 128. */
+/* Columns that accumulators find registers for; swapped, three warpgroups of 64, or two of 128. In several
+ * waves few, which leave room for 128 k. */
 static int most_columns(const Fit *f)
 {
     enum { TWO_MOST_ROWS = 200 };
+    if (f->way->step_n == 8 && f->way->most_waves > 1) return FEW_COLUMNS;
     if (f->way->step_n == 64) return f->tile_m <= TWO_MOST_ROWS ? 256 : 192;
     if (f->way->swap || f->tile_m <= 128) return 256;
     return f->tile_m == 192 ? 240 : 200;
@@ -209,8 +215,9 @@ static bool set_stages(GenConfig *c, GenPlan *plan, int most_ring_bytes, bool ex
 /* Where blocks share k, stages enough are worth more than not to wait for the other blocks' main loops. */
 static bool set_enough_stages(Fit *f, GenConfig *c)
 {
-    enum { LEAST = 3, LEAST_K128 = 4, ENOUGH = 5, FEW_ROWS = 64 };
-    int least = c->tile_k == 128 ? LEAST_K128 : LEAST, ring_bytes = f->way->most_ring_bytes;
+    enum { LEAST = 3, LEAST_NARROW_K128 = 4, ENOUGH = 5, FEW_ROWS = 64 };
+    int least = c->tile_k == 128 && c->tile_n <= FEW_COLUMNS ? LEAST_NARROW_K128 : LEAST,
+        ring_bytes = f->way->most_ring_bytes;
     if (c->cluster_k == 1) return set_stages(c, &f->plan, ring_bytes, false, least);
     return set_stages(c, &f->plan, ring_bytes, false, f->p->m > FEW_ROWS ? ENOUGH : least) ||
            set_stages(c, &f->plan, ring_bytes, true, LEAST);
@@ -224,11 +231,13 @@ static int swapped_tile_k(int tile_m, int tile_n, bool shared)
     return tile_n == 64 && tile_m <= (shared ? SMALL_SHARED_M : SMALL_M) ? 128 : 64;
 }
 
+/* Tiles that lie side by side, one row of them, read W once: by 256 bytes of a row, of which memory gives 2
+ * to 4 % more a second than of 128 (docs/tuning-wgmma.md). */
 static int tile_k(const Fit *f)
 {
     bool shared = f->way->sharers_w * f->way->sharers_x > 1 && !f->way->near;
     if (!f->way->swap) return 64;
-    if (f->way->step_n == 8) return f->tile_n <= 128 ? 128 : 64;
+    if (f->way->step_n == 8) return f->way->sharers_k == 1 || f->tile_n <= FEW_COLUMNS ? 128 : 64;
     return swapped_tile_k(f->tile_m, f->tile_n, shared);
 }
 

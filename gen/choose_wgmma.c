@@ -369,7 +369,7 @@ static double estimate_memory(const GenProblem *p, const GenConfig *c, const Spr
     double own = p->m <= c->tile_m   ? (double)c->tile_n * gen_type_bytes(p->w)
                  : p->n <= c->tile_n ? (double)c->tile_m * gen_type_bytes(p->x)
                                      : 0;
-    double blocks = s->blocks * 2 <= sms ? 1 : 2 * (double)gen_ceil_div(s->blocks, sms);
+    double blocks = (double)gen_ceil_div(2 * s->blocks, sms);
     return larger(all, blocks * own * (double)p->k / c->cluster_k / tpc_bytes);
 }
 

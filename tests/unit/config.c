@@ -243,14 +243,15 @@ static bool has_all_columns(const GenProblem *p, const GenConfig *c)
 }
 
 /* With fewer columns a tile there would be more waves of them, or slivers: there is one, or of many rows
- * some. */
+ * some, and beside few rows of narrow tiles. */
 static bool fits(const GenProblem *p, const GenConfig *c)
 {
     GenError error;
     int64_t waves = waves_of(p, c, c->tile_m, c->tile_n), tiles_m = gen_ceil_div(p->m, c->tile_m);
     bool rows_of_tiles = c->swap && tiles_m > 1, shares_loads = c->cluster_m * c->cluster_n > 1;
+    bool narrow = c->swap && p->m <= 80 && c->tile_n <= 128 && c->tile_k == 128;
     int step = !c->swap ? 8 * c->cluster_k : rows_of_tiles || shares_loads || c->tile_m > 128 ? 64 : 8;
-    bool some = !shares_loads && c->cluster_k == 1 && (p->m > 512 || rows_of_tiles);
+    bool some = !shares_loads && c->cluster_k == 1 && (p->m > 512 || rows_of_tiles || narrow);
     int64_t most_waves = !some ? 1 : p->m > 1024 ? INT64_MAX : 32;
     bool few_rows_behind = p->m > 512 || c->tile_m * tiles_m < p->m + 64 * tiles_m;
     return gen_config_check(c, &error) && registers_grow(c) && few_rows_behind && waves <= most_waves &&
