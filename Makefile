@@ -2,7 +2,8 @@
 #
 #   gen/ runtime/ dispatch/ emu/ cli/  ->  $(B)/libtilesmith{,_rt}.{a,so}  $(B)/emu/libcuda.so.1  $(B)/tilesmith
 #
-# SANITIZE=1 builds with ASan and UBSan, into build-san/. CC=clang works too. V=1 prints commands.
+# SANITIZE=1 builds with ASan and UBSan, into build-san/, SANITIZE=thread with TSan, into build-tsan/. CC=clang works too.
+# V=1 prints commands.
 
 CC = gcc
 CFLAGS = -O2 -g
@@ -11,12 +12,14 @@ PREFIX = /usr/local
 JOBS = $(shell nproc)
 CUDA_HOME = /usr/local/cuda
 
-B       = build$(if $(SANITIZE),-san)
+tsan    = $(filter thread,$(SANITIZE))
+B       = build$(if $(tsan),-tsan,$(if $(SANITIZE),-san))
 VERSION := $(shell sed -n 's/^.define TS_VERSION "\(.*\)"/\1/p' runtime/tilesmith.h)
 SOMAJOR := $(firstword $(subst ., ,$(VERSION)))
 
 comma   := ,
-san     = $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+asan    = -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+san     = $(if $(tsan),-fsanitize=thread,$(if $(SANITIZE),$(asan)))
 cuda_h  = $(if $(wildcard $(CUDA_HOME)/include/cuda.h),-DHAVE_CUDA_H -isystem $(CUDA_HOME)/include)
 compile = $(CC) -std=gnu11 -Wall -Wextra -fPIC -fvisibility=hidden -pthread -MMD -MP -I. $(CFLAGS) $(san)
 link    = $(CC) $(CFLAGS) $(san) $(LDFLAGS)
@@ -37,7 +40,7 @@ kit_o := $(filter-out $(B)/obj/cli/main.o,$(cli_o)) $(rt_o) $(dsp_o) $(gen_o)
 programs := $(patsubst tests/%.c,$(B)/tests/%,$(filter-out %/fake_cuda.c %/plain_driver.c,$(wildcard tests/*.c tests/unit/*.c)))
 tests    := $(sort $(programs) $(B)/tests/plain_driver) $(sort $(wildcard tests/*.t tests/*/*.t))
 
-.PHONY: all demo check check-gpu deps golden bench-gen bench-call install clean
+.PHONY: all demo check check-gpu check-threads deps golden bench-gen bench-call install clean
 .SECONDARY:
 
 all: $(B)/tilesmith $(B)/emu/libcuda.so.1 $(B)/libtilesmith.a $(B)/libtilesmith.so $(B)/libtilesmith_rt.a $(B)/libtilesmith_rt.so
@@ -109,6 +112,11 @@ gpu_tests = $(addprefix $(B)/tests/,ptx_rows hopper sweep split bits stress thre
 check-gpu: all $(gpu_tests)
 	$(test_env) TILESMITH_TEST_DRIVER=libcuda.so.1 prove -v --exec '' $(gpu_tests)
 
+# Those in which several threads call the library, or work for the emulator.
+thread_tests = $(addprefix $(B)/tests/,threads stress tune split linear hopper unit/dispatch unit/runtime_launch)
+check-threads: all $(thread_tests) $(B)/tests/fake_cuda.so
+	$(Q)$(test_env) prove -j$(JOBS) --exec '' $(thread_tests)
+
 deps:
 	@tests/deps.t
 
@@ -134,6 +142,6 @@ install: all
 	install $(B)/emu/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/tilesmith/emu
 
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-tsan
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
