@@ -417,6 +417,14 @@ static CUresult gather_params(const PtxKernel *k, void **params, void **extra, u
     return CUDA_SUCCESS;
 }
 
+static bool starts_early(const CUlaunchConfig *l)
+{
+    for (unsigned i = 0; i < l->numAttrs; i++)
+        if (l->attrs[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
+            return l->attrs[i].value.programmaticStreamSerializationAllowed;
+    return false;
+}
+
 static void run(const Function *f, const CUlaunchConfig *l, unsigned cluster, const unsigned char *params,
                 LaunchResult *result)
 {
@@ -426,6 +434,7 @@ static void run(const Function *f, const CUlaunchConfig *l, unsigned cluster, co
         .grid = {l->gridDimX, l->gridDimY, l->gridDimZ},
         .block = {l->blockDimX, l->blockDimY, l->blockDimZ},
         .cluster = cluster,
+        .early = starts_early(l),
         .shared_bytes = l->sharedMemBytes,
         .params = params,
         .host_threads = (int)setting("TILESMITH_EMU_THREADS", cpus > 0 ? (uint64_t)cpus : 1, 1, 256),

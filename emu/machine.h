@@ -172,6 +172,7 @@ typedef struct Launch {
     const Program *program;
     uint32_t grid[3], block[3];
     uint32_t cluster;      /* blocks, neighbours in x */
+    bool early;            /* the kernel before may still run: programmatic stream serialization */
     uint32_t shared_bytes; /* dynamic */
     const unsigned char *params;
     int host_threads;

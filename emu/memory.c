@@ -203,7 +203,7 @@ unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes,
     if (address & (align - 1))
         trap(w, lane, TRAP_MISALIGNED, "%s %u B of global memory at 0x%llx, which is not a multiple of %u",
              verb, bytes, (unsigned long long)address, align);
-    if (w->block->program->may_start_early && !(w->grid_waited >> lane & 1))
+    if ((w->block->launch->early || w->block->program->may_start_early) && !(w->grid_waited >> lane & 1))
         trap(w, lane, TRAP_RACE,
              "%s %u B of global memory at 0x%llx, and has not met griddepcontrol.wait: "
              "the kernel before may still run",
@@ -265,6 +265,17 @@ void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[L
     for (int l = 0; l < LANES; l++) address[l] = base[l] + (uint64_t)in->arg[arg].imm;
 }
 
+/* What another block of this launch has written must have been handed over. */
+static void check_handed_over(Warp *w, int lane, uint64_t address)
+{
+    const Block *b = w->block;
+    Publications *p = b->cluster->publications;
+    uint64_t writer;
+    if (!p || publications_known(p, &b->acquired, b->index, w->index, address, &writer)) return;
+    trap(w, lane, TRAP_RACE, "reads global memory at 0x%llx, which block %llu wrote and has not handed over",
+         (unsigned long long)address, (unsigned long long)writer);
+}
+
 /* Vector accesses of `n` registers, which are consecutive rows. */
 static void load_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes, uint32_t n)
 {
@@ -276,6 +287,7 @@ static void load_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes,
     count(c, COUNT_global_load_sectors, (uint64_t)count_sectors(address, bytes * n, lanes));
     count(c, COUNT_global_bytes_loaded, (uint64_t)count_lanes(lanes) * bytes * n);
     EACH_LANE(l, lanes) {
+        check_handed_over(w, (int)l, address[l]);
         const unsigned char *from = global_bytes(w, (int)l, address[l], bytes * n, bytes * n, "reads");
         for (uint32_t i = 0; i < n; i++) memcpy(to + (i * LANES + l) * bytes, from + i * bytes, bytes);
     }
@@ -346,21 +358,7 @@ void exec_ST_GLOBAL_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(
 void exec_ST_GLOBAL_V2_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 2); }
 void exec_ST_GLOBAL_V4_B32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 4); }
 
-/* Loads that may read what other blocks of this launch have written. */
-void exec_LD_GLOBAL_CG_V4_F32(Warp *w, const Inst *in, uint32_t lanes)
-{
-    const Block *b = w->block;
-    Publications *p = b->cluster->publications;
-    uint64_t address[LANES], writer;
-    global_addresses(w, in, 1, address);
-    EACH_LANE(l, lanes) {
-        if (!p || publications_known(p, &b->acquired, b->index, w->index, address[l], &writer)) continue;
-        trap(w, (int)l, TRAP_RACE, "reads global memory at 0x%llx, which block %llu wrote and has not handed over",
-             (unsigned long long)address[l], (unsigned long long)writer);
-    }
-    load_global(w, in, lanes, 4, 4);
-}
-
+void exec_LD_GLOBAL_CG_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { load_global(w, in, lanes, 4, 4); }
 void exec_ST_GLOBAL_V4_F32(Warp *w, const Inst *in, uint32_t lanes) { store_global(w, in, lanes, 4, 4); }
 
 /* ---- between blocks ---- */

@@ -386,13 +386,23 @@ static void rank_split(const GenProblem *p, GenConfig candidate, Ranking *r, Gen
     }
 }
 
+/* The runtime puts tiles along n into y of the grid. */
+static bool fits_grid(const GenProblem *p, const GenConfig *c, GenError *error)
+{
+    enum { MOST_GRID_Y = 65535 };
+    return gen_ceil_div(p->n, c->tile_n) <= MOST_GRID_Y ||
+           gen_fail(error, "n=%lld columns make more than %d tiles of %d: take the rows of W in several calls",
+                    (long long)p->n, MOST_GRID_Y, c->tile_n);
+}
+
 static void rank_mma(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
 {
     for (int i = 0; i < N_TILES; i++) {
         if (!suits(&tile_table[i], &candidate) || (tile_table[i].lines && !gen_problem_cuts_lines(p))) continue;
         set_tile(&candidate, &tile_table[i]);
         GenEstimate e = estimate(p, &tile_table[i], &candidate);
-        if (ranks(r, &e) && gen_config_check(&candidate, error)) rank(r, &candidate, &e);
+        if (ranks(r, &e) && fits_grid(p, &candidate, error) && gen_config_check(&candidate, error))
+            rank(r, &candidate, &e);
     }
 }
 

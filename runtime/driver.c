@@ -49,6 +49,9 @@ typedef enum Need { OPTIONAL, REQUIRED } Need;
     X(INVALID_ADDRESS_SPACE,      LAUNCH,           "a kernel used an address of the wrong kind; the CUDA context is lost, restart the process") \
     X(INVALID_PC,                 LAUNCH,           "a kernel ran astray; the CUDA context is lost, restart the process") \
     X(LAUNCH_FAILED,              LAUNCH,           "a kernel failed while running; the CUDA context is lost, restart the process") \
+    X(ECC_UNCORRECTABLE,          LAUNCH,           "the device's memory has failed; the CUDA context is lost, see nvidia-smi") \
+    X(NVLINK_UNCORRECTABLE,       LAUNCH,           "an NVLink has failed; the CUDA context is lost, see nvidia-smi") \
+    X(SYSTEM_NOT_READY,           NO_DRIVER,        "the system is not ready for CUDA: start its services, such as nvidia-fabricmanager") \
     X(SYSTEM_DRIVER_MISMATCH,     NO_DRIVER,        "libcuda and the kernel module of the driver differ in version: reboot or reinstall the driver") \
     X(COMPAT_NOT_SUPPORTED_ON_DEVICE, NO_DRIVER,    "the forward compatibility package does not serve this device: remove it from the library path") \
     X(STREAM_CAPTURE_UNSUPPORTED, NOT_READY,        "a stream is capturing, which does not allow this: do it before the capture") \

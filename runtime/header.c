@@ -7,7 +7,7 @@
  *     .version 7.8
  *
  * Lines "// key: value" stand before the first line that is no comment. KEYS lists the keys and who reads
- * their values; all are needed, and unknown ones are ignored. The lines are found first and read then in the
+ * their values; all but the boxes of tensor maps and early_start are needed, and unknown ones are ignored. The lines are found first and read then in the
  * order of KEYS, so that what a failure names does not depend on their order in the file; the ABI comes
  * first, because another ABI may change everything behind it.
  *

@@ -35,9 +35,9 @@ static bool arch_fits(const RtHeader *header, const ts_device_info *device)
 static ts_status wrong_arch(const RtHeader *header, const ts_device_info *device)
 {
     return rt_fail(TS_ERROR_UNSUPPORTED_ARCH,
-                   "the kernel %s is for %s; device '%s' is sm_%d%d: generate it for sm_%d%d or older",
-                   header->config, header->target, device->name, device->compute_major, device->compute_minor,
-                   device->compute_major, device->compute_minor);
+                   "the kernel %s is for %s%s; device '%s' is sm_%d%d: generate it for sm_%d%d or older",
+                   header->config, header->target, header->sm_suffix == 'a' ? " and no other chips" : "", device->name,
+                   device->compute_major, device->compute_minor, device->compute_major, device->compute_minor);
 }
 
 static ts_status check_device(const RtHeader *header, const ts_device_info *device, const RtDriver *driver)

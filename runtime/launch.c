@@ -1,5 +1,5 @@
 /* launch.c: a launch of a loaded kernel: check the arguments against its header, fill in the values, call the
- * driver. Nothing here locks, allocates or waits.
+ * driver. Nothing here locks or waits, or allocates but for a new tensor map (maps.c).
  *
  * Checks go from general to special: sizes and types of all, then, when there is something to do, strides,
  * addresses and alignments. With k = 0 nothing of x and w is read, and so nothing of them is checked but
@@ -122,14 +122,18 @@ static ts_status check_stride(RtTensor tensor, const ts_matrix *matrix, Dimensio
     return TS_OK;
 }
 
-/* No two elements of y at one place: the wider stride steps over all of the narrower dimension. */
+static int64_t common_divisor(int64_t a, int64_t b) { return b ? common_divisor(b, a % b) : a; }
+
+/* No two elements of y at one place: they meet first where so many steps of one stride are as long as so many
+ * of the other, the least common multiple. */
 static ts_status check_overlap(Dimension a, Dimension b)
 {
-    Dimension narrow = a.size > 1 && (b.size <= 1 || a.stride <= b.stride) ? a : b,
-              wide = narrow.size == a.size && narrow.stride == a.stride ? b : a;
-    bool apart = narrow.size <= 1 || narrow.stride >= 1;
-    int64_t span = narrow.size > 1 ? (narrow.size - 1) * narrow.stride + 1 : 1;
-    if (apart && (wide.size <= 1 || wide.stride >= span)) return TS_OK;
+    int64_t divisor = common_divisor(a.stride, b.stride);
+    bool one_row = a.size <= 1 || b.size <= 1;
+    if (one_row && (a.size <= 1 || a.stride >= 1) && (b.size <= 1 || b.stride >= 1)) return TS_OK;
+    if (!one_row && divisor && (b.stride / divisor >= a.size || a.stride / divisor >= b.size) && a.stride >= 1 &&
+        b.stride >= 1)
+        return TS_OK;
     return rt_fail(TS_ERROR_INVALID_ARGUMENT,
                    "y has %s %lld and %s %lld for %lld x %lld elements: some would overlap", a.stride_name,
                    (long long)a.stride, b.stride_name, (long long)b.stride, (long long)a.size,

@@ -75,7 +75,10 @@ static void keep(RtMaps *maps, const RtMapKey *key, const CUtensorMap *map)
         return;
     }
     RtMap *entry = aligned_alloc(_Alignof(RtMap), sizeof *entry);
-    if (!entry) return;
+    if (!entry) {
+        atomic_fetch_sub(&maps->count, 1);
+        return;
+    }
     entry->map = *map;
     entry->key = *key;
     _Atomic(RtMap *) *head = bucket_of(maps, key);

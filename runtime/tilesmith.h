@@ -28,8 +28,8 @@
  * The library never exits or aborts, and prints nothing but the log that was asked for.
  *
  * Threads. Every function may be called from any thread at any time, on shared contexts and kernels too; the
- * exceptions: an object must not be destroyed while another thread uses it, and a timer belongs to one thread
- * at a time.
+ * exceptions: an object must not be destroyed while another thread uses it; a timer, a graph and bursts belong to
+ * one thread at a time, and a capture to the thread that began it.
  *
  * CUDA contexts. A ts_context works in one CUDA context. Each call leaves the calling thread's current CUDA
  * context as it found it, so the library lives beside cudart, PyTorch and others in one process.
@@ -133,7 +133,7 @@ typedef struct ts_context_options {
     size_t struct_size;         /* sizeof(ts_context_options) */
     const char *driver_library; /* path or soname of the driver; NULL: "libcuda.so.1" */
     int32_t device_ordinal;     /* -1: the device of the thread's current CUDA context, or else device 0 */
-    int32_t no_early_start;     /* 1: kernels for sm_90a are launched without programmatic dependent launch */
+    int32_t no_early_start;     /* 1: kernels for sm_90 and later are launched without programmatic dependent launch */
     const char *cache_dir;      /* where measurements are stored; NULL: $TILESMITH_CACHE_DIR, or ~/.cache/tilesmith */
     const char *log;            /* a file to add a line to for each choice, or "stderr"; NULL: $TILESMITH_LOG */
     ts_tuning tuning;
@@ -199,7 +199,7 @@ typedef enum ts_layout { TS_LAYOUTS(TS_X_) } ts_layout;
 /* One fused linear layer. Start from ts_linear_args_make(): a later release may append fields, and 0 in each
  * will mean today's behaviour.
  *
- *   m, n, k   0 to 2^31-1. m or n = 0: nothing to do, success. k = 0: z = bias, and x and w may be null (their
+ *   m, n, k   0 to 2^31-1; n up to 65535 tiles, 16 million, by mma.sync. m or n = 0: nothing to do, success. k = 0: z = bias, and x and w may be null (their
  *             types are needed all the same).
  *   x, w      [m,k] and [n,k], any strides that are not negative; elements may overlap or repeat (stride 0). w
  *             is f16 or bf16; x is f16, bf16 or f32 and is rounded to w's type on the way in.
@@ -281,8 +281,8 @@ TS_API ts_status ts_kernel_workspace(const ts_kernel *kernel, const ts_linear_ar
 
 /* Launches the kernel on the caller's stream and returns without waiting. The kernel demands the types, layouts
  * and alignments of its header; what it cannot do is refused by TS_ERROR_UNSUPPORTED or
- * TS_ERROR_MISALIGNED, never converted or copied. Costs little over cuLaunchKernel: no lock, no allocation.
- * May be captured into a graph. */
+ * TS_ERROR_MISALIGNED, never converted or copied. Costs little over cuLaunchKernel: no lock, and no allocation but to keep
+ * the tensor map of an address that the kernel has not seen. May be captured into a graph. */
 TS_API ts_status ts_kernel_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream);
 
 /* ---- kernels made on demand (libtilesmith only) ---------------------------------------------------------- */
@@ -403,7 +403,8 @@ TS_API void ts_graph_destroy(ts_graph *graph); /* its work must be done; NULL is
 /* How long a call takes on the device: bursts of calls in a graph, timed by events. One thread at a time.
  *
  *   enqueue  puts call number i, on set i % sets of its operands, on the stream. It is called while the bursts are
- *            created, to run and to be captured. Sets that are larger than the device's caches together show what a
+ *            created, to run and to be captured, and by each ts_bursts_run() where the driver has no graphs: data,
+ *            kernels and operands must last until ts_bursts_destroy(). Sets that are larger than the device's caches together show what a
  *            call takes whose operands come from memory.
  *
  * A burst takes about 2 ms, or up to 20 ms if it takes that to walk through all sets, or one call. */

@@ -342,7 +342,8 @@ static bool takes_split(ts_context *context, ts_linear_args args, size_t workspa
     const ts_kernel *kernel = NULL;
     ts_kernel_info info = {.struct_size = sizeof info};
     args.workspace = workspace_bytes ? 1 << 20 : 0, args.workspace_bytes = workspace_bytes;
-    if (ts_linear_prepare(context, &args, &kernel) == TS_OK) ts_kernel_get_info(kernel, &info);
+    ok(ts_linear_prepare(context, &args, &kernel) == TS_OK, "prepared: %s", ts_last_error());
+    if (kernel) ts_kernel_get_info(kernel, &info);
     note("with a workspace of %zu B: %s", workspace_bytes, info.config);
     return kernel && strstr(info.config, "_split");
 }

@@ -192,7 +192,8 @@ refused(1, qr/sm_90.*sm_89|sm_89.*sm_90/, @emu, '--shape', '1x1x1', '--arch', 's
 {
     local $ENV{TILESMITH_EMU_MEMORY_MB} = 64;
     refused(1, qr/memory/, @emu, '--shape', '8192x8192x16');
-    refused(1, qr/memory/, @emu, '--shape', '2147483647x2147483647x2147483647');
+    refused(1, qr/memory/, @emu, '--shape', '2147483647x16000000x2147483647');
+    refused(1, qr/in several calls/, @emu, '--shape', '2147483647x2147483647x2147483647');
     like(works('what fits', @emu, '--shape', '16x16x16'), qr/ OK$/, 'still runs');
 }
 {

@@ -309,6 +309,20 @@ static void fitted_tiles(void)
     ok(!fitted_ways(&p, &config), "none are fitted to more columns than the SMs have room for");
 }
 
+/* y of a grid ends at 65535 tiles along n. */
+static void many_columns(void)
+{
+    GenConfig config;
+    GenError error;
+    GenProblem p = {.arch = gen_arch_find("sm_80"), .m = 16, .n = 8400000, .k = 64, .sm_count = 108};
+    p.x_align_bytes = p.w_align_bytes = p.y_align_bytes = 16;
+    bool chosen = gen_choose(&p, &config, &error);
+    ok(chosen && gen_ceil_div(p.n, config.tile_n) <= 65535, "8400000 columns: tiles of %d", config.tile_n);
+    p.n = 20000000;
+    chosen = gen_choose(&p, &config, &error);
+    ok(!chosen && strstr(error.text, "in several calls"), "20000000: %s", error.text);
+}
+
 /* For 16x4096x4096 a tile of the list is fitted, too. */
 static void nothing_twice(void)
 {
@@ -681,6 +695,7 @@ int main(void)
     names();
     wgmma_tiles();
     fitted_tiles();
+    many_columns();
     nothing_twice();
     ranked_are_good();
     registers_of_a_block();

@@ -330,6 +330,12 @@ static void test_map_launch(ts_kernel *kernel)
     args.m = 299;
     ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 6,
        "another m makes those of x and y");
+    args.x.row_stride = 104;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 7,
+       "another pitch of x makes one");
+    args.k = 88;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 9,
+       "another k makes those of x and W");
     args.k = 0, args.x.data = args.w.data = 0;
     ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "without k: %s", ts_last_error());
 }
