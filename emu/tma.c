@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NO_GROUP = 0xFFFFFFFF, BOX_ALIGN = 128 };
+enum { NO_GROUP = 0xFFFFFFFF, BOX_ALIGN = 128, MOST_BOX = 256 };
 
 /* ---- the map ---- */
 
@@ -31,6 +31,9 @@ static void read_map(Warp *w, int lane, uint64_t address, TensorMap *map)
         trap(w, lane, TRAP_TENSOR_MAP, "there is no tensor map at 0x%llx", (unsigned long long)address);
     if (map->rank != 2)
         trap(w, lane, TRAP_TENSOR_MAP, "the tensor map has %d dimensions; the copy is of 2", map->rank);
+    for (int i = 0; i < 2; i++)
+        if (map->box[i] < 1 || map->box[i] > MOST_BOX)
+            trap(w, lane, TRAP_TENSOR_MAP, "the tensor map has a box of %u; 1 to %d are possible", map->box[i], MOST_BOX);
     if (map->swizzle_bits && row_bytes(map) != 16u << map->swizzle_bits)
         trap(w, lane, TRAP_TENSOR_MAP, "the emulator copies no box of %u B a row in a swizzle of %u B",
              row_bytes(map), 16u << map->swizzle_bits);

@@ -66,15 +66,19 @@ static ts_status choose_calls(ts_bursts *b)
 
 static ts_status capture(ts_bursts *b)
 {
+    RtSentence sentence = rt_sentence();
     ts_status status = ts_graph_begin(b->context, b->stream);
-    if (status == TS_ERROR_UNSUPPORTED) return TS_OK;
+    if (status == TS_ERROR_UNSUPPORTED) {
+        rt_sentence_restore(&sentence);
+        return TS_OK;
+    }
     if (status) return status;
     status = enqueue(b, b->calls);
     if (status) { /* the capture is ended all the same, so that the stream works; the first sentence stays */
-        char sentence[RT_MAX_SENTENCE];
-        memcpy(sentence, ts_last_error(), strlen(ts_last_error()) + 1);
+        sentence = rt_sentence();
         ts_graph_end(b->context, b->stream, &b->graph);
-        return rt_fail(status, "%s", sentence);
+        rt_sentence_restore(&sentence);
+        return status;
     }
     return ts_graph_end(b->context, b->stream, &b->graph);
 }
@@ -120,9 +124,11 @@ ts_status ts_bursts_run(ts_bursts *b, ts_burst *result)
 void ts_bursts_destroy(ts_bursts *b)
 {
     if (!b) return;
+    RtSentence sentence = rt_sentence(); /* of why they could not be made: behind a kernel's failure all fails */
     ts_graph_destroy(b->graph);
     ts_timer_destroy(b->timer);
     ts_stream_destroy(b->context, b->stream);
+    rt_sentence_restore(&sentence);
     rt_context_drop(b->context);
     free(b);
 }

@@ -56,6 +56,15 @@ ts_status rt_fail(ts_status status, const char *format, ...)
     return status;
 }
 
+RtSentence rt_sentence(void)
+{
+    RtSentence kept;
+    memcpy(kept.text, last_error, sizeof kept.text);
+    return kept;
+}
+
+void rt_sentence_restore(const RtSentence *kept) { memcpy(last_error, kept->text, sizeof last_error); }
+
 static ts_status check_size(size_t bytes, size_t first_bytes, const char *name)
 {
     if (bytes >= first_bytes && bytes <= RT_MAX_STRUCT_BYTES) return TS_OK;

@@ -11,6 +11,13 @@ enum { RT_MAX_SENTENCE = 4096, RT_MAX_STRUCT_BYTES = 4096 };
 /* Keeps the sentence for ts_last_error() of this thread and returns the status. */
 ts_status rt_fail(ts_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The sentence of this thread's last failure, kept over what may fail without being the caller's concern. */
+typedef struct RtSentence {
+    char text[RT_MAX_SENTENCE];
+} RtSentence;
+RtSentence rt_sentence(void);
+void rt_sentence_restore(const RtSentence *kept);
+
 /* Versioned structs. Copies the caller's struct (its first field is its size) into `ours`, whose fields beyond
  * the caller's size become 0. A struct smaller than `first_bytes` (its size in the first release) was not set
  * up; one that is larger than ours must be 0 where this library knows no fields. */

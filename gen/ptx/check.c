@@ -18,6 +18,8 @@ void ptx_error_at(PtxKernel *k, const PtxInst *inst, const char *format, ...)
     else ptx_error(k, "line %d: %s %.200s", inst->line, name, what);
 }
 
+enum { MOST_REGISTERS = 65536 /* declared; of any kernel of use some hundreds */ };
+
 static void check_target(PtxKernel *k, const PtxInst *inst)
 {
     const PtxOpInfo *info = &ptx_op_info[inst->op];
@@ -133,6 +135,9 @@ bool ptx_check(PtxKernel *k)
         ptx_error(k, "target sm_%d needs PTX %d.%d; .version is %d.%d", k->sm, target / 10, target % 10,
                   k->version / 10, k->version % 10);
     if (k->cluster && k->sm < 90) ptx_error(k, "clusters need sm_90; the target is sm_%d", k->sm);
+    int registers = 0;
+    for (int c = 0; c < PTX_N_CLASSES; c++) registers += k->reg_count[c];
+    if (registers > MOST_REGISTERS) ptx_error(k, "the kernel declares more than %d registers", MOST_REGISTERS);
     for (int i = 0; i < k->n_inst && !k->error[0]; i++) {
         check_target(k, &k->inst[i]);
         check_operands(k, &k->inst[i]);
@@ -140,7 +145,8 @@ bool ptx_check(PtxKernel *k)
     if (!k->error[0]) check_labels(k);
     if (!k->error[0]) check_flow(k);
     if (!k->error[0]) ptx_check_wgmma(k);
-    if (!k->error[0] && (!k->n_inst || k->inst[k->n_inst - 1].op != PTX_RET))
-        ptx_error(k, "the kernel does not end with ret");
+    const PtxInst *last = k->n_inst ? &k->inst[k->n_inst - 1] : NULL;
+    if (!k->error[0] && (!last || last->op != PTX_RET || last->guard >= 0))
+        ptx_error(k, "the kernel does not end with ret, without a guard");
     return !k->error[0];
 }

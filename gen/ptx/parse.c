@@ -152,19 +152,29 @@ static void parse_param(Parser *s)
     if (!failed(s)) refuse(s, "a parameter type (.u32 .u64 .f32, or .align 64 .b8 name[128])");
 }
 
+/* The product of up to three numbers, from 1 to `most`. */
+static int product(Parser *s, int most, const char *what)
+{
+    int64_t all = 1;
+    do {
+        int64_t n = integer(s);
+        all = n < 1 || n > most ? (int64_t)most + 1 : all * n;
+    } while (all <= most && accept(s, ","));
+    if (all > most && !failed(s)) refuse(s, what);
+    return (int)all;
+}
+
 static void parse_directives(Parser *s)
 {
     PtxKernel *k = s->k;
     while (!failed(s)) {
         if (accept(s, ".maxntid")) {
-            k->max_threads = (int)integer(s);
-            while (accept(s, ",")) k->max_threads *= (int)integer(s);
+            k->max_threads = product(s, 1024, "1 to 1024 threads");
         } else if (accept(s, ".minnctapersm")) {
-            k->min_blocks = (int)integer(s);
+            k->min_blocks = product(s, 32, "1 to 32 blocks");
         } else if (accept(s, ".explicitcluster")) {
             expect(s, ".reqnctapercluster");
-            k->cluster = (int)integer(s);
-            while (accept(s, ",")) k->cluster *= (int)integer(s);
+            k->cluster = product(s, 16, "a cluster of 1 to 16 blocks");
         } else {
             return;
         }
