@@ -498,15 +498,37 @@ static Span directive(const char *body, const char *name)
     return (Span){"", 0};
 }
 
-static bool has_entry(const char *body, const char *name)
+/* What stands behind the entry's name; NULL: there is none of that name. */
+static const char *behind_entry(const char *body, const char *name)
 {
     size_t bytes = strlen(name);
     for (const char *at = body; (at = strstr(at, ".entry")); at++) {
         const char *word = at + strlen(".entry");
         word += strspn(word, " \t");
-        if (strncmp(word, name, bytes) == 0 && !is_name_char(word[bytes])) return true;
+        if (strncmp(word, name, bytes) == 0 && !is_name_char(word[bytes])) return word + bytes;
     }
-    return false;
+    return NULL;
+}
+
+/* The driver reads as many parameters as the entry has, wherever their values are: the header must have the same,
+ * of the same types. A map is 128 aligned bytes. */
+static ts_status check_params(const char *at, const RtHeader *h)
+{
+    const char *end = strchr(at, ')');
+    int i = 0;
+    for (; end && (at = strstr(at, ".param")) && at < end; i++) {
+        Span rest = {at + strlen(".param"), (int)(end - at) - (int)strlen(".param")}, word = {"", 0};
+        const char *type = i < h->n_params ? params[h->param[i]].type : "";
+        next_word(&rest, &word);
+        bool map = strcmp(type, "map") == 0, fits = word.bytes > 1 && span_is((Span){word.at + 1, word.bytes - 1}, map ? "align" : type);
+        if (!fits)
+            return rt_fail(TS_ERROR_BAD_KERNEL, "parameter %d of the kernel's entry is '%.*s'; its header line 'params' says '%s%s%s'",
+                           i + 1, word.bytes > 32 ? 32 : word.bytes, word.at, i < h->n_params ? params[h->param[i]].name : "nothing",
+                           *type ? ":" : "", type);
+        at += strlen(".param");
+    }
+    if (i == h->n_params) return TS_OK;
+    return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's entry has %d parameters, its header line 'params' %d", i, h->n_params);
 }
 
 static ts_status check_body(const char *body, RtHeader *h)
@@ -523,10 +545,12 @@ static ts_status check_body(const char *body, RtHeader *h)
         return rt_fail(TS_ERROR_BAD_KERNEL,
                        "the kernel's header says target %s, its text says '.target %.*s'", h->target,
                        target.bytes > 32 ? 32 : target.bytes, target.at);
-    if (!has_entry(body, h->entry))
+    const char *behind = behind_entry(body, h->entry);
+    if (!behind)
         return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's header says entry %s, which its text does not have",
                        h->entry);
-    return check_whole(body);
+    ts_status status = check_whole(body);
+    return status ? status : check_params(behind, h);
 }
 
 ts_status rt_header_parse(const char *text, RtHeader *header)

@@ -102,9 +102,31 @@ static inline uint64_t fake_param(const FakeLaunch *launch, const char *name)
 #define SAMPLE_BODY                                                                                          \
     ".version 7.4\n.target sm_80\n.address_size 64\n\n"                                                      \
     ".extern .shared .align 128 .b8 smem[];\n\n"                                                             \
-    ".visible .entry sample(\n    .param .u64 y\n)\n.maxntid 128, 1, 1\n"                                    \
+    ".visible .entry sample(\n    .param .u64 y, .param .u64 x, .param .u64 w, .param .u64 bias,\n"              \
+    "    .param .u32 n, .param .u32 m, .param .u32 k, .param .f32 s,\n"                                       \
+    "    .param .u64 ldx, .param .u64 ldw, .param .u64 ldy\n)\n.maxntid 128, 1, 1\n"                          \
     "{\n    // a comment with a { in it\n    { .reg .b32 %r; }\n    ret;\n}\n"
 #define SAMPLE SAMPLE_HEADER SAMPLE_BODY
+
+/* The text with an entry that has the parameters of its header line; takes the text and gives another one. */
+static inline char *sample_with_entry(char *text)
+{
+    char list[2048] = "", name[64], type[16];
+    const char *at = strstr(text, "// params:"), *open = strstr(text, "sample(\n"), *close = open ? strstr(open, "\n)") : NULL;
+    if (!at || !close) return text;
+    at += strlen("// params:");
+    for (int n; sscanf(at, "%*[ ]%63[^: \n]:%15[a-z0-9]%n", name, type, &n) == 2; at += n) {
+        size_t used = strlen(list);
+        bool map = strcmp(type, "map") == 0;
+        snprintf(list + used, sizeof list - used, "%s    .param .%s %s%s", used ? ",\n" : "", map ? "align 64 .b8" : type, name,
+                 map ? "[128]" : "");
+    }
+    size_t bytes = strlen(text) + sizeof list;
+    char *made = malloc(bytes);
+    if (made) snprintf(made, bytes, "%.*s%s%s", (int)(open - text) + 8, text, list, close);
+    free(text);
+    return made;
+}
 
 /* The sample with the first `from` replaced; the caller frees it. */
 static inline char *sample_with(const char *from, const char *to)
@@ -117,7 +139,7 @@ static inline char *sample_with(const char *from, const char *to)
     size_t head = (size_t)(at - SAMPLE), bytes = strlen(SAMPLE) + strlen(to) + 1;
     char *text = malloc(bytes);
     if (text) snprintf(text, bytes, "%.*s%s%s", (int)head, SAMPLE, to, at + strlen(from));
-    return text;
+    return text && !strstr(from, ".param") ? sample_with_entry(text) : text;
 }
 
 #endif

@@ -289,7 +289,8 @@ static char *maps_sample(const char *grid)
         {SAMPLE_PARAMS, "x_map:map w_map:map y_map:map bias:u64 n:u32 m:u32 k:u32 s:f32"},
         {"grid: tiles", grid},
         {"align: x=16 w=16 y=4", "align: x=16 w=16 y=16"},
-        {"workspace_bytes: 0\n", "workspace_bytes: 0\n// boxes: x=64x128 w=64x32 y=64x64\n// early_start: yes\n"},
+        {"workspace_bytes: 0\n",
+         "workspace_bytes: 0\n// boxes: x=64x128 w=64x32 y=64x64\n// early_start: yes\n"},
     };
     char *text = sample_with("", "");
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
@@ -298,6 +299,7 @@ static char *maps_sample(const char *grid)
         free(text);
         text = next;
     }
+    text = sample_with_entry(text);
     return text;
 }
 
