@@ -7,9 +7,9 @@
  *     .version 7.8
  *
  * Lines "// key: value" stand before the first line that is no comment. KEYS lists the keys and who reads
- * their values; all but the boxes of tensor maps and early_start are needed, and unknown ones are ignored. The lines are found first and read then in the
- * order of KEYS, so that what a failure names does not depend on their order in the file; the ABI comes
- * first, because another ABI may change everything behind it.
+ * their values; all but the boxes of tensor maps and early_start are needed, and unknown ones are ignored.
+ * The lines are found first and read then in the order of KEYS, so that what a failure names does not depend
+ * on their order in the file; the ABI comes first, because another ABI may change everything behind it.
  *
  * Behind the header the text is only looked over: whether it is whole (a file cut short must not reach the
  * driver), and whether its .version, .target and .entry are there and say what the header says.
@@ -510,8 +510,8 @@ static const char *behind_entry(const char *body, const char *name)
     return NULL;
 }
 
-/* The driver reads as many parameters as the entry has, wherever their values are: the header must have the same,
- * of the same types. A map is 128 aligned bytes. */
+/* The driver reads as many parameters as the entry has, wherever their values are: the header must have the
+ * same, of the same types. A map is 128 aligned bytes. */
 static ts_status check_params(const char *at, const RtHeader *h)
 {
     const char *end = strchr(at, ')');
@@ -520,15 +520,19 @@ static ts_status check_params(const char *at, const RtHeader *h)
         Span rest = {at + strlen(".param"), (int)(end - at) - (int)strlen(".param")}, word = {"", 0};
         const char *type = i < h->n_params ? params[h->param[i]].type : "";
         next_word(&rest, &word);
-        bool map = strcmp(type, "map") == 0, fits = word.bytes > 1 && span_is((Span){word.at + 1, word.bytes - 1}, map ? "align" : type);
+        bool map = strcmp(type, "map") == 0,
+             fits = word.bytes > 1 && span_is((Span){word.at + 1, word.bytes - 1}, map ? "align" : type);
         if (!fits)
-            return rt_fail(TS_ERROR_BAD_KERNEL, "parameter %d of the kernel's entry is '%.*s'; its header line 'params' says '%s%s%s'",
-                           i + 1, word.bytes > 32 ? 32 : word.bytes, word.at, i < h->n_params ? params[h->param[i]].name : "nothing",
-                           *type ? ":" : "", type);
+            return rt_fail(
+                TS_ERROR_BAD_KERNEL,
+                "parameter %d of the kernel's entry is '%.*s'; its header line 'params' says '%s%s%s'", i + 1,
+                word.bytes > 32 ? 32 : word.bytes, word.at,
+                i < h->n_params ? params[h->param[i]].name : "nothing", *type ? ":" : "", type);
         at += strlen(".param");
     }
     if (i == h->n_params) return TS_OK;
-    return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's entry has %d parameters, its header line 'params' %d", i, h->n_params);
+    return rt_fail(TS_ERROR_BAD_KERNEL, "the kernel's entry has %d parameters, its header line 'params' %d",
+                   i, h->n_params);
 }
 
 static ts_status check_body(const char *body, RtHeader *h)
