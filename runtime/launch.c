@@ -128,12 +128,12 @@ static int64_t common_divisor(int64_t a, int64_t b) { return b ? common_divisor(
  * of the other, the least common multiple. */
 static ts_status check_overlap(Dimension a, Dimension b)
 {
-    int64_t divisor = common_divisor(a.stride, b.stride);
-    bool one_row = a.size <= 1 || b.size <= 1;
-    if (one_row && (a.size <= 1 || a.stride >= 1) && (b.size <= 1 || b.stride >= 1)) return TS_OK;
-    if (!one_row && divisor && (b.stride / divisor >= a.size || a.stride / divisor >= b.size) && a.stride >= 1 &&
-        b.stride >= 1)
-        return TS_OK;
+    bool one_of_a = a.size <= 1, one_of_b = b.size <= 1; /* whose stride means nothing */
+    if ((one_of_a || a.stride >= 1) && (one_of_b || b.stride >= 1)) {
+        if (one_of_a || one_of_b) return TS_OK;
+        int64_t divisor = common_divisor(a.stride, b.stride);
+        if (b.stride / divisor >= a.size || a.stride / divisor >= b.size) return TS_OK;
+    }
     return rt_fail(TS_ERROR_INVALID_ARGUMENT,
                    "y has %s %lld and %s %lld for %lld x %lld elements: some would overlap", a.stride_name,
                    (long long)a.stride, b.stride_name, (long long)b.stride, (long long)a.size,

@@ -199,8 +199,8 @@ typedef enum ts_layout { TS_LAYOUTS(TS_X_) } ts_layout;
 /* One fused linear layer. Start from ts_linear_args_make(): a later release may append fields, and 0 in each
  * will mean today's behaviour.
  *
- *   m, n, k   0 to 2^31-1; n up to 65535 tiles, 16 million, by mma.sync. m or n = 0: nothing to do, success. k = 0: z = bias, and x and w may be null (their
- *             types are needed all the same).
+ *   m, n, k   0 to 2^31-1; n up to 65535 tiles, 16 million, by mma.sync. m or n = 0: nothing to do, success.
+ *             k = 0: z = bias, and x and w may be null (their types are needed all the same).
  *   x, w      [m,k] and [n,k], any strides that are not negative; elements may overlap or repeat (stride 0). w
  *             is f16 or bf16; x is f16, bf16 or f32 and is rounded to w's type on the way in.
  *   y         [m,n], any strides that are not negative; no two elements, nor any input, at one place.
@@ -281,8 +281,8 @@ TS_API ts_status ts_kernel_workspace(const ts_kernel *kernel, const ts_linear_ar
 
 /* Launches the kernel on the caller's stream and returns without waiting. The kernel demands the types, layouts
  * and alignments of its header; what it cannot do is refused by TS_ERROR_UNSUPPORTED or
- * TS_ERROR_MISALIGNED, never converted or copied. Costs little over cuLaunchKernel: no lock, and no allocation but to keep
- * the tensor map of an address that the kernel has not seen. May be captured into a graph. */
+ * TS_ERROR_MISALIGNED, never converted or copied. Costs little over cuLaunchKernel: no lock, and no allocation
+ * but to keep the tensor map of an address that the kernel has not seen. May be captured into a graph. */
 TS_API ts_status ts_kernel_launch(const ts_kernel *kernel, const ts_linear_args *args, ts_stream stream);
 
 /* ---- kernels made on demand (libtilesmith only) ---------------------------------------------------------- */
@@ -404,8 +404,8 @@ TS_API void ts_graph_destroy(ts_graph *graph); /* its work must be done; NULL is
  *
  *   enqueue  puts call number i, on set i % sets of its operands, on the stream. It is called while the bursts are
  *            created, to run and to be captured, and by each ts_bursts_run() where the driver has no graphs: data,
- *            kernels and operands must last until ts_bursts_destroy(). Sets that are larger than the device's caches together show what a
- *            call takes whose operands come from memory.
+ *            kernels and operands must last until ts_bursts_destroy(). Sets that are larger than the device's
+ *            caches together show what a call takes whose operands come from memory.
  *
  * A burst takes about 2 ms, or up to 20 ms if it takes that to walk through all sets, or one call. */
 typedef ts_status ts_enqueue(void *data, int64_t i, ts_stream stream);

@@ -258,6 +258,7 @@ static void test_refusals(void)
     TRY(args.x.col_stride = 2, TS_ERROR_UNSUPPORTED, "x has col_stride 2");
     TRY(args.w.row_stride = -104, TS_ERROR_UNSUPPORTED, "w has row_stride -104");
     TRY(args.y.row_stride = 198, TS_ERROR_INVALID_ARGUMENT, "some would overlap");
+    TRY(args.y.row_stride = 199, TS_ERROR_INVALID_ARGUMENT, "some would overlap");
     TRY(args.x.row_stride = LLONG_MAX / 4, TS_ERROR_INVALID_ARGUMENT, "64-bit address space");
     TRY(args.x.row_stride = LLONG_MAX, TS_ERROR_INVALID_ARGUMENT, "64-bit address space");
     TRY(args.x.data += 8, TS_ERROR_MISALIGNED,
@@ -280,6 +281,54 @@ static void test_refusals(void)
     ts_kernel_destroy(kernel);
 }
 
+/* The sample with each first text of a pair replaced by the second. */
+static char *sample_changed(const char *const changes[][2], size_t n)
+{
+    char *text = sample_with("", "");
+    for (size_t i = 0; i < n; i++) {
+        char *at = strstr(text, changes[i][0]), *next = malloc(strlen(text) + strlen(changes[i][1]) + 1);
+        sprintf(next, "%.*s%s%s", (int)(at - text), text, changes[i][1], at + strlen(changes[i][0]));
+        free(text);
+        text = next;
+    }
+    return sample_with_entry(text);
+}
+
+/* ---- y with strides of its own ---- */
+
+static ts_kernel *load_text(char *text)
+{
+    ts_kernel *kernel = NULL;
+    ok(ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK, "loads: %s", ts_last_error());
+    free(text);
+    return kernel;
+}
+
+static void test_overlap(void)
+{
+    const char *const strided[][2] = {{"ldy:u64", "ldy:u64 csy:u64"}, {"y=row", "y=any"}, {"y=4", "y=2"}};
+    const struct {
+        int64_t m, n, row_stride, col_stride;
+        bool apart;
+    } rows[] = {
+        {2, 3, 3, 1, true},  {2, 3, 2, 1, false},  {2, 3, 1, 2, true},          {3, 3, 1, 2, false},
+        {2, 3, 3, 2, true},  {2, 4, 3, 2, true},   {3, 4, 3, 2, false},         {3, 3, 4, 2, false},
+        {2, 3, 6, 6, false}, {2, 3, 0, 1, false},  {1, 3, -5, 1, true},         {1, 3, 9, 0, false},
+        {2, 1, 1, -9, true}, {2, 1, -1, 0, false}, {1, 1, INT64_MIN, -1, true}, {2, 2, -1, INT64_MIN, false},
+    };
+    ts_kernel *kernel = load_text(sample_changed(strided, sizeof strided / sizeof *strided));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ts_linear_args args = good_args();
+        args.m = rows[i].m, args.n = rows[i].n;
+        args.y.row_stride = rows[i].row_stride, args.y.col_stride = rows[i].col_stride;
+        ts_status status = ts_kernel_launch(kernel, &args, NULL);
+        ok(!status == rows[i].apart, "y of %lld x %lld by %lld and %lld: %s", (long long)rows[i].m,
+           (long long)rows[i].n, (long long)rows[i].row_stride, (long long)rows[i].col_stride,
+           status ? ts_last_error() : "apart");
+    }
+    ts_kernel_destroy(kernel);
+}
+
 /* ---- kernels with tensor maps ---- */
 
 /* The sample as a kernel for TMA, its params, grid, tile, alignment and boxes being those of one. */
@@ -292,15 +341,7 @@ static char *maps_sample(const char *grid)
         {"workspace_bytes: 0\n",
          "workspace_bytes: 0\n// boxes: x=64x128 w=64x32 y=64x64\n// early_start: yes\n"},
     };
-    char *text = sample_with("", "");
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        char *at = strstr(text, changes[i][0]), *next = malloc(strlen(text) + strlen(changes[i][1]) + 1);
-        sprintf(next, "%.*s%s%s", (int)(at - text), text, changes[i][1], at + strlen(changes[i][0]));
-        free(text);
-        text = next;
-    }
-    text = sample_with_entry(text);
-    return text;
+    return sample_changed(changes, sizeof changes / sizeof *changes);
 }
 
 static ts_linear_args maps_args(void)
@@ -464,6 +505,7 @@ int main(void)
     test_edges();
     test_r();
     test_refusals();
+    test_overlap();
     test_maps();
     test_resident_clusters();
     test_clusters();
