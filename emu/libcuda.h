@@ -24,6 +24,7 @@
 #include <time.h>
 
 #include "emu/cuda_abi.h"
+#include "emu/machine.h"
 
 #define EXPORT __attribute__((visibility("default")))
 /* The same function under another exported name: older, or of the per-thread default stream. */
@@ -121,10 +122,9 @@ bool stream_ok(CUstream s);
 typedef struct GraphNode {
     struct GraphNode *next;
     struct Function *function;
-    CUlaunchConfig config;
-    unsigned cluster; /* blocks */
+    Launch launch;
     size_t param_bytes;
-    unsigned char params[];
+    unsigned char params[]; /* where the launch has them */
 } GraphNode;
 
 /* What was captured, or an executable copy of it; nodes run in their order. */
@@ -138,14 +138,12 @@ bool stream_captures(CUstream s);
 CUresult stream_ready(CUstream s);
 /* The same for a launch, which a capturing stream takes. */
 CUresult stream_ready_for_launch(CUstream s);
-CUresult capture_launch(CUstream s, struct Function *f, const CUlaunchConfig *config, unsigned cluster,
-                        const unsigned char *params);
+CUresult capture_launch(CUstream s, struct Function *f, const Launch *launch);
 void capture_end(Stream *s);
 void graph_clear(Graph *g);
 /* Of the parameter block; and a launch whose arguments were checked (libcuda_module.c). */
 int function_param_bytes(const struct Function *f);
-CUresult launch_now(Context *c, const struct Function *f, const CUlaunchConfig *config, unsigned cluster,
-                    const unsigned char *params);
+CUresult launch_now(Context *c, const struct Function *f, Launch launch);
 
 /* ---- entering and leaving the driver ---- */
 void api_lock(void);

@@ -24,16 +24,12 @@ typedef struct Capture {
 
 /* ---- nodes ---- */
 
-static bool add_node(Graph *g, Function *f, const CUlaunchConfig *config, unsigned cluster,
-                     const unsigned char *params, size_t param_bytes)
+static bool add_node(Graph *g, Function *f, const Launch *launch, size_t param_bytes)
 {
     GraphNode *node = malloc(sizeof *node + param_bytes);
     if (!node) return false;
-    *node = (GraphNode){.function = f, .config = *config, .cluster = cluster, .param_bytes = param_bytes};
-    node->config.hStream = NULL;
-    node->config.attrs = NULL;
-    node->config.numAttrs = 0;
-    memcpy(node->params, params, param_bytes);
+    *node = (GraphNode){.function = f, .launch = *launch, .param_bytes = param_bytes};
+    node->launch.params = memcpy(node->params, launch->params, param_bytes);
     *g->last = node;
     g->last = &node->next;
     return true;
@@ -63,7 +59,7 @@ static Graph *graph_copy(const Graph *from)
 {
     Graph *g = graph_new();
     for (const GraphNode *n = from->first; g && n; n = n->next)
-        if (!add_node(g, n->function, &n->config, n->cluster, n->params, n->param_bytes)) {
+        if (!add_node(g, n->function, &n->launch, n->param_bytes)) {
             graph_drop(g);
             return NULL;
         }
@@ -105,11 +101,9 @@ CUresult stream_ready(CUstream s)
     return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 }
 
-CUresult capture_launch(CUstream s, Function *f, const CUlaunchConfig *config, unsigned cluster,
-                        const unsigned char *params)
+CUresult capture_launch(CUstream s, Function *f, const Launch *launch)
 {
-    size_t bytes = (size_t)function_param_bytes(f);
-    if (add_node(s->capture->graph, f, config, cluster, params, bytes)) return CUDA_SUCCESS;
+    if (add_node(s->capture->graph, f, launch, (size_t)function_param_bytes(f))) return CUDA_SUCCESS;
     s->capture->lost = true;
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
@@ -193,7 +187,7 @@ static CUresult run_nodes(Context *c, const Graph *g)
     CUresult r = CUDA_SUCCESS;
     for (const GraphNode *n = g->first; n && !r && !c->error; n = n->next) {
         if (!object_is(n->function, OBJECT_FUNCTION)) return CUDA_ERROR_INVALID_HANDLE; /* it was unloaded */
-        r = launch_now(c, n->function, &n->config, n->cluster, n->params);
+        r = launch_now(c, n->function, n->launch);
     }
     return r;
 }

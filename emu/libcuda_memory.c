@@ -5,7 +5,6 @@
 #include "emu/device.h"
 #include "emu/driver_api.h"
 #include "emu/libcuda.h"
-#include "emu/machine.h"
 
 EXPORT CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
 {

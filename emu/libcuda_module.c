@@ -7,7 +7,6 @@
 
 #include "emu/driver_api.h"
 #include "emu/libcuda.h"
-#include "emu/machine.h"
 
 /* ---- JIT options ---- */
 
@@ -355,29 +354,43 @@ static bool dimensions_ok(const Function *f, const CUlaunchConfig *l)
     return block && grid && l->sharedMemBytes <= (unsigned)f->max_dynamic_shared_bytes;
 }
 
-/* Blocks of a cluster, as the kernel and the attributes of the launch have it. What an attribute asks for
- * beyond that makes no difference here: kernels run one after the other. */
-static CUresult cluster_of(const Function *f, const CUlaunchConfig *l, unsigned *cluster)
+static CUresult read_attributes(Launch *launch, const CUlaunchConfig *l)
 {
-    unsigned required = (unsigned)f->module->program->kernel->cluster, asked = 0;
     if (l->numAttrs && !l->attrs) return CUDA_ERROR_INVALID_VALUE;
     for (unsigned i = 0; i < l->numAttrs; i++) {
         const struct CUlaunchAttribute *a = &l->attrs[i];
         switch (a->id) {
-        case CU_LAUNCH_ATTRIBUTE_IGNORE:
-        case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: break;
+        case CU_LAUNCH_ATTRIBUTE_IGNORE: break;
+        case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
+            launch->early = a->value.programmaticStreamSerializationAllowed;
+            break;
         case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
             if (a->value.clusterDim.y != 1 || a->value.clusterDim.z != 1) return CUDA_ERROR_NOT_SUPPORTED;
-            asked = a->value.clusterDim.x;
-            if (!asked) return CUDA_ERROR_INVALID_VALUE;
+            launch->cluster = a->value.clusterDim.x;
+            if (!launch->cluster) return CUDA_ERROR_INVALID_VALUE;
             break;
         default: return CUDA_ERROR_NOT_SUPPORTED;
         }
     }
-    *cluster = required ? required : asked ? asked : 1;
-    if (*cluster > 1 && chip()->sm < 90) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
-    bool fits = *cluster <= MAX_CLUSTER && l->gridDimX % *cluster == 0;
-    return fits && (!asked || asked == *cluster) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CLUSTER_SIZE;
+    return CUDA_SUCCESS;
+}
+
+/* The launch of a kernel as its attributes and the kernel itself have it, but for the parameters. */
+static CUresult make_launch(const Function *f, const CUlaunchConfig *l, Launch *launch)
+{
+    unsigned required = (unsigned)f->module->program->kernel->cluster;
+    *launch = (Launch){
+        .program = f->module->program,
+        .grid = {l->gridDimX, l->gridDimY, l->gridDimZ},
+        .block = {l->blockDimX, l->blockDimY, l->blockDimZ},
+        .shared_bytes = l->sharedMemBytes,
+    };
+    CUresult read = read_attributes(launch, l);
+    if (read) return read;
+    if (!launch->cluster) launch->cluster = required ? required : 1;
+    bool as_required = !required || launch->cluster == required;
+    bool fits = launch->cluster <= (chip()->sm < 90 ? 1 : MAX_CLUSTER) && l->gridDimX % launch->cluster == 0;
+    return as_required && fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CLUSTER_SIZE;
 }
 
 /* As if any SMs could form a cluster; on a GPU they are of one group of SMs, and some are left over. */
@@ -386,12 +399,12 @@ EXPORT CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction f, const 
     ENTER(c);
     LEAVE_IF(!clusters || !config, CUDA_ERROR_INVALID_VALUE);
     LEAVE_IF(!object_is(f, OBJECT_FUNCTION), CUDA_ERROR_INVALID_HANDLE);
-    unsigned cluster;
-    CUresult clustered = cluster_of(f, config, &cluster);
-    LEAVE_IF(clustered, clustered);
+    Launch launch;
+    CUresult made = make_launch(f, config, &launch);
+    LEAVE_IF(made, made);
     uint64_t threads = (uint64_t)config->blockDimX * config->blockDimY * config->blockDimZ;
     LEAVE_IF(!threads || threads > 1024, CUDA_ERROR_INVALID_VALUE);
-    *clusters = blocks_per_sm(f, (int)threads, config->sharedMemBytes) * chip()->sm_count / (int)cluster;
+    *clusters = blocks_per_sm(f, (int)threads, config->sharedMemBytes) * chip()->sm_count / (int)launch.cluster;
     LEAVE(CUDA_SUCCESS);
 }
 
@@ -417,42 +430,18 @@ static CUresult gather_params(const PtxKernel *k, void **params, void **extra, u
     return CUDA_SUCCESS;
 }
 
-static bool starts_early(const CUlaunchConfig *l)
-{
-    for (unsigned i = 0; i < l->numAttrs; i++)
-        if (l->attrs[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
-            return l->attrs[i].value.programmaticStreamSerializationAllowed;
-    return false;
-}
-
-static void run(const Function *f, const CUlaunchConfig *l, unsigned cluster, const unsigned char *params,
-                LaunchResult *result)
-{
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    Launch launch = {
-        .program = f->module->program,
-        .grid = {l->gridDimX, l->gridDimY, l->gridDimZ},
-        .block = {l->blockDimX, l->blockDimY, l->blockDimZ},
-        .cluster = cluster,
-        .early = starts_early(l),
-        .shared_bytes = l->sharedMemBytes,
-        .params = params,
-        .host_threads = (int)setting("TILESMITH_EMU_THREADS", cpus > 0 ? (uint64_t)cpus : 1, 1, 256),
-        .seed = setting("TILESMITH_EMU_SEED", 1, 0, UINT64_MAX),
-        .budget = setting("TILESMITH_EMU_BUDGET", 400000000, 1, UINT64_MAX),
-    };
-    machine_run(&launch, result);
-}
-
 int function_param_bytes(const Function *f) { return f->module->program->kernel->param_bytes; }
 
 /* A trap is not the launch's result: as on a GPU it comes up in the next call. */
-CUresult launch_now(Context *c, const Function *f, const CUlaunchConfig *l, unsigned cluster,
-                    const unsigned char *params)
+CUresult launch_now(Context *c, const Function *f, Launch launch)
 {
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     LaunchResult *result = calloc(1, sizeof *result);
     if (!result) return CUDA_ERROR_OUT_OF_MEMORY;
-    run(f, l, cluster, params, result);
+    launch.host_threads = (int)setting("TILESMITH_EMU_THREADS", cpus > 0 ? (uint64_t)cpus : 1, 1, 256);
+    launch.seed = setting("TILESMITH_EMU_SEED", 1, 0, UINT64_MAX);
+    launch.budget = setting("TILESMITH_EMU_BUDGET", 400000000, 1, UINT64_MAX);
+    machine_run(&launch, result);
     counters_publish(&result->counters);
     CUresult r = result->error == CUDA_ERROR_OUT_OF_MEMORY ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
     if (!r && result->error) {
@@ -471,16 +460,16 @@ EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, voi
     CUresult ready = stream_ready_for_launch(config->hStream);
     LEAVE_IF(ready, ready);
     LEAVE_IF(!dimensions_ok(f, config), CUDA_ERROR_INVALID_VALUE);
-    unsigned cluster;
-    CUresult clustered = cluster_of(f, config, &cluster);
-    LEAVE_IF(clustered, clustered);
+    Launch launch;
+    CUresult made = make_launch(f, config, &launch);
+    LEAVE_IF(made, made);
     const PtxKernel *k = f->module->program->kernel;
     unsigned char *block = calloc(1, (size_t)k->param_bytes + 8);
     LEAVE_IF(!block, CUDA_ERROR_OUT_OF_MEMORY);
     CUresult r = gather_params(k, params, extra, block);
-    if (!r && stream_captures(config->hStream))
-        r = capture_launch(config->hStream, f, config, cluster, block);
-    else if (!r) r = launch_now(c, f, config, cluster, block);
+    launch.params = block;
+    if (!r && stream_captures(config->hStream)) r = capture_launch(config->hStream, f, &launch);
+    else if (!r) r = launch_now(c, f, launch);
     free(block);
     LEAVE(r);
 }

@@ -173,6 +173,22 @@ static void test_clusters(void)
     ok(g.destroy_exec(exec) == SUCCESS && g.destroy(graph) == SUCCESS, "and dropped");
 }
 
+/* And that it may start before the kernel ahead has ended, which it must wait for before it reads. The trap
+ * is the context's last. */
+static void test_early_start(void)
+{
+    enum { PROGRAMMATIC_STREAM_SERIALIZATION = 6 };
+    LaunchAttribute attribute = {.id = PROGRAMMATIC_STREAM_SERIALIZATION, .value.yes = 1};
+    LaunchConfig config = {{1, 1, 1}, {1, 1, 1}, 0, stream, &attribute, 1};
+    unsigned step = 1;
+    void *params[] = {&word, &step};
+    ok(d.load(&module, counter, 0, NULL, NULL) == SUCCESS &&
+           d.function(&kernel, module, "count") == SUCCESS && g.begin(stream, RELAXED) == SUCCESS &&
+           d.launch_ex(&config, kernel, params, NULL) == SUCCESS && g.end(stream, &graph) == SUCCESS && g.instantiate(&exec, graph, 0) == SUCCESS,
+       "a launch that may start early is captured");
+    ok(g.replay(exec, stream) == SUCCESS && d.synchronize() != SUCCESS, "and stopped where it does not wait");
+}
+
 int main(void)
 {
     void *context = NULL;
@@ -189,6 +205,7 @@ int main(void)
     test_refusals(context);
     test_unloaded();
     test_clusters();
+    test_early_start();
     ok(d.context_destroy(context) == SUCCESS, "the rest goes with the context");
     return done();
 }
