@@ -213,11 +213,12 @@ static bool set_stages(GenConfig *c, GenPlan *plan, int most_ring_bytes, bool ex
 }
 
 /* Where blocks share k, stages enough are worth more than not to wait for the other blocks' main loops. */
-static bool set_enough_stages(Fit *f, GenConfig *c)
+static bool set_enough_stages_of(Fit *f, GenConfig *c, int tile_k)
 {
     enum { LEAST = 3, LEAST_NARROW_K128 = 4, ENOUGH = 5, FEW_ROWS = 64 };
-    int least = c->tile_k == 128 && c->tile_n <= FEW_COLUMNS ? LEAST_NARROW_K128 : LEAST,
+    int least = tile_k == 128 && c->tile_n <= FEW_COLUMNS ? LEAST_NARROW_K128 : LEAST,
         ring_bytes = f->way->most_ring_bytes;
+    c->tile_k = tile_k;
     if (c->cluster_k == 1) return set_stages(c, &f->plan, ring_bytes, false, least);
     return set_stages(c, &f->plan, ring_bytes, false, f->p->m > FEW_ROWS ? ENOUGH : least) ||
            set_stages(c, &f->plan, ring_bytes, true, LEAST);
@@ -239,6 +240,17 @@ static int tile_k(const Fit *f)
     if (!f->way->swap) return 64;
     if (f->way->step_n == 8) return f->way->sharers_k == 1 || f->tile_n <= FEW_COLUMNS ? 128 : 64;
     return swapped_tile_k(f->tile_m, f->tile_n, shared);
+}
+
+/* Of 64 k where there is no room for 128, if blocks share k, or x is wide: other tiles of 16 bits are no
+ * better for it. */
+static bool set_enough_stages(Fit *f, GenConfig *c)
+{
+    enum { FEW_WIDE_ROWS = 32 };
+    bool wide = gen_type_bytes(f->p->x) > gen_type_bytes(f->p->w) && f->p->m > FEW_WIDE_ROWS;
+    int long_k = tile_k(f);
+    return set_enough_stages_of(f, c, long_k) ||
+           (long_k > 64 && (wide || f->way->sharers_k > 1) && set_enough_stages_of(f, c, 64));
 }
 
 /* A group has all rows of swapped tiles, or, of more than 16, an even share: so W is read as few times as may
@@ -277,7 +289,6 @@ static bool fit(const GenProblem *p, const FittedWay *way, int tiles, GenConfig 
     c->swap = f.way->swap;
     c->tile_m = f.tile_m;
     c->tile_n = f.tile_n;
-    c->tile_k = tile_k(&f);
     c->cluster_m = f.way->sharers_w;
     c->cluster_n = f.way->sharers_x;
     c->cluster_k = f.way->sharers_k;
