@@ -249,7 +249,7 @@ static bool fits(const GenProblem *p, const GenConfig *c)
     GenError error;
     int64_t waves = waves_of(p, c, c->tile_m, c->tile_n), tiles_m = gen_ceil_div(p->m, c->tile_m);
     bool rows_of_tiles = c->swap && tiles_m > 1, shares_loads = c->cluster_m * c->cluster_n > 1;
-    bool narrow = c->swap && p->m <= 80 && c->tile_n <= 128 && c->tile_k == 128;
+    bool narrow = c->swap && p->m <= 80 && c->tile_n <= 128 && (c->tile_k == 128 || c->x == GEN_F32);
     int step = !c->swap ? 8 * c->cluster_k : rows_of_tiles || shares_loads || c->tile_m > 128 ? 64 : 8;
     bool some = !shares_loads && c->cluster_k == 1 && (p->m > 512 || rows_of_tiles || narrow);
     int64_t most_waves = !some ? 1 : p->m > 1024 ? INT64_MAX : 32;
