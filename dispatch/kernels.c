@@ -1,10 +1,12 @@
-/* kernels.c: from a problem to its kernel, generated and loaded when it is first needed.
+/* kernels.c: from a problem to its kernel, generated and loaded when it is first needed; and to what of it is
+ * packed first.
  *
  *     problem --choose--> config --generate--> text --load--> kernel
  *        |                   |                                   |
  *        +--- choices[] -----+------------ loaded ---------------+     both live as long as the context
  *
- * `choices` remembers the kernel of each problem, so that a problem seen before costs one look-up; `loaded`
+ * `choices` remembers the kernel of each problem, and what is packed, so that a problem seen before costs one
+ * look-up of either; `loaded`
  * has each kernel once, by the name of its config. Both only ever grow at their heads and are read without a
  * lock; the mutex is held while a kernel is generated and loaded, so that no two threads do it twice.
  * `choices` stops at MAX_CHOICES: from then on a new problem costs the choice again, which is pure
@@ -21,13 +23,15 @@ enum { N_BUCKETS = 1024, MAX_CHOICES = 8192 };
 
 typedef struct Key {
     RtProblemKey problem;
-    uint64_t pin; /* the address of the Pin in force */
+    uint64_t pin; /* the address of the Pin in force, or PACKING */
 } Key;
+enum { PACKING = 1 };
 
 typedef struct Choice {
     struct Choice *next;
     Key key;
-    ts_kernel *kernel;
+    ts_kernel *kernel; /* NULL, by the key of packing */
+    bool pack_x, pack_w;
     char epilogue[GEN_MAX_EPILOGUE]; /* "": none given */
 } Choice;
 
@@ -155,6 +159,8 @@ static Key key_of(const ts_linear_args *args, const Pin *pin)
     return (Key){rt_problem_key(args), (uintptr_t)pin};
 }
 
+static Key packing_key_of(const ts_linear_args *args) { return (Key){rt_problem_key(args), PACKING}; }
+
 static unsigned bucket_of(const Key *key)
 {
     const RtProblemKey *p = &key->problem;
@@ -164,23 +170,23 @@ static unsigned bucket_of(const Key *key)
     return (unsigned)(h % N_BUCKETS);
 }
 
-static ts_kernel *find_choice(Kernels *kernels, const Key *key, const char *epilogue)
+static const Choice *find_choice(Kernels *kernels, const Key *key, const char *epilogue)
 {
-    Choice *c = atomic_load_explicit(&kernels->bucket[bucket_of(key)], memory_order_acquire);
+    const Choice *c = atomic_load_explicit(&kernels->bucket[bucket_of(key)], memory_order_acquire);
     for (; c; c = c->next)
-        if (memcmp(&c->key, key, sizeof *key) == 0 && strcmp(c->epilogue, epilogue) == 0) return c->kernel;
+        if (memcmp(&c->key, key, sizeof *key) == 0 && strcmp(c->epilogue, epilogue) == 0) return c;
     return NULL;
 }
 
-/* Remembering is an economy: without memory for it, the next call chooses again. */
-static void remember_choice(Kernels *kernels, const Key *key, const char *epilogue, ts_kernel *kernel)
+/* Takes what was chosen, but for the epilogue. Remembering is an economy: without memory for it, the next
+ * call chooses again. */
+static void remember_choice(Kernels *kernels, const Choice *chosen, const char *epilogue)
 {
     if (strlen(epilogue) >= GEN_MAX_EPILOGUE || atomic_load(&kernels->n_choices) >= MAX_CHOICES) return;
     Choice *c = malloc(sizeof *c);
     if (!c) return;
-    _Atomic(Choice *) *head = &kernels->bucket[bucket_of(key)];
-    c->key = *key;
-    c->kernel = kernel;
+    _Atomic(Choice *) *head = &kernels->bucket[bucket_of(&chosen->key)];
+    *c = *chosen;
     snprintf(c->epilogue, sizeof c->epilogue, "%s", epilogue);
     c->next = atomic_load(head);
     while (!atomic_compare_exchange_weak(head, &c->next, c)) {
@@ -317,7 +323,6 @@ static ts_status find_and_remember(ts_context *context, Kernels *kernels, const 
     GenConfig config;
     char name[GEN_MAX_NAME];
     Source source;
-    Key key = key_of(args, pin);
     ts_status status = choose(context, kernels, pin, args, &config, &source);
     if (!status && source == RANKED && !stream && kernels->settings.tuning == TS_TUNING_AHEAD) {
         status = measure_ahead(context, kernels, args, &config);
@@ -328,7 +333,8 @@ static ts_status find_and_remember(ts_context *context, Kernels *kernels, const 
     rt_log(&kernels->settings, "%lldx%lldx%lld: %s, %s", (long long)args->m, (long long)args->n,
            (long long)args->k, name, source_name[source]);
     status = load_once(context, kernels, &(Wanted){.name = name, .config = &config}, stream, kernel);
-    if (!status) remember_choice(kernels, &key, epilogue_of(args), *kernel);
+    if (!status)
+        remember_choice(kernels, &(Choice){.key = key_of(args, pin), .kernel = *kernel}, epilogue_of(args));
     return status;
 }
 
@@ -340,8 +346,27 @@ ts_status rt_kernels_find(ts_context *context, const ts_linear_args *args, const
     if (status) return status;
     const Pin *pin = atomic_load_explicit(&kernels->pin, memory_order_acquire);
     Key key = key_of(args, pin);
-    *kernel = find_choice(kernels, &key, epilogue_of(args));
-    return *kernel ? TS_OK : find_and_remember(context, kernels, pin, args, stream, kernel);
+    const Choice *found = find_choice(kernels, &key, epilogue_of(args));
+    if (!found) return find_and_remember(context, kernels, pin, args, stream, kernel);
+    *kernel = found->kernel;
+    return TS_OK;
+}
+
+/* Of an x that is not rounded it costs a few operations, and need not be remembered. */
+ts_status rt_kernels_choose_packing(ts_context *context, const ts_linear_args *args,
+                                    const GenProblem *problem, bool *pack_x, bool *pack_w)
+{
+    Kernels *kernels;
+    ts_status status = kernels_of(context, &kernels);
+    if (status) return status;
+    bool rounds = problem->x != problem->w;
+    Choice chosen = {.key = packing_key_of(args)};
+    const Choice *found = rounds ? find_choice(kernels, &chosen.key, epilogue_of(args)) : NULL;
+    if (!found) gen_choose_packing(problem, &chosen.pack_x, &chosen.pack_w);
+    if (!found && rounds) remember_choice(kernels, &chosen, epilogue_of(args));
+    *pack_x = found ? found->pack_x : chosen.pack_x;
+    *pack_w = found ? found->pack_w : chosen.pack_w;
+    return TS_OK;
 }
 
 /* What is of one type is copied as it is, whichever that is. */
@@ -374,8 +399,8 @@ ts_status rt_kernels_replace(ts_context *context, const ts_linear_args *args, co
     if (status) return status;
     gen_config_name(config, name);
     status = load_once(context, kernels, &(Wanted){.name = name, .config = config}, NULL, &kernel);
-    Key key = key_of(args, NULL);
-    if (!status) remember_choice(kernels, &key, epilogue_of(args), kernel);
+    if (!status)
+        remember_choice(kernels, &(Choice){.key = key_of(args, NULL), .kernel = kernel}, epilogue_of(args));
     return status;
 }
 

@@ -9,6 +9,9 @@
  * allows loading; else it is refused while the stream is capturing (TS_ERROR_NOT_READY). */
 ts_status rt_kernels_find(ts_context *context, const ts_linear_args *args, const ts_stream *stream,
                           ts_kernel **kernel);
+/* What is packed of a problem (args as a GenProblem), as gen_choose_packing() has it. */
+ts_status rt_kernels_choose_packing(ts_context *context, const ts_linear_args *args, const GenProblem *problem,
+                                    bool *pack_x, bool *pack_w);
 /* The kernel that packs rows of x and of W, as W's type, likewise; strided: with gaps between their elements. */
 ts_status rt_kernels_find_packing(ts_context *context, const ts_linear_args *args, bool strided,
                                   const ts_stream *stream, ts_kernel **kernel);

@@ -28,7 +28,8 @@ ts_status rt_packing_choose(ts_context *context, const ts_linear_args *args, RtP
     if (status || pinned || rt_problem_is_empty(args)) return status;
     status = rt_kernels_problem(context, args, &problem);
     if (status) return status;
-    gen_choose_packing(&problem, &pack_x, &pack_w);
+    status = rt_kernels_choose_packing(context, args, &problem, &pack_x, &pack_w);
+    if (status) return status;
     if (pack_x) packing->x = place(packing, &args->x, problem.x_layout, args->m, args->k);
     if (pack_w) packing->w = place(packing, &args->w, problem.w_layout, args->n, args->k);
     return TS_OK;

@@ -1,7 +1,7 @@
 /* choose_packing.c: which of x and W are packed first (pack.c): what rows that are not aligned to 16 bytes,
  * or have gaps between their elements, or an x of another type, cost where they are, against a launch, and
  * reading and writing them once. Times are those of an H200; the model was fitted to 33 problems on it, and
- * for other types to 44 (docs/tuning-mma.md).
+ * for other types by mma.sync to 44 (docs/tuning-mma.md). By wgmma the estimates of both kernels decide.
  */
 #include "gen/internal.h"
 #include "gen/plan.h"
@@ -62,25 +62,18 @@ static double shared_ns(const GenProblem *p, double lost_ns)
     return shares(p) && shared < lost_ns ? shared : lost_ns;
 }
 
-/* What a k-block of 64 loses to an x of another type, by the instructions that it is multiplied with; more
- * where tiles are few, or made for few rows, for fewer of them are made for such an x. */
+/* What a k-block of 64 by mma.sync loses to an x of another type: more where tiles are few, or made for few
+ * rows, for fewer of them are made for such an x. */
 static double rounding_ns(const GenProblem *p, bool odd, double sms)
 {
     enum { OF_16_BITS, OF_F32 };
     static const struct {
         double many, few;
-    } lost[GEN_N_BACKENDS][2] = {
-        [GEN_BACKEND_MMA] = {[OF_16_BITS] = {450, 300}, [OF_F32] = {80, 250}},
-        [GEN_BACKEND_WGMMA] = {[OF_16_BITS] = {10, 25}, [OF_F32] = {38, 100}},
-    };
-    const double some_rows = 1024, block_rows = 128;
-    GenBackend by = gen_has_wgmma(p->arch) && !odd ? GEN_BACKEND_WGMMA : GEN_BACKEND_MMA;
-    double m = (double)p->m, part = m < block_rows ? m / block_rows : 1;
+    } lost[] = {[OF_16_BITS] = {450, 300}, [OF_F32] = {80, 250}};
+    const double some_rows = 1024;
     int type = p->x == GEN_F32 ? OF_F32 : OF_16_BITS;
-    bool few = waves(p, sms) < 1 || m < some_rows;
-    double ns = few ? lost[by][type].few : lost[by][type].many;
-    if (odd) return ns;
-    return by == GEN_BACKEND_MMA && shares(p) ? 0 : part * part * ns;
+    if (shares(p) && !odd) return 0;
+    return waves(p, sms) < 1 || (double)p->m < some_rows ? lost[type].few : lost[type].many;
 }
 
 static Operand operand_x(const GenProblem *p, double sms)
@@ -128,12 +121,33 @@ static double lost_ns(const GenProblem *p, const Operand *x, bool pack_x, const 
     return odd ? lost + without_wgmma_ns(p, sms) : lost;
 }
 
+/* x, of rows that wgmma can read: the estimates of the kernel that rounds it on the way, and of the one that
+ * reads what was packed, decide. That one starts before the packing has ended, and reads from L2. */
+static bool rounds_first(const GenProblem *p, const Operand *x, double sms)
+{
+    const double launch_ns = 1750, bytes_a_ns = 45 * sms;
+    GenProblem in_place = *p;
+    GenCandidate read, copied;
+    GenError error;
+    in_place.workspace_bytes = 0;
+    GenProblem packed = in_place;
+    packed.x = p->w;
+    packed.x_align_bytes = GEN_LINE_BYTES;
+    double ns = launch_ns + x->elems * (x->read_bytes + 2) / bytes_a_ns;
+    return gen_rank(&in_place, &read, 1, &error) && gen_rank(&packed, &copied, 1, &error) &&
+           copied.estimate.total_ns + ns < read.estimate.total_ns;
+}
+
 void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
 {
     double sms = p->sm_count > 0 ? p->sm_count : 1, least_ns = 0;
     Operand x = operand_x(p, sms), w = operand_w(p);
     *pack_x = *pack_w = false;
     if (!x.packs && !w.packs) return;
+    if (gen_has_wgmma(p->arch) && !x.odd && !w.odd) {
+        *pack_x = rounds_first(p, &x, sms);
+        return;
+    }
     for (int way = 0; way < 4; way++) {
         bool take_x = way & 1, take_w = way & 2;
         if ((take_x && !x.packs) || (take_w && !w.packs)) continue;

@@ -301,14 +301,18 @@ static double square(double x) { return x * x; }
  * for itself. */
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
-    const double tensor_macs = 3398, least_n = 52, smem_bytes = 307, latency = 1300, each_other = 0.008, rounded = 0.06,
-                 beneath = 0.7, by_turns = 1.15, pingpong = 1.042, alone = 0.62;
+    const double tensor_macs = 3398, least_n = 52, smem_bytes = 307, latency = 1300, each_other = 0.008, rounded = 0.0516,
+                 beneath = 0.96, by_turns = 1.15, read_f32 = 0.0285, read = 0.0224, pingpong = 1.042, alone = 0.62;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side,
            merged = merged_bytes(p, plan, s);
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
     if (g->x_way == GEN_X_REGISTERS && g->wgmmas > 1) e->tensor_ns *= by_turns;
+    if (g->x_way == GEN_X_REGISTERS) {
+        double own = e->tensor_ns / n / g->consumers, reading = (c->x == GEN_F32 ? read_f32 : read) * 64 * g->wgmmas * k;
+        e->tensor_ns += n * (g->consumers == 1 ? reading : square(reading) / ((g->consumers - 1) * own));
+    }
     if (c->pingpong) e->tensor_ns *= pingpong;
     if (g->x_way == GEN_X_ROUNDED) /* while nothing is multiplied, or beneath the products of the k-block before */
         e->tensor_ns += n * rounded * (g->loop_waits ? beneath : 1) * c->tile_m * k;

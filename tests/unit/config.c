@@ -557,8 +557,10 @@ static void packing_of_types(void)
         {"sm_80", 512, 11008, 4096, true, false},  {"sm_90a", 512, 11008, 4096, true, false},
         {"sm_80", 8192, 8192, 8192, true, false},  {"sm_90a", 8192, 8192, 8192, true, false},
         {"sm_80", 2048, 2048, 2048, false, false}, {"sm_90a", 2048, 2048, 2048, false, false},
-        {"sm_80", 1000, 1000, 1000, true, false},  {"sm_90a", 1000, 1000, 1000, false, false},
-        {"sm_80", 128, 4096, 4096, true, false},   {"sm_90a", 128, 4096, 4096, true, false},
+        {"sm_80", 1000, 1000, 1000, true, false},  {"sm_90a", 1000, 1024, 1024, false, false},
+        {"sm_80", 128, 4096, 4096, true, false},   {"sm_90a", 100, 5000, 5000, true, false},
+        {"sm_90a", 40, 2048, 8192, true, false},   {"sm_90a", 8, 14336, 4096, false, false},
+        {"sm_90a", 2048, 5120, 2048, true, false}, {"sm_90a", 4096, 1024, 4096, false, false},
         {"sm_80", 32, 4096, 11008, false, false},  {"sm_90a", 32, 4096, 11008, false, false},
         {"sm_80", 16, 4096, 4096, false, false},   {"sm_90a", 16, 4096, 4096, false, false},
         {"sm_80", 512, 512, 8192, false, false},   {"sm_90a", 16384, 1024, 1024, false, false},
@@ -570,6 +572,8 @@ static void packing_of_types(void)
         {"sm_80", 1000, 1000, 1000, true, false}, {"sm_90a", 1000, 1000, 1000, false, false},
         {"sm_80", 16, 4096, 4096, false, false},  {"sm_90a", 16, 4096, 4096, false, false},
         {"sm_80", 333, 4097, 2050, true, false},  {"sm_90a", 1001, 1001, 1001, true, true},
+        {"sm_90a", 64, 2048, 8192, true, false},  {"sm_90a", 2048, 2048, 2048, false, false},
+        {"sm_90a", 100, 5000, 5000, true, false}, {"sm_90a", 1024, 14336, 4096, true, false},
     };
     for (size_t i = 0; i < sizeof f32 / sizeof *f32; i++) packing_case(&f32[i], GEN_F32, GEN_LAYOUT_ROW);
     for (size_t i = 0; i < sizeof bf16 / sizeof *bf16; i++) packing_case(&bf16[i], GEN_BF16, GEN_LAYOUT_ROW);
