@@ -40,7 +40,7 @@ kit_o := $(filter-out $(B)/obj/cli/main.o,$(cli_o)) $(rt_o) $(dsp_o) $(gen_o)
 programs := $(patsubst tests/%.c,$(B)/tests/%,$(filter-out %/fake_cuda.c %/plain_driver.c,$(wildcard tests/*.c tests/unit/*.c)))
 tests    := $(sort $(programs) $(B)/tests/plain_driver) $(sort $(wildcard tests/*.t tests/*/*.t))
 
-.PHONY: all demo check check-gpu check-threads deps golden bench-gen bench-call install clean
+.PHONY: all demo check check-gpu check-threads deps golden bench-gen bench-call install uninstall clean
 .SECONDARY:
 
 all: $(B)/tilesmith $(B)/emu/libcuda.so.1 $(B)/libtilesmith.a $(B)/libtilesmith.so $(B)/libtilesmith_rt.a $(B)/libtilesmith_rt.so
@@ -133,13 +133,33 @@ $(B)/bench/%: bench/%.c $(kit_o)
 	@mkdir -p $(@D)
 	$(Q)$(compile) -MF $@.d $< $(kit_o) -o $@ $(libs)
 
+# ---- installing ----
+
+to = $(DESTDIR)$(PREFIX)
+define pc_file
+prefix=$(PREFIX)
+Name: tilesmith
+Description: fused linear layers on NVIDIA GPUs
+Version: $(VERSION)
+Cflags: -I$${prefix}/include
+Libs: -L$${prefix}/lib -ltilesmith
+Libs.private: $(libs)
+endef
+export pc_file
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/tilesmith/emu
-	install $(B)/tilesmith $(DESTDIR)$(PREFIX)/bin
-	install -m 644 runtime/tilesmith.h $(DESTDIR)$(PREFIX)/include
-	install -m 644 $(B)/libtilesmith.a $(B)/libtilesmith_rt.a $(DESTDIR)$(PREFIX)/lib
-	cp -P $(B)/libtilesmith.so* $(B)/libtilesmith_rt.so* $(DESTDIR)$(PREFIX)/lib
-	install $(B)/emu/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/tilesmith/emu
+	install -d '$(to)/bin' '$(to)/include' '$(to)/lib/tilesmith/emu' '$(to)/lib/pkgconfig'
+	install $(B)/tilesmith '$(to)/bin'
+	install -m 644 runtime/tilesmith.h '$(to)/include'
+	install -m 644 $(B)/libtilesmith.a $(B)/libtilesmith_rt.a '$(to)/lib'
+	cp -P $(B)/libtilesmith.so* $(B)/libtilesmith_rt.so* '$(to)/lib'
+	install $(B)/emu/libcuda.so.1 '$(to)/lib/tilesmith/emu'
+	printf '%s\n' "$$pc_file" > '$(to)/lib/pkgconfig/tilesmith.pc'
+
+uninstall:
+	rm -f '$(to)/bin/tilesmith' '$(to)/include/tilesmith.h' '$(to)/lib/pkgconfig/tilesmith.pc'
+	rm -f '$(to)/lib/'libtilesmith.a '$(to)/lib/'libtilesmith_rt.a '$(to)/lib/'libtilesmith.so* '$(to)/lib/'libtilesmith_rt.so*
+	rm -rf '$(to)/lib/tilesmith'
 
 clean:
 	rm -rf build build-san build-tsan

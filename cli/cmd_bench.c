@@ -54,7 +54,7 @@ static int read_config_option(BenchRun *b)
     const Options *o = b->o;
     b->all = given(o, OPT_CONFIG) && strcmp(o->text[OPT_CONFIG], "all") == 0;
     if (given(o, OPT_ARCH) && !b->all)
-        return usage(o->command->name, "--arch says which list --config all takes; leave it out");
+        return usage(o->command->name, "--arch goes with --config all, whose list it says; leave it out");
     if (given(o, OPT_CONFIG) && !b->all) return choose_config(o, &b->pinned);
     return check_epilogue(o);
 }

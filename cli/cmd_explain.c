@@ -103,6 +103,8 @@ static int run_explain(const Options *o)
     x = type;
     if (!status && given(o, OPT_X_DTYPE) && !gen_type_parse(o->text[OPT_X_DTYPE], &x))
         status = usage("explain", "--x-dtype '%s' is not known; write f32, f16 or bf16", o->text[OPT_X_DTYPE]);
+    if (!status && given(o, OPT_SMS) && o->number[OPT_SMS] < 1)
+        status = usage("explain", "--sms 0: a device has SMs");
     if (!status) status = check_epilogue(o);
     if (!status && !given(o, OPT_SHAPE)) status = usage("explain", "--shape MxNxK is missing");
     if (!status) status = shapes_read(o, 1, &shape, &n);

@@ -67,6 +67,8 @@ static int refuse_combinations(const Run *run)
         return usage(command, "--seed is for random inputs; leave it out");
     if (run->from_files && !given(o, OPT_OUT))
         return usage(command, "--x and --w need --out FILE for the result");
+    if (given(o, OPT_OUT) && strcmp(o->text[OPT_OUT], "-") == 0)
+        return usage(command, "--out wants a file: standard output has the report");
     if (!run->from_files && !given(o, OPT_SHAPE))
         return usage(command, "--shape MxNxK is missing (or --x, --w and --out)");
     return EXIT_OK;
@@ -139,15 +141,7 @@ static bool read_arrays(Run *run, Error *error)
 
 /* ---- the kernel ---- */
 
-/* Largest power of 2, at most 128, that divides a row of so many elements. */
-static int row_alignment(GenType type, int64_t elements)
-{
-    int64_t bytes = elements * gen_type_bytes(type);
-    int align = 128;
-    while (bytes % align) align /= 2;
-    return align;
-}
-
+/* What is ranked first, whatever is pinned or tuned. */
 static bool choose(const Run *run, Shape s, GenConfig *config, Error *error)
 {
     const GenArch *arch = device_arch(&run->device, run->arch, error);
@@ -156,8 +150,9 @@ static bool choose(const Run *run, Shape s, GenConfig *config, Error *error)
     if (!arch) return false;
     GenProblem problem = {.arch = arch, .sm_count = run->device.info.sm_count, .m = s.m, .n = s.n, .k = s.k};
     problem.x = problem.w = problem.bias = problem.y = type;
-    problem.x_align_bytes = problem.w_align_bytes = row_alignment(type, s.k);
-    problem.y_align_bytes = row_alignment(type, s.n);
+    problem.x_align_bytes = gen_row_align(type, s.m, s.k);
+    problem.w_align_bytes = gen_row_align(type, s.n, s.k);
+    problem.y_align_bytes = gen_row_align(type, s.m, s.n);
     problem.epilogue = run->o->text[OPT_EPILOGUE];
     return gen_choose(&problem, config, &gen_error) || refuse(error, "%s", gen_error.text);
 }
@@ -311,7 +306,8 @@ const Command command_run = {
                 "       tilesmith run --x x.npy --w w.npy [--bias b.npy] --out y.npy [OPTION]...",
     .summary = "run a kernel and verify its result",
     .details =
-        "Chooses a kernel for each problem (or takes --config or --kernel), loads it, runs it and verifies\n"
+        "Takes the kernel that is ranked first for each problem, whatever was tuned (or --config or\n"
+        "--kernel), loads it, runs it and verifies\n"
         "every element of y against float64. The inputs are random (x, bias and r from N(0, 1), W from\n"
         "N(0, 1) / sqrt(K)) or the user's arrays, rounded to --dtype. Prints one line a problem.",
     .option = takes,

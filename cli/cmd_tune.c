@@ -57,11 +57,12 @@ static void print_table(const ts_tune_report *r, const char *shape)
             printf("%10.2f %6.1f%% %8.3f %5d %6d %7d %7d\n", row->us, 100 * row->spread, row->speedup,
                    row->registers, row->local_bytes, row->smem_bytes, row->blocks_per_sm);
     }
-    printf("* is used from now on; speedup is against the first row, and one under 1.02 does not count.\n");
+    printf("* is %s; speedup is against the first row, and one under 1.02 does not count.\n",
+           *r->not_stored ? "the fastest" : "used from now on");
     printf("Registers: %s.\n%.1f s", r->rule, r->seconds);
     if (r->untried) printf("; the budget was too short for %d more", r->untried);
-    if (*r->not_stored) printf("; not stored: %s\n", r->not_stored);
-    else printf("; stored in %s\n", r->store);
+    if (!*r->not_stored) printf("; stored in %s", r->store);
+    printf("\n");
 }
 
 static void print_head(const TuneRun *t)
@@ -95,6 +96,7 @@ static bool tune_shape(TuneRun *t, Shape s, Error *error)
                 device_check(ts_tune(context, &args, &t->options, &report), error);
     end_progress(t);
     if (good) print_report(t, report, s);
+    if (good && *report->not_stored) good = refuse(error, "not stored: %s", report->not_stored);
     ts_tune_report_free(report);
     ts_free(context, args.workspace);
     return good;
@@ -151,8 +153,9 @@ const Command command_tune = {
         "baseline\n"
         "(4 warps, 2 stages), and one more where registers suggest it. The fastest is stored, in "
         "tuning.jsonl\n"
-        "of $TILESMITH_CACHE_DIR or of ~/.cache/tilesmith, and used by every program of this library for\n"
-        "that problem on that device and driver; the baseline is where nothing beats it by 2 %.",
+        "of $TILESMITH_CACHE_DIR, $XDG_CACHE_HOME/tilesmith or ~/.cache/tilesmith, and ts_linear() uses it\n"
+        "for that problem on that device and driver, in every program, until it is tuned again; the baseline\n"
+        "is stored where nothing beats it by 2 %.",
     .option = takes,
     .run = run_tune,
 };

@@ -30,11 +30,13 @@ const char *option_flag(OptionId id) { return info[id].flag; }
 
 /* ---- values ---- */
 
+/* Decimal, or hexadecimal behind 0x; 010 is ten. */
 static bool parse_uint64(const char *text, uint64_t *value)
 {
     char *end;
+    bool hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
     errno = 0;
-    *value = strtoull(text, &end, 0);
+    *value = strtoull(text, &end, hexadecimal ? 16 : 10);
     return isdigit((unsigned char)*text) && !*end && !errno;
 }
 
@@ -42,7 +44,7 @@ static bool parse_real(const char *text, double *value)
 {
     char *end;
     *value = strtod(text, &end);
-    return end != text && !*end && !isspace((unsigned char)*text) && isfinite(*value);
+    return end != text && !*end && !isspace((unsigned char)*text) && isfinite((float)*value);
 }
 
 static int parse_value(Options *o, OptionId id, const char *text)

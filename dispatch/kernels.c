@@ -218,6 +218,9 @@ static ts_status choose(ts_context *context, const Kernels *kernels, const Pin *
     if (!pin && ask && rt_tuned(context, &kernels->settings, &problem, config)) return TS_OK;
     if (!pin) *source = RANKED;
     if (pin ? use_pin(pin, args, config, &error) : gen_choose(&problem, config, &error)) return TS_OK;
+    GenExpr epilogue;
+    if (args->epilogue && !gen_expr_parse(args->epilogue, &epilogue, &error))
+        return rt_fail(TS_ERROR_INVALID_ARGUMENT, "%s", error.text);
     return rt_fail(TS_ERROR_UNSUPPORTED, "no kernel for this problem: %s", error.text);
 }
 

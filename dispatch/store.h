@@ -29,7 +29,7 @@ enum {
     X(config, GEN_MAX_NAME)                                                                                  \
     X(kernel, 17)            /* rt_store_hash() of the kernel's text */                                      \
     X(device, 256)                                                                                           \
-    X(status, 512)           /* "ok", or why there is no measurement */
+    X(status, 512)           /* "ok", "winner": the one of these that won; or why there is no measurement */
 #define RT_ROW_INTEGERS(X)                                                                                   \
     X(driver)                /* of CUDA: 13000 is 13.0 */                                                    \
     X(time_ns)               /* of a call, median of the bursts; 0 unless it was measured */                 \

@@ -2,12 +2,13 @@
  *
  *     baseline     64x64x64, 4 warps, 2 stages: loaded, and its bursts made
  *     candidates   the best of the ranking, best first, as far as the budget goes; each
- *                    generate, load -> bursts in turn with the baseline's -> row, to the report and to the
- * store rule         what the registers of the fastest mma kernel say: one config more winner       the
- * fastest, if it beats the baseline by 2 %, or else the baseline
+ *                    generate, load -> bursts in turn with the baseline's -> row, to report and store
+ *     rule         what the registers of the fastest mma kernel say: one config more
+ *     winner       the fastest, if it beats the baseline by 2 %, or else the baseline: its row, once more
  *
  * A row of the store counts for a problem, device and driver if its kernel is the text that the generator
- * writes now. Speedups against the baseline, taken in turn, are comparable from one session to another; times
+ * writes now. The last winner is taken; where none counts any more, or tuning was never finished, the fastest of
+ * all rows: speedups against the baseline, taken in turn, are comparable from one session to another; times
  * are not.
  */
 #include "dispatch/tune.h"
@@ -22,6 +23,7 @@
 
 enum { DEFAULT_TOP = 12, MAX_TOP = 64, DEFAULT_ROUNDS = 7, MAX_ROUNDS = 99, MORE_ROWS = 2, PPM = 1000000 };
 static const double default_budget_seconds = 8, least_speedup = 1.02;
+static const char measured[] = "ok", won[] = "winner"; /* the status of a row that has times */
 
 /* A config, and the strings of its row. */
 typedef struct Trial {
@@ -145,7 +147,7 @@ static ts_status load(const Tuner *t, Trial *trial, ts_tune_row *row, ts_kernel 
 }
 
 /* The first sentence is kept, whatever fails later. */
-static void store_row(const Tuner *t, const Trial *trial, const ts_tune_row *row)
+static void store_row(const Tuner *t, const Trial *trial, const ts_tune_row *row, const char *status)
 {
     RtRow stored = {
         .driver = t->context->info.driver_version,
@@ -161,7 +163,7 @@ static void store_row(const Tuner *t, const Trial *trial, const ts_tune_row *row
     snprintf(stored.config, sizeof stored.config, "%s", trial->name);
     snprintf(stored.kernel, sizeof stored.kernel, "%s", trial->hash);
     snprintf(stored.device, sizeof stored.device, "%s", t->context->info.name);
-    snprintf(stored.status, sizeof stored.status, "%s", row->status ? trial->reason : "ok");
+    snprintf(stored.status, sizeof stored.status, "%s", status);
     const char *directory = t->settings->cache_dir;
     Report *report = t->report;
     if (!directory)
@@ -182,7 +184,7 @@ static void add_row(Tuner *t, ts_status status, ts_tune_row row)
     row.status = status;
     row.reason = trial->reason;
     report->row[i] = row;
-    store_row(t, trial, &row);
+    store_row(t, trial, &row, status ? trial->reason : measured);
     if (status) rt_log(t->settings, "tune %s: %s: %s", t->key, trial->name, trial->reason);
     else
         rt_log(t->settings, "tune %s: %s: %.2f us, %.3f of the baseline's speed", t->key, trial->name, row.us,
@@ -335,11 +337,12 @@ static void finish(Tuner *t, GenConfig *winner)
     int best = fastest(report, false);
     report->shown.winner = report->row[best].speedup >= least_speedup ? best : 0;
     report->shown.seconds = seconds_since(&t->start);
+    const Trial *trial = &report->trial[report->shown.winner];
+    store_row(t, trial, &report->row[report->shown.winner], won);
     if (t->settings->cache_dir)
         snprintf(report->store, sizeof report->store, "%s/%s", t->settings->cache_dir, rt_store_file);
-    *winner = report->trial[report->shown.winner].config;
-    rt_log(t->settings, "tune %s: %s wins after %.1f s", t->key, report->trial[report->shown.winner].name,
-           report->shown.seconds);
+    *winner = trial->config;
+    rt_log(t->settings, "tune %s: %s wins after %.1f s", t->key, trial->name, report->shown.seconds);
 }
 
 /* The epilogue's r, if the caller did not say what it is like. */
@@ -393,8 +396,9 @@ ts_status rt_tune(ts_context *context, const RtSettings *settings, const ts_line
 typedef struct Search {
     const ts_context *context;
     GenConfig *config;
-    int64_t speedup_ppm; /* of *config; 0: none yet */
+    int64_t speedup_ppm; /* of *config; 0: none yet, WINNER: it is one */
 } Search;
+#define WINNER INT64_MAX
 
 static bool is_current(const RtRow *row, GenConfig *config)
 {
@@ -408,19 +412,25 @@ static bool is_current(const RtRow *row, GenConfig *config)
     return strcmp(hash, row->kernel) == 0;
 }
 
-/* The baseline's speedup is 1: a row that beats it by less counts for less than it. */
+/* 0: it has no say. The baseline's speedup is 1: a row that beats it by less counts for less than it. */
+static int64_t weight(const RtRow *row)
+{
+    bool is_baseline = row->speedup_ppm == PPM, faster = row->speedup_ppm >= (int64_t)(least_speedup * PPM);
+    if (strcmp(row->status, won) == 0) return WINNER;
+    return strcmp(row->status, measured) == 0 && (is_baseline || faster) ? row->speedup_ppm : 0;
+}
+
 static void consider(void *data, const RtRow *row)
 {
     Search *s = data;
     GenConfig config;
-    bool comparable = strcmp(row->status, "ok") == 0 && strcmp(row->device, s->context->info.name) == 0 &&
-                      row->driver == s->context->info.driver_version;
-    bool is_baseline = row->speedup_ppm == PPM, faster = row->speedup_ppm >= (int64_t)(least_speedup * PPM);
-    if (!comparable || !(is_baseline || faster) || row->speedup_ppm <= s->speedup_ppm ||
-        !is_current(row, &config))
-        return;
+    int64_t speedup_ppm = weight(row);
+    bool here = strcmp(row->device, s->context->info.name) == 0 &&
+                row->driver == s->context->info.driver_version,
+         better = speedup_ppm > s->speedup_ppm || speedup_ppm == WINNER;
+    if (!here || !better || !is_current(row, &config)) return;
     *s->config = config;
-    s->speedup_ppm = row->speedup_ppm;
+    s->speedup_ppm = speedup_ppm;
 }
 
 bool rt_tuned(const ts_context *context, const RtSettings *settings, const GenProblem *problem,

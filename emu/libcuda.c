@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,19 @@
 
 /* ---- settings ---- */
 
+/* Once a name, for launches ask again and again. Names are literals. */
+static void say_once(const char *name, const char *text, uint64_t low, uint64_t high)
+{
+    static _Atomic(const char *) said[8];
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        const char *there = NULL;
+        if (atomic_compare_exchange_strong(&said[i], &there, name)) break;
+        if (there == name || strcmp(there, name) == 0) return;
+    }
+    fprintf(stderr, "tilesmith emulator: %s=%s is not a number from %llu to %llu; it is left out\n", name, text,
+            (unsigned long long)low, (unsigned long long)high);
+}
+
 uint64_t setting(const char *name, uint64_t otherwise, uint64_t low, uint64_t high)
 {
     const char *text = getenv(name);
@@ -39,8 +53,7 @@ uint64_t setting(const char *name, uint64_t otherwise, uint64_t low, uint64_t hi
     errno = 0;
     uint64_t value = strtoull(text, &end, 10);
     if (*end == 0 && !errno && *text != '-' && value >= low && value <= high) return value;
-    fprintf(stderr, "tilesmith emulator: %s=%s is not a number from %llu to %llu; using %llu\n", name, text,
-            (unsigned long long)low, (unsigned long long)high, (unsigned long long)otherwise);
+    say_once(name, text, low, high);
     return otherwise;
 }
 
@@ -75,19 +88,23 @@ CUresult api_enter(Context **current)
     return r ? api_leave(r) : CUDA_SUCCESS;
 }
 
+static bool select_chip(void)
+{
+    const char *sm = getenv("TILESMITH_EMU_SM");
+    char *end = NULL;
+    long number = sm && *sm ? strtol(sm, &end, 10) : 89;
+    bool is_number = !end || !*end;
+    if (is_number && chip_select((int)number, (int)setting("TILESMITH_EMU_SMS", 0, 1, 1024))) return true;
+    fprintf(stderr, "tilesmith emulator: there is no device TILESMITH_EMU_SM=%s; it can be 80, 86, 89, 90 or 120\n", sm);
+    return false;
+}
+
 EXPORT CUresult cuInit(unsigned flags)
 {
     if (flags) return CUDA_ERROR_INVALID_VALUE;
     api_lock();
     if (initialized) LEAVE(CUDA_SUCCESS);
-    int sm = (int)setting("TILESMITH_EMU_SM", 89, 80, 120);
-    if (!chip_select(sm, (int)setting("TILESMITH_EMU_SMS", 0, 1, 1024))) {
-        fprintf(stderr,
-                "tilesmith emulator: there is no device sm_%d (TILESMITH_EMU_SM); it can be 80, 86, 89, 90 "
-                "or 120\n",
-                sm);
-        LEAVE(CUDA_ERROR_NO_DEVICE);
-    }
+    if (!select_chip()) LEAVE(CUDA_ERROR_NO_DEVICE);
     initialized = device_memory_open(setting("TILESMITH_EMU_MEMORY_MB", 4096, 1, 1 << 18) << 20);
     LEAVE(initialized ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY);
 }

@@ -200,7 +200,7 @@ static bool parse_shape(Tokens *t, GenConfig *c, const char *name, GenError *err
     if (!next_token(t) || t->text[0] != 'w' || !gen_config_set_warps(c, t->text + 1, error))
         return gen_fail(error, "config '%s': the warps wMxN do not read", name);
     if (!next_token(t) || t->text[0] != 's' || !take_int(&p, &c->stages) || *p)
-        return gen_fail(error, "config '%s': the stages sN do not read", name);
+        return gen_fail(error, "config '%s': behind the warps the stages sN are missing, or do not read", name);
     return true;
 }
 

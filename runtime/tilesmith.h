@@ -208,8 +208,8 @@ typedef enum ts_layout { TS_LAYOUTS(TS_X_) } ts_layout;
  *   r         what the epilogue calls r, of y's type, rows of n elements (col_stride 1); null unless the epilogue uses it.
  *   s, t      what the epilogue calls s and t. Both start at 0: set s for the default epilogue.
  *   epilogue  an expression over z, acc, bias, r, s, t; see docs. NULL: "z + s * sigmoid(z)", or what a
- *             pinned configuration says. Only ts_linear() and ts_linear_prepare() read it; the text is not
- *             kept. ts_kernel_launch() computes what its kernel was made for.
+ *             pinned configuration says. ts_linear(), ts_linear_prepare() and ts_tune() read it; the text is
+ *             not kept. ts_kernel_launch() computes what its kernel was made for.
  *   workspace workspace_bytes of device memory at a multiple of 256, or null. It may hold anything, and must not
  *             be used elsewhere until the call's work on its stream is done. ts_linear() uses it where
  *             ts_linear_workspace() asks for some: x or w, whose rows are not aligned to 16 bytes or have gaps

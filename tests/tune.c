@@ -115,7 +115,7 @@ static void test_report(void)
         ok(row->status == TS_OK && row->us > 0 && row->spread >= 0 && row->speedup > 0 &&
                row->registers > 0 && row->smem_bytes > 0 && row->blocks_per_sm > 0,
            "%s: %.0f us, %.2f times the baseline's speed", row->config, row->us, row->speedup);
-        ok(lines_of(file, row->config) == 1, "and stored");
+        ok(lines_of(file, row->config) == 1 + (i == report->winner), "and stored");
     }
     const ts_tune_row *winner = &report->rows[report->winner];
     ok(report->winner == 0 || winner->speedup >= 1.02, "the winner beats the baseline by 2 %%, or is it");
@@ -126,33 +126,81 @@ static void test_report(void)
     other = usual_context();
     is_str(used(other, &args), winner->config, "and by who comes later");
     ts_context_destroy(other);
-    edit_store("\"device\":\"tilesmith", "\"device\":\"another");
-    other = usual_context();
-    ts_linear_args untuned = problem(40, 48, 72);
-    ok(used(other, &args) && lines_of(file, "another"), "but not on another device: %s",
-       used(other, &untuned));
     ts_tune_report_free(report);
-    ts_context_destroy(other);
     ts_context_destroy(context);
 }
 
-/* Rows that say what is not so any more, or what is not faster, have no say. */
+/* The config that whoever comes now would use. */
+static const char *used_by_others(const ts_linear_args *args, char config[200])
+{
+    ts_context *context = usual_context();
+    snprintf(config, 200, "%s", used(context, args));
+    ts_context_destroy(context);
+    return config;
+}
+
+/* One more row of a config that was measured, as that was but for these. */
+static void add_row(const char *config, const char *status, long long speedup_ppm)
+{
+    char command[2000];
+    snprintf(command, sizeof command,
+             "sed -n '/\"config\":\"%s\"/{s/\"status\":\"[^\"]*/\"status\":\"%s/; "
+             "s/\"speedup_ppm\":[0-9]*/\"speedup_ppm\":%lld/; p; q}' '%s' >> '%s'",
+             config, status, speedup_ppm, file, file);
+    if (system(command)) printf("Bail out! %s\n", command), exit(1);
+}
+
+static const char baseline[] = "mma_sm89_f16_64x64x64_w2x2_s2";
+
+/* What was measured counts on that device, with that driver, for that problem; and the last winner before all
+ * other rows. */
+static void test_where_it_counts(void)
+{
+    fresh_place();
+    ts_linear_args args = problem(40, 48, 64), wider = problem(40, 48, 72), unaligned = problem(40, 48, 64),
+                   other_bias = problem(40, 48, 64);
+    unaligned.x.data = 0x1002;
+    other_bias.bias_dtype = TS_F32;
+    ts_tune_options options = quick();
+    char ranked[200], now[200], as_ranked[3][200];
+    used_by_others(&args, ranked);
+    used_by_others(&wider, as_ranked[0]);
+    used_by_others(&unaligned, as_ranked[1]);
+    used_by_others(&other_bias, as_ranked[2]);
+    ts_context *context = usual_context();
+    ok(ts_tune(context, &args, &options, NULL) == TS_OK, "tuned: %s", ts_last_error());
+    ts_context_destroy(context);
+    ok(strcmp(ranked, baseline) != 0, "the baseline is not ranked first, but %s", ranked);
+    add_row(baseline, "winner", 1000000);
+    is_str(used_by_others(&args, now), baseline, "the last winner is used");
+    is_str(used_by_others(&wider, now), as_ranked[0], "not for another k");
+    is_str(used_by_others(&unaligned, now), as_ranked[1], "nor for another alignment");
+    is_str(used_by_others(&other_bias, now), as_ranked[2], "nor another type of the bias");
+    add_row(baseline, "ok", 9000000);
+    add_row(ranked, "ok", 99000000);
+    is_str(used_by_others(&args, now), baseline, "whatever was measured and did not win");
+    edit_store("\"device\":\"tilesmith", "\"device\":\"another");
+    is_str(used_by_others(&args, now), ranked, "not on another device");
+    edit_store("\"device\":\"another", "\"device\":\"tilesmith");
+    edit_store("\"driver\":", "\"driver\":1");
+    is_str(used_by_others(&args, now), ranked, "nor with another driver");
+}
+
+/* Of tuning that was not finished, rows that say what is not so any more, or what is not faster, have no say.
+ */
 static void test_rows_that_count(void)
 {
     fresh_place();
-    ts_context *context = usual_context();
+    ts_context *context;
     ts_linear_args args = problem(40, 48, 64);
     ts_tune_options options = quick();
     char ranked[200];
-    fresh_place();
-    ts_context *untuned = usual_context();
-    snprintf(ranked, sizeof ranked, "%s", used(untuned, &args));
-    ts_context_destroy(untuned);
-    ts_context_destroy(context);
+    used_by_others(&args, ranked);
     context = usual_context();
     ok(ts_tune(context, &args, &options, NULL) == TS_OK, "tuned, and nobody reads the report: %s",
        ts_last_error());
     ts_context_destroy(context);
+    edit_store("\"status\":\"winner\"", "\"status\":\"interrupted\"");
 
     edit_store("\"speedup_ppm\":[0-9]*", "\"speedup_ppm\":1019000");
     context = usual_context();
@@ -268,12 +316,14 @@ static void test_arch(void)
     fresh_place();
     setenv("TILESMITH_ARCH", "sm_80", 1);
     ts_context *context = usual_context();
-    ok(strncmp(used(context, &args), "mma_sm80_", 9) == 0, "kernels of another arch, by the environment: %s", used(context, &args));
+    ok(strncmp(used(context, &args), "mma_sm80_", 9) == 0, "kernels of another arch, by the environment: %s",
+       used(context, &args));
     ts_context_destroy(context);
     for (int i = 0; i < 3; i++) {
         setenv("TILESMITH_ARCH", bad[i], 1);
         context = usual_context();
-        refused(ts_linear_prepare(context, &args, NULL), TS_ERROR_INVALID_ARGUMENT, "name an arch whose kernels run on");
+        refused(ts_linear_prepare(context, &args, NULL), TS_ERROR_INVALID_ARGUMENT,
+                "name an arch whose kernels run on");
         ts_context_destroy(context);
     }
     unsetenv("TILESMITH_ARCH");
@@ -440,6 +490,7 @@ int main(void)
     if (!mkdtemp(root)) return 1;
     test_two_processes();
     test_report();
+    test_where_it_counts();
     test_rows_that_count();
     test_problems();
     test_refusals();

@@ -109,7 +109,7 @@ refused(2, qr/--device 'tpu' is not known/, 'bench', '--device', 'tpu', '--shape
 refused(2, qr/--replays 0 is not from 1 to 1000/, @emu, '--shape', '1x1x1', '--replays', '0');
 refused(2, qr/--replays 1001 is not from 1 to 1000/, @emu, '--shape', '1x1x1', '--replays', '1001');
 refused(2, qr/--replays wants an integer/, @emu, '--shape', '1x1x1', '--replays', 'many');
-refused(2, qr/--arch says which list/, @emu, '--shape', '1x1x1', '--arch', 'sm_80');
+refused(2, qr/--arch goes with --config all/, @emu, '--shape', '1x1x1', '--arch', 'sm_80');
 refused(2, qr/--dtype 'f8' is not known/, @emu, '--shape', '1x1x1', '--dtype', 'f8');
 refused(2, qr/./, @emu, '--shape', '1x1x1', '--config', 'nonsense');
 refused(2, qr/./, @emu, '--shape', '1x1x1', '--epilogue', 'sin(z)');

@@ -27,6 +27,7 @@ is(works('again', 'explain', qw(--shape 77x88x99)), works('again', 'explain', qw
 
 refused(2, qr/--shape MxNxK is missing/, 'explain');
 refused(2, qr/--top 0 is not from 1 to 100/, 'explain', qw(--shape 1x1x1 --top 0));
+refused(2, qr/--sms 0: a device has SMs/, 'explain', qw(--shape 1x1x1 --sms 0));
 refused(2, qr/--arch 'sm_12' is not known/, 'explain', qw(--shape 1x1x1 --arch sm_12));
 refused(2, qr/--x-dtype 'f8' is not known/, 'explain', qw(--shape 1x1x1 --x-dtype f8));
 refused(2, qr/./, 'explain', qw(--shape 1x1));

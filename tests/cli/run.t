@@ -163,6 +163,8 @@ refused(2, qr/--device 'tpu' is not known/, 'run', '--device', 'tpu', '--shape',
 refused(2, qr/--arch 'sm_12' is not known/, @emu, '--shape', '1x1x1', '--arch', 'sm_12');
 refused(2, qr/--dtype 'f8' is not known/, @emu, '--shape', '1x1x1', '--dtype', 'f8');
 refused(2, qr/--scale wants a finite number, not 'two'/, @emu, '--shape', '1x1x1', '--scale', 'two');
+refused(2, qr/--scale wants a finite number, not '1e39'/, @emu, '--shape', '1x1x1', '--scale', '1e39');
+refused(2, qr/--out wants a file/, @emu, @xw, '--out', '-');
 refused(2, qr/--scale wants a finite number, not 'nan'/, @emu, '--shape', '1x1x1', '--scale', 'nan');
 refused(2, qr/--seed wants an integer/, @emu, '--shape', '1x1x1', '--seed', '-1');
 refused(2, qr/./, @emu, '--shape', '1x1x1', '--config', 'nonsense');

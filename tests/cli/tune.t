@@ -21,6 +21,10 @@ like($out, qr/^Registers: .*registers.*\.\n[\d.]+ s; stored in \Q$dir\E\/cache\/
 my ($winner) = $out =~ /^\* (\S+)/m;
 like(works('bench', 'bench', '--device', 'emu', '--shape', '40x48x64'), qr/^40x48x64 +\Q$winner\E /m, 'another process uses it');
 
+like(works('again', 'tune', '--device', 'emu', '--top', 1, '--shape', '40x48x64'), qr/^\* is used from now on/m, 'it is tuned again');
+my ($new) = works('once more', 'tune', '--device', 'emu', '--top', 1, '--shape', '40x48x64') =~ /^\* (\S+)/m;
+like(works('bench', 'bench', '--device', 'emu', '--shape', '40x48x64'), qr/^40x48x64 +\Q$new\E /m, 'the last winner is used');
+
 my @csv = split /\n/, works('as CSV', @tune, '--shape', '33x40x40,8x8x8', '--dtype', 'bf16', '--epilogue', 'relu(z)', '--csv');
 is($csv[0], 'shape,config,us,spread,speedup,registers,local_bytes,smem_bytes,blocks_per_sm,status,winner', 'names of columns');
 is(scalar(grep { (split /,/, $_, -1) != 11 } @csv), 0, 'as many fields in each line');
@@ -29,7 +33,9 @@ is(scalar(grep { /^8x8x8,.*,TS_OK,winner$/ } @csv), 1, 'and one for the other sh
 
 like(works('no time', 'tune', '--device', 'emu', '--shape', '40x48x72', '--budget', '0.000001'), qr/the budget was too short for \d+ more/, 'a budget that is over at once');
 $ENV{TILESMITH_CACHE_DIR} = '/proc/self/tilesmith';
-like(works('no store', @tune, '--shape', '8x8x8'), qr/; not stored: .*cannot be made/, 'where nothing can be stored');
+my ($status, $table, $why) = tilesmith(@tune, '--shape', '8x8x8');
+ok($status == 1 && $why =~ /^tilesmith tune: not stored: .*cannot be made/m, 'where nothing can be stored it fails');
+like($table, qr/^\* is the fastest; .*\n.*\n[\d.]+ s$/m, 'and prints what it measured');
 
 refused(2, qr/--shape MxNxK is missing/, 'tune');
 refused(2, qr/--top 65 is not from 1 to 64/, @tune, '--top', 65, '--shape', '8x8x8');

@@ -253,7 +253,7 @@ class LibraryTest(unittest.TestCase):
         self.refused(ValueError, "address of y is null", self.context.linear, args)
         args = self.layer().args()
         args.epilogue = b"sin(z)"
-        self.refused(NotImplementedError, "sin", self.context.linear, args)
+        self.refused(ValueError, "sin", self.context.linear, args)
         args.epilogue = b"z + r"
         self.refused(ValueError, "r is null", self.context.linear, args)
         self.refused(ValueError, ".", self.context.set_config, "nonsense")

@@ -351,7 +351,7 @@ static void test_refusals(void)
     ts_context *context = open_context();
     ts_linear_args args = problem(64, 64, 64);
     args.epilogue = "z + nonsense(";
-    refused(ts_linear(context, &args, NULL), TS_ERROR_UNSUPPORTED, "no kernel for this problem");
+    refused(ts_linear(context, &args, NULL), TS_ERROR_INVALID_ARGUMENT, "at character 5");
     args = problem(64, 64, 64);
     args.y.dtype = (ts_dtype)7;
     refused(ts_linear(context, &args, NULL), TS_ERROR_INVALID_ARGUMENT, "type of y is 7");

@@ -371,7 +371,7 @@ class Context:
     """One device. `driver`: the path of a driver library; None is libcuda.so.1."""
 
     def __init__(self, device=-1, driver=None):
-        options = ContextOptions(ctypes.sizeof(ContextOptions), driver.encode() if driver else None, device)
+        options = ContextOptions(ctypes.sizeof(ContextOptions), os.fsencode(driver) if driver else None, device)
         handle = c_void_p()
         check(library().ts_context_create(options, handle))
         self.handle = handle.value
@@ -424,7 +424,7 @@ class Context:
     def load(self, config):
         """The Kernel of a configuration by name."""
         lib, text, size, kernel = library(), c_void_p(), c_size_t(), c_void_p()
-        check(lib.ts_generate(config.encode(), text, size))
+        check(lib.ts_generate(None if config is None else config.encode(), text, size))
         try:
             check(lib.ts_kernel_load(self.handle, text, size.value, kernel))
         finally:
