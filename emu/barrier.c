@@ -67,7 +67,7 @@ static void arrive(Warp *w, int id, uint32_t threads, bool waits)
     if (n->arrived & self) trap(w, 0, TRAP_BARRIER, "the warp has arrived at barrier %d already", id);
     n->threads = threads;
     n->arrived |= self;
-    clocks_release(&b->cluster->clocks, w->actor, n->knowledge);
+    clocks_release(&b->cluster->clocks, w->actor, ALL_LANES, n->knowledge);
     count(&b->counters, COUNT_barriers, 1);
     if (waits) {
         n->waiting |= self;
@@ -127,7 +127,7 @@ void exec_CLUSTER_ARRIVE(Warp *w, const Inst *in, uint32_t lanes)
     if (w->cluster_barrier != AWAY)
         trap(w, first_lane(lanes), TRAP_BARRIER, "the warp has arrived already, and has not waited since");
     w->cluster_barrier = ARRIVED;
-    clocks_release(&c->clocks, w->actor, c->arriving);
+    clocks_release(&c->clocks, w->actor, ALL_LANES, c->arriving);
     cluster_barrier_settle(c);
 }
 

@@ -21,8 +21,12 @@ void exec_RET(Warp *w, const Inst *in, uint32_t lanes)
     if (!w->alive) warpgroup_end_warp(w);
 }
 
-/* The lanes of a warp run together here, and their accesses count as ordered: nothing is left to wait for. */
-void exec_BAR_WARP_SYNC(Warp *w, const Inst *in, uint32_t lanes) { (void)w, (void)in, (void)lanes; }
+/* The lanes of a warp run together here: what is left is to know of each other. */
+void exec_BAR_WARP_SYNC(Warp *w, const Inst *in, uint32_t lanes)
+{
+    (void)in, (void)lanes;
+    clocks_meet(&w->block->cluster->clocks, w->actor);
+}
 
 /* The same lane each time, as the ISA has it, but another one under another seed. */
 void exec_ELECT(Warp *w, const Inst *in, uint32_t lanes)

@@ -284,6 +284,8 @@ static inline uint32_t swizzled(uint32_t address, int bits)
 /* ---- memory, checked (memory.c) ---- */
 /* The bytes of a shared access, which has been found aligned, inside the array and free of races. */
 unsigned char *shared_for_read(Warp *w, int lane, uint32_t address, uint32_t bytes);
+/* Of all lanes together, by the address that one of them gives. */
+const unsigned char *shared_for_matrix(Warp *w, int lane, uint32_t address, uint32_t bytes);
 unsigned char *shared_for_write(Warp *w, int lane, uint32_t address, uint32_t bytes);
 void shared_for_copy(Warp *w, int lane, uint32_t address, uint32_t bytes); /* marks the bytes in flight */
 /* The offset of an aligned place inside the array; traps where there is none. */

@@ -47,13 +47,18 @@ static Mbarrier *find(Block *b, uint32_t offset)
 
 static const uint32_t *known(const Warp *w) { return clocks_known(&w->block->cluster->clocks, w->actor); }
 
+static bool made_it(const Warp *w, int lane, const Mbarrier *m)
+{
+    return m->init_actor == w->actor && m->init_lane == lane;
+}
+
 /* The mbarrier at an address of block b, which the warp knows to be initialised. */
 static Mbarrier *find_for(Warp *w, int lane, Block *b, uint32_t address)
 {
     uint32_t offset = shared_offset(w, lane, address, MBARRIER_BYTES, MBARRIER_BYTES, "uses an mbarrier of");
     Mbarrier *m = find(b, offset);
     if (!m) trap(w, lane, TRAP_BARRIER, "there is no initialised mbarrier at byte %u of smem", offset);
-    if (known(w)[m->init_actor] < m->init_clock)
+    if (known(w)[m->init_actor] < m->init_clock && !made_it(w, lane, m))
         trap(w, lane, TRAP_RACE,
              "the mbarrier at byte %u of smem was initialised by thread %d at line %d, with no barrier "
              "between",
@@ -65,7 +70,8 @@ static Mbarrier *find_for(Warp *w, int lane, Block *b, uint32_t address)
 Mbarrier *mbarrier_for_copy(Warp *w, int lane, Block *b, uint32_t address)
 {
     Mbarrier *m = find_for(w, lane, b, address);
-    bool ready = m->ready_clock != NOT_READY && known(w)[m->init_actor] >= m->ready_clock;
+    bool ready = m->ready_clock != NOT_READY &&
+                 (known(w)[m->init_actor] >= m->ready_clock || made_it(w, lane, m));
     if (!ready)
         trap(w, lane, TRAP_BARRIER,
              "the initialisation of the mbarrier at byte %u of smem is not known to be visible to copies: no "
@@ -112,18 +118,20 @@ void exec_MBARRIER_INIT(Warp *w, const Inst *in, uint32_t lanes)
     EACH_LANE(l, lanes) init(w, (int)l, address[l], count[l]);
 }
 
-void mbarriers_fence(Warp *w)
+void mbarriers_fence(Warp *w, uint32_t lanes)
 {
     Mbarriers *all = &w->block->mbarriers;
-    for (int i = 0; i < all->n; i++)
-        if (all->barrier[i].init_actor == w->actor && all->barrier[i].ready_clock == NOT_READY)
-            all->barrier[i].ready_clock = w->block->cluster->clocks.now[w->actor];
+    for (int i = 0; i < all->n; i++) {
+        Mbarrier *m = &all->barrier[i];
+        if (m->init_actor == w->actor && (lanes >> m->init_lane & 1) && m->ready_clock == NOT_READY)
+            m->ready_clock = w->block->cluster->clocks.now[w->actor];
+    }
 }
 
 void exec_FENCE_MBARRIER_INIT(Warp *w, const Inst *in, uint32_t lanes)
 {
-    (void)in, (void)lanes;
-    mbarriers_fence(w);
+    (void)in;
+    mbarriers_fence(w, lanes);
 }
 
 /* ---- arrivals ---- */
@@ -145,7 +153,8 @@ static void expect(Warp *w, int lane, Mbarrier *m, uint32_t bytes)
              m->offset, (long long)m->tx_bytes, MAX_TX_BYTES);
 }
 
-static void arrive(Warp *w, int lane, Mbarrier *m)
+/* `together`: lanes that arrive by this instruction. */
+static void arrive(Warp *w, int lane, uint32_t together, Mbarrier *m)
 {
     Cluster *c = w->block->cluster;
     if (!m->pending)
@@ -154,7 +163,7 @@ static void arrive(Warp *w, int lane, Mbarrier *m)
              "missing)",
              m->expected, m->phase, m->offset, (long long)m->tx_bytes);
     m->pending--;
-    clocks_release(&c->clocks, w->actor, m->arriving);
+    clocks_release(&c->clocks, w->actor, together, m->arriving);
     c->events++;
     settle(c, m);
 }
@@ -163,7 +172,7 @@ void exec_MBARRIER_ARRIVE(Warp *w, const Inst *in, uint32_t lanes)
 {
     uint32_t address[LANES];
     shared_addresses(w, in, 0, address);
-    EACH_LANE(l, lanes) arrive(w, (int)l, find_for(w, (int)l, w->block, address[l]));
+    EACH_LANE(l, lanes) arrive(w, (int)l, lanes, find_for(w, (int)l, w->block, address[l]));
 }
 
 void exec_MBARRIER_EXPECT_TX(Warp *w, const Inst *in, uint32_t lanes)
@@ -175,12 +184,12 @@ void exec_MBARRIER_EXPECT_TX(Warp *w, const Inst *in, uint32_t lanes)
     {
         Mbarrier *m = find_for(w, (int)l, w->block, address[l]);
         expect(w, (int)l, m, bytes[l]);
-        arrive(w, (int)l, m);
+        arrive(w, (int)l, lanes, m);
     }
 }
 
 /* An arrival in another block: that block must live, and must know of it before it ends. */
-static void arrive_remotely(Warp *w, int lane, uint32_t address)
+static void arrive_remotely(Warp *w, int lane, uint32_t together, uint32_t address)
 {
     const Clocks *clocks = &w->block->cluster->clocks;
     Block *b = cluster_block(w, lane, &address);
@@ -188,14 +197,14 @@ static void arrive_remotely(Warp *w, int lane, uint32_t address)
         trap(w, lane, TRAP_LIFETIME, "arrives at an mbarrier of block %d of the cluster, which has ended",
              b->rank);
     if (b != w->block) b->mbarriers.remote[w->actor] = clocks->now[w->actor];
-    arrive(w, lane, find_for(w, lane, b, address));
+    arrive(w, lane, together, find_for(w, lane, b, address));
 }
 
 void exec_MBARRIER_ARRIVE_CLUSTER(Warp *w, const Inst *in, uint32_t lanes)
 {
     uint32_t address[LANES];
     shared_addresses(w, in, 0, address);
-    EACH_LANE(l, lanes) arrive_remotely(w, (int)l, address[l]);
+    EACH_LANE(l, lanes) arrive_remotely(w, (int)l, lanes, address[l]);
 }
 
 void mbarrier_complete_bytes(Cluster *c, Mbarrier *m, uint32_t bytes)

@@ -43,8 +43,8 @@ void mbarriers_new_block(struct Block *b);
 void mbarriers_drop(struct Block *b);
 /* The last warp of the block has ended: nothing may still be on its way here. */
 void mbarriers_end_block(struct Warp *last);
-/* The warp's own mbarriers become visible to the async proxy. */
-void mbarriers_fence(struct Warp *w);
+/* The lanes' own mbarriers become visible to the async proxy. */
+void mbarriers_fence(struct Warp *w, uint32_t lanes);
 /* The mbarrier that a TMA load of `w` signals, in block b. */
 Mbarrier *mbarrier_for_copy(struct Warp *w, int lane, struct Block *b, uint32_t address);
 /* Bytes of a load have landed. */

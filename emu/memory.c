@@ -95,6 +95,7 @@ _Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const Block *b, c
 {
     long long byte = (long long)c->granule * GRANULE;
     int line = w->block->program->inst[c->pc].line;
+    const char *missing = c->actor == w->actor ? "bar.warp.sync" : "barrier";
     char who[64], work[160], where[64] = "smem";
     if (b != w->block) snprintf(where, sizeof where, "the smem of block %d of the cluster", b->rank);
     describe_actor(w, c, who, sizeof who);
@@ -103,8 +104,8 @@ _Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const Block *b, c
         describe_work(w, c, who, work, sizeof work);
         trap(w, lane, TRAP_RACE, "%s byte %lld of %s %s", verb, byte, where, work);
     case WITH_WRITE:
-        trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s wrote at line %d, with no barrier between",
-             verb, byte, where, who, line);
+        trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s wrote at line %d, with no %s between", verb, byte,
+             where, who, line, missing);
     case WITH_UNFENCED_WRITE:
         trap(w, lane, TRAP_RACE,
              "%s byte %lld of %s, which %s wrote at line %d, with no fence.proxy.async of its own before the "
@@ -114,15 +115,23 @@ _Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const Block *b, c
         trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s reads: nobody has waited for that", verb, byte,
              where, c->actor >= w->block->cluster->clocks.n_warps ? who : "a TMA store");
     default:
-        trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s read, with no barrier between", verb, byte,
-             where, who);
+        trap(w, lane, TRAP_RACE, "%s byte %lld of %s, which %s read, with no %s between", verb, byte, where, who,
+             missing);
     }
 }
 
 unsigned char *shared_for_read(Warp *w, int lane, uint32_t address, uint32_t bytes)
 {
     uint32_t offset = shared_offset(w, lane, address, bytes, bytes, "reads");
-    Conflict c = races_read(&w->block->races, w->actor, offset, bytes);
+    Conflict c = races_read(&w->block->races, w->actor, lane, offset, bytes);
+    if (c.with) trap_race(w, lane, &c, w->block, "reads");
+    return w->block->shared + offset;
+}
+
+const unsigned char *shared_for_matrix(Warp *w, int lane, uint32_t address, uint32_t bytes)
+{
+    uint32_t offset = shared_offset(w, lane, address, bytes, bytes, "reads");
+    Conflict c = races_read(&w->block->races, w->actor, ALL_OF_WARP, offset, bytes);
     if (c.with) trap_race(w, lane, &c, w->block, "reads");
     return w->block->shared + offset;
 }
@@ -152,7 +161,7 @@ void exec_FENCE_PROXY_ASYNC(Warp *w, const Inst *in, uint32_t lanes)
 {
     (void)in;
     w->unfenced &= ~lanes;
-    mbarriers_fence(w);
+    mbarriers_fence(w, lanes);
     if (!w->unfenced) clocks_fence_proxy(&w->block->cluster->clocks, w->actor);
 }
 

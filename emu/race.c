@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define IN_FLIGHT 0xFFFFFFFFu /* a clock that nobody knows of */
-#define OWN       0xFFFFFFFEu /* what a warp knows of itself: everything that has happened */
 
 /* ---- clocks ---- */
 
@@ -13,8 +12,13 @@ bool clocks_open(Clocks *c, int n_warps, int n_others)
 {
     size_t n = (size_t)(n_warps + n_others);
     *c = (Clocks){.n = (int)n, .n_warps = n_warps};
-    c->now = calloc(n + 2 * n * (size_t)n_warps, sizeof *c->now);
-    if (c->now) c->knows = c->now + n;
+    c->now = calloc(n + (2 * n + 3) * (size_t)n_warps, sizeof *c->now);
+    if (c->now) {
+        c->knows = c->now + n;
+        c->fenced = c->knows + 2 * n * (size_t)n_warps;
+        c->wrote = c->fenced + n_warps;
+        c->read = c->wrote + n_warps;
+    }
     return c->now != NULL && n <= RACE_ACTORS;
 }
 
@@ -32,7 +36,7 @@ bool clocks_new_cluster(Clocks *c)
     c->first = latest + 1;
     for (int a = 0; a < c->n; a++) c->now[a] = c->first;
     for (int i = 0; i < 2 * c->n * c->n_warps; i++) c->knows[i] = latest;
-    for (int w = 0; w < c->n_warps; w++) clocks_known(c, w)[w] = OWN;
+    for (int w = 0; w < c->n_warps; w++) c->fenced[w] = latest, c->wrote[w] = c->read[w] = 0;
     return anew;
 }
 
@@ -41,11 +45,22 @@ static void join(uint32_t *to, const uint32_t *from, int n)
     for (int i = 0; i < n; i++) to[i] = to[i] > from[i] ? to[i] : from[i];
 }
 
-void clocks_release(Clocks *c, int warp, uint32_t *to)
+/* What a warp did until now becomes known to who has this. */
+static void tell_of_itself(Clocks *c, int warp, uint32_t *to)
+{
+    uint32_t *visible = &to[c->n + warp];
+    to[warp] = c->now[warp]++;
+    if (c->fenced[warp] > *visible) *visible = c->fenced[warp];
+    c->wrote[warp] = c->read[warp] = 0;
+}
+
+void clocks_release(Clocks *c, int warp, uint32_t lanes, uint32_t *to)
 {
     join(to, clocks_known(c, warp), 2 * c->n);
-    to[warp] = c->now[warp]++; /* it was OWN */
+    if (!((c->wrote[warp] | c->read[warp]) & ~lanes)) tell_of_itself(c, warp, to);
 }
+
+void clocks_meet(Clocks *c, int warp) { tell_of_itself(c, warp, clocks_known(c, warp)); }
 
 void clocks_acquire(Clocks *c, int warp, const uint32_t *from)
 {
@@ -61,7 +76,11 @@ void clocks_learn(Clocks *c, uint32_t *knowledge, int actor, uint32_t clock)
     if (clock > *visible) *visible = clock;
 }
 
-void clocks_fence_proxy(Clocks *c, int warp) { clocks_known(c, warp)[c->n + warp] = c->now[warp]++; }
+void clocks_fence_proxy(Clocks *c, int warp) { c->fenced[warp] = c->now[warp]++; }
+
+void clocks_reads_done(Clocks *c, int warp) { c->read[warp] = 0; }
+
+static uint32_t mask_of(int lane) { return lane == ALL_OF_WARP ? ~0u : 1u << lane; }
 
 /* ---- granules ---- */
 
@@ -70,6 +89,12 @@ static uint32_t writer_id(int actor, int lane, uint32_t pc)
     return (uint32_t)lane | (uint32_t)actor << 5 | pc << 15;
 }
 static int writer_actor(uint32_t writer) { return writer >> 5 & (RACE_ACTORS - 1); }
+
+/* For each granule: the writer, and of readers clocks and, of warps, lanes. */
+static size_t table_bytes(const Races *r)
+{
+    return (2 + (size_t)r->n_readers) * sizeof(uint32_t) + (size_t)r->n_warps;
+}
 
 bool races_open(Races *r, Clocks *clocks, uint32_t shared_bytes, int n_warps, int first_actor, int n_groups,
                 int first_group)
@@ -84,11 +109,13 @@ bool races_open(Races *r, Clocks *clocks, uint32_t shared_bytes, int n_warps, in
         r->reader[i] = i < n_warps ? first_actor + i : first_group + i - n_warps;
     if (!n) return true;
     /* one block of zeros: clocks start at 1, so 0 is before everything */
-    uint32_t *table = calloc(n * (2 + (size_t)r->n_readers), sizeof *table);
+    uint32_t *table = calloc(n * table_bytes(r), 1);
     if (!table) return false;
     r->writer_clock = table;
     r->writer = table + n;
     for (int i = 0; i < r->n_readers; i++) r->read[i] = table + n * (2 + (size_t)i);
+    uint8_t *lanes = (uint8_t *)(table + n * (2 + (size_t)r->n_readers));
+    for (int i = 0; i < n_warps; i++) r->read_lane[i] = lanes + n * (size_t)i;
     return true;
 }
 
@@ -101,7 +128,7 @@ void races_close(Races *r)
 void races_forget(Races *r)
 {
     if (r->writer_clock)
-        memset(r->writer_clock, 0, r->n_granules * (2 + (size_t)r->n_readers) * sizeof(uint32_t));
+        memset(r->writer_clock, 0, r->n_granules * table_bytes(r));
 }
 
 /* ---- the ordinary case: one pass without branches over the granules ---- */
@@ -126,30 +153,64 @@ static bool reads_known(const Races *r, const uint32_t *known, uint32_t first, u
 
 /* ---- the rare case: which granule, and who ---- */
 
-static Conflict with_write(const Races *r, int warp, uint32_t g)
+/* A write that the warp knows of may not be visible to the async proxy. */
+static Conflict with_write(uint32_t who, uint32_t g, uint32_t clock, bool known)
 {
-    uint32_t who = r->writer[g];
     Conflict c = {.granule = g, .actor = writer_actor(who), .lane = who & 31, .pc = who >> 15};
-    c.with = WITH_UNFENCED_WRITE;
-    if (r->writer_clock[g] > clocks_known(r->clocks, warp)[c.actor]) c.with = WITH_WRITE;
-    if (r->writer_clock[g] == IN_FLIGHT) c.with = WITH_WORK_IN_FLIGHT;
+    c.with = clock == IN_FLIGHT ? WITH_WORK_IN_FLIGHT : known ? WITH_UNFENCED_WRITE : WITH_WRITE;
     return c;
 }
 
 static Conflict with_read(const Races *r, int i, uint32_t g)
 {
-    return (Conflict){r->read[i][g] == IN_FLIGHT ? WITH_READ_IN_FLIGHT : WITH_READ, g, r->reader[i], -1, 0};
+    bool of_warp = i < r->n_warps && r->read_lane[i][g] != SEVERAL_LANES;
+    return (Conflict){r->read[i][g] == IN_FLIGHT ? WITH_READ_IN_FLIGHT : WITH_READ, g, r->reader[i],
+                      of_warp ? r->read_lane[i][g] : -1, 0};
 }
 
-/* visible: the knowledge that earlier writes are held against. */
-static Conflict find_conflict(const Races *r, int warp, const uint32_t *visible, uint32_t first, uint32_t n,
-                              bool writing)
+/* Who accesses, and what of its knowledge earlier writes are held against: of what is visible, or of all. */
+typedef struct Access {
+    int warp, lane;
+    const uint32_t *known, *visible;
+} Access;
+
+static Access access_of(const Races *r, int warp, int lane, bool async)
 {
     const uint32_t *known = clocks_known(r->clocks, warp);
+    return (Access){warp, lane, known, async ? known + r->clocks->n : known};
+}
+
+static bool is_async(const Access *a) { return a->visible != a->known; }
+
+/* What a lane wrote itself is ordered for it, and visible to the async proxy behind its fence; what lanes do
+ * together there, they do behind the fence of each. */
+static bool own_write(const Races *r, const Access *a, uint32_t who, uint32_t clock)
+{
+    bool same_lane = (int)(who & 31) == a->lane;
+    if (writer_actor(who) != a->warp || clock == IN_FLIGHT) return false;
+    if (!is_async(a)) return same_lane;
+    return (same_lane || a->lane == ALL_OF_WARP) && clock <= r->clocks->fenced[a->warp];
+}
+
+static bool write_is_known(const Access *a, uint32_t who, uint32_t clock)
+{
+    bool same_lane = writer_actor(who) == a->warp && (int)(who & 31) == a->lane;
+    return same_lane || clock <= a->known[writer_actor(who)];
+}
+
+static bool own_read(const Races *r, const Access *a, int i, uint32_t g)
+{
+    return r->reader[i] == a->warp && r->read[i][g] != IN_FLIGHT && r->read_lane[i][g] == a->lane;
+}
+
+static Conflict find_conflict(const Races *r, const Access *a, uint32_t first, uint32_t n, bool writing)
+{
     for (uint32_t g = first; g < first + n; g++) {
-        if (r->writer_clock[g] > visible[writer_actor(r->writer[g])]) return with_write(r, warp, g);
+        uint32_t who = r->writer[g], clock = r->writer_clock[g];
+        if (clock > a->visible[writer_actor(who)] && !own_write(r, a, who, clock))
+            return with_write(who, g, clock, write_is_known(a, who, clock));
         for (int i = 0; writing && i < r->n_readers; i++)
-            if (r->read[i][g] > known[r->reader[i]]) return with_read(r, i, g);
+            if (r->read[i][g] > a->known[r->reader[i]] && !own_read(r, a, i, g)) return with_read(r, i, g);
     }
     return (Conflict){0};
 }
@@ -159,49 +220,58 @@ static uint32_t granules(uint32_t offset, uint32_t bytes)
     return (offset % GRANULE + bytes + GRANULE - 1) / GRANULE;
 }
 
-/* A read in flight stays one. */
-static void mark_read(uint32_t *read, uint32_t clock, uint32_t n)
+/* A read in flight stays one. Of several lanes' reads since they met none is the last. */
+static void mark_read(uint32_t *read, uint8_t *lanes, uint32_t met, uint32_t clock, int lane, uint32_t n)
 {
-    for (uint32_t g = 0; g < n; g++) read[g] = read[g] > clock ? read[g] : clock;
+    for (uint32_t g = 0; g < n; g++) {
+        bool another = read[g] > met && lanes[g] != lane;
+        lanes[g] = (uint8_t)(another ? SEVERAL_LANES : lane);
+        read[g] = read[g] > clock ? read[g] : clock;
+    }
 }
 
-Conflict races_read(Races *r, int warp, uint32_t offset, uint32_t bytes)
+Conflict races_read(Races *r, int warp, int lane, uint32_t offset, uint32_t bytes)
 {
     uint32_t first = offset / GRANULE, n = granules(offset, bytes);
-    const uint32_t *known = clocks_known(r->clocks, warp);
-    if (!writes_known(r, known, first, n)) return find_conflict(r, warp, known, first, n, false);
-    mark_read(r->read[warp - r->first_actor] + first, r->clocks->now[warp], n);
+    Access a = access_of(r, warp, lane, false);
+    if (!writes_known(r, a.known, first, n)) {
+        Conflict c = find_conflict(r, &a, first, n, false);
+        if (c.with) return c;
+    }
+    int reader = warp - r->first_actor;
+    mark_read(r->read[reader] + first, r->read_lane[reader] + first, a.known[warp], r->clocks->now[warp], lane, n);
+    r->clocks->read[warp] |= mask_of(lane);
     return (Conflict){0};
 }
 
-static Conflict claim(Races *r, int warp, const uint32_t *visible, uint32_t id, uint32_t clock,
-                      uint32_t offset, uint32_t bytes)
+static Conflict claim(Races *r, Access a, uint32_t id, uint32_t clock, uint32_t offset, uint32_t bytes)
 {
     uint32_t first = offset / GRANULE, n = granules(offset, bytes);
-    if (!writes_known(r, visible, first, n) || !reads_known(r, clocks_known(r->clocks, warp), first, n))
-        return find_conflict(r, warp, visible, first, n, true);
+    if (!writes_known(r, a.visible, first, n) || !reads_known(r, a.known, first, n)) {
+        Conflict c = find_conflict(r, &a, first, n, true);
+        if (c.with) return c;
+    }
     for (uint32_t g = first; g < first + n; g++) {
         r->writer_clock[g] = clock;
         r->writer[g] = id;
     }
+    r->clocks->wrote[a.warp] |= mask_of(a.lane);
     return (Conflict){0};
 }
 
 Conflict races_write(Races *r, int warp, int lane, uint32_t pc, uint32_t offset, uint32_t bytes)
 {
-    return claim(r, warp, clocks_known(r->clocks, warp), writer_id(warp, lane, pc), r->clocks->now[warp],
-                 offset, bytes);
+    return claim(r, access_of(r, warp, lane, false), writer_id(warp, lane, pc), r->clocks->now[warp], offset, bytes);
 }
 
 Conflict races_copy_issued(Races *r, int warp, int as, int lane, uint32_t pc, uint32_t offset, uint32_t bytes)
 {
-    return claim(r, warp, clocks_known(r->clocks, warp), writer_id(as, lane, pc), IN_FLIGHT, offset, bytes);
+    return claim(r, access_of(r, warp, lane, false), writer_id(as, lane, pc), IN_FLIGHT, offset, bytes);
 }
 
 Conflict races_load_issued(Races *r, int warp, int as, int lane, uint32_t pc, uint32_t offset, uint32_t bytes)
 {
-    return claim(r, warp, clocks_known(r->clocks, warp) + r->clocks->n, writer_id(as, lane, pc), IN_FLIGHT,
-                 offset, bytes);
+    return claim(r, access_of(r, warp, lane, true), writer_id(as, lane, pc), IN_FLIGHT, offset, bytes);
 }
 
 void races_copy_landed(Races *r, int as, uint32_t offset, uint32_t bytes)
@@ -210,16 +280,20 @@ void races_copy_landed(Races *r, int as, uint32_t offset, uint32_t bytes)
     for (uint32_t g = first; g < first + n; g++) r->writer_clock[g] = r->clocks->now[as];
 }
 
-Conflict races_async_read(const Races *r, int warp, uint32_t offset, uint32_t bytes)
+Conflict races_async_read(const Races *r, int warp, int lane, uint32_t offset, uint32_t bytes)
 {
     uint32_t first = offset / GRANULE, n = granules(offset, bytes);
-    const uint32_t *visible = clocks_known(r->clocks, warp) + r->clocks->n;
-    if (writes_known(r, visible, first, n)) return (Conflict){0};
-    return find_conflict(r, warp, visible, first, n, false);
+    Access a = access_of(r, warp, lane, true);
+    return writes_known(r, a.visible, first, n) ? (Conflict){0} : find_conflict(r, &a, first, n, false);
 }
 
-void races_mark_read(Races *r, int reader, uint32_t offset, uint32_t bytes)
+void races_mark_read(Races *r, int reader, int lane, uint32_t offset, uint32_t bytes)
 {
+    uint32_t first = offset / GRANULE;
+    if (reader < r->n_warps) {
+        memset(r->read_lane[reader] + first, lane, granules(offset, bytes));
+        r->clocks->read[r->reader[reader]] |= mask_of(lane);
+    }
     races_read_done(r, reader, IN_FLIGHT, offset, bytes);
 }
 

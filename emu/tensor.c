@@ -31,7 +31,7 @@ static void load_matrices(Warp *w, const Inst *in, int n, bool transposed)
     uint32_t rows = n == 4 ? ALL_LANES : (1u << 8 * n) - 1;
     shared_addresses(w, in, 1, address);
     for (int r = 0; r < 8 * n; r++) {
-        const unsigned char *row = shared_for_read(w, r, address[r], 16);
+        const unsigned char *row = shared_for_matrix(w, r, address[r], 16);
         memcpy(&word[r / 8][r % 8 * 4], row, 16);
     }
     for (int i = 0; i < n && transposed; i++) transpose(word[i]);

@@ -292,13 +292,13 @@ static void each_chunk(Transfer *t, void (*act)(Transfer *t, uint32_t offset))
 
 static void check_chunk(Transfer *t, uint32_t offset)
 {
-    Conflict conflict = races_async_read(&t->block->races, t->warp->actor, offset, 16);
+    Conflict conflict = races_async_read(&t->block->races, t->warp->actor, t->lane, offset, 16);
     if (conflict.with) trap_race(t->warp, t->lane, &conflict, t->block, "stores");
 }
 
 static void mark_chunk(Transfer *t, uint32_t offset)
 {
-    races_mark_read(&t->block->races, t->warp->index, offset, 16);
+    races_mark_read(&t->block->races, t->warp->index, t->lane, offset, 16);
 }
 
 static void free_chunk(Transfer *t, uint32_t offset)

@@ -86,7 +86,7 @@ static void check_visible(Warp *w, const Rows *r)
 {
     for (uint32_t j = r->first; j < r->end; j++)
         for (uint32_t i = 0; i < CHUNKS; i++) {
-            Conflict c = races_async_read(&w->block->races, w->actor, chunk_offset(w, r, j, i), CHUNK);
+            Conflict c = races_async_read(&w->block->races, w->actor, ALL_OF_WARP, chunk_offset(w, r, j, i), CHUNK);
             if (c.with) trap_race(w, 0, &c, w->block, "reads");
         }
 }
@@ -109,7 +109,7 @@ static void mark_rows(Warp *w, const Warpgroup *g, const Rows *r, const uint32_t
         for (uint32_t i = 0; i < CHUNKS; i++) {
             uint32_t offset = chunk_offset(w, r, j, i);
             if (done) races_read_done(&w->block->races, g->reader, *done, offset, CHUNK);
-            else races_mark_read(&w->block->races, g->reader, offset, CHUNK);
+            else races_mark_read(&w->block->races, g->reader, ALL_OF_WARP, offset, CHUNK);
         }
 }
 
@@ -427,5 +427,6 @@ void exec_WGMMA_WAIT(Warp *w, const Inst *in, uint32_t lanes)
     finish_reads(w, g, commit);
     clocks_learn(&w->block->cluster->clocks, clocks_known(&w->block->cluster->clocks, w->actor), g->actor,
                  g->step[commit % GROUP_STEPS].read_clock);
+    clocks_reads_done(&w->block->cluster->clocks, w->actor); /* A of a product may be what lanes had read */
     land(w, commit);
 }

@@ -117,7 +117,7 @@ static const Fault faults[] = {
      64, 1, SUCCESS, NULL},
     {"data handed over by a barrier",
      READY
-     "setp.ge.u32 %p, %thread, 32;\n@%p bra W;\nst.shared.b32 [%smem], %r;\nbar.warp.sync 0xffffffff;\n@%one "
+     "setp.ge.u32 %p, %thread, 32;\n@%p bra W;\n@%one st.shared.b32 [%smem], %r;\nbar.warp.sync 0xffffffff;\n@%one "
      "mbarrier.arrive.shared::cta.b64 _, [%bar];\nret;\n" WAIT("W") "ld.shared.b32 %q, [%smem];\n",
      64, 1, SUCCESS, NULL},
 
