@@ -110,8 +110,9 @@ static void run_end(Run *r)
 
 /* ---- faults ---- */
 
-#define COPY "cp.async.cg.shared.global.L2::128B "
-#define DIVERGE "@%p bra APART;\n"
+#define COPY      "cp.async.cg.shared.global.L2::128B "
+#define DIVERGE   "@%p bra APART;\n"
+#define NEIGHBOUR "xor.b32 %r1, %four, 4;\nadd.s32 %r1, %smem, %r1;\n" /* the word of the lane beside */
 
 typedef struct Fault {
     const char *what, *body;
@@ -159,8 +160,27 @@ static const Fault faults[] = {
      "xor.b32 %r1, %four, 128;\n"
      "add.s32 %r1, %smem, %r1;\n? st.shared.b32 [%mine], %four;\n! ld.shared.b32 %r0, [%r1];\n",
      64, LAUNCH_FAILED, -1, "of smem"},
-    {"stores of two warps to one word", "! st.shared.b32 [%smem], %four;\n", 64, LAUNCH_FAILED, -1,
-     "of smem"},
+    {"stores of two warps to one word",
+     "and.b32 %r1, %thread, 31;\nsetp.eq.u32 %p, %r1, 0;\n! @%p st.shared.b32 [%smem], %four;\n", 64,
+     LAUNCH_FAILED, -1, "with no barrier between"},
+    {"stores of two lanes to one word", "! st.shared.b32 [%smem], %four;\n", 32, LAUNCH_FAILED, 1,
+     "of smem, which thread 0 wrote"},
+    {"lanes that read what their neighbours wrote, and have not met",
+     NEIGHBOUR "st.shared.b32 [%mine], %four;\n"
+               "! ld.shared.b32 %r0, [%r1];\n",
+     32, LAUNCH_FAILED, 0, "with no bar.warp.sync"},
+    {"a matrix of what lanes wrote that have not met",
+     "st.shared.b32 [%mine], %four;\n! ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r0}, [%smem];\n", 32,
+     LAUNCH_FAILED, 0, "with no bar.warp.sync"},
+    {"a store to what a lane has read that was not met",
+     NEIGHBOUR "st.shared.b32 [%mine], %four;\nbar.warp.sync 0xffffffff;\nld.shared.b32 %r0, [%r1];\n"
+               "! st.shared.b32 [%mine], %r0;\n",
+     32, LAUNCH_FAILED, 0, "which thread 1 read, with no bar.warp.sync"},
+    {"a copy that another lane waited for",
+     "shl.b32 %r1, %thread, 4;\nadd.s32 %r1, %smem, %r1;\nxor.b32 %r2, %r1, 16;\n" COPY
+     "[%r1], [%in], 16, %size;\n"
+     "cp.async.commit_group;\ncp.async.wait_group 0;\n! ld.shared.b32 %r0, [%r2];\n",
+     32, LAUNCH_FAILED, 0, "with no bar.warp.sync"},
     {"a store to what another warp has read",
      "st.shared.b32 [%mine], %four;\nbar.sync 0;\n"
      "xor.b32 %r1, %four, 128;\nadd.s32 %r1, %smem, %r1;\n? ld.shared.b32 %r0, [%r1];\n"
@@ -275,6 +295,18 @@ static bool f16_nan(uint32_t h) { return (h & 0x7C00) == 0x7C00 && (h & 0x3FF); 
 static bool bf16_nan(uint32_t h) { return (h & 0x7F80) == 0x7F80 && (h & 0x7F); }
 static bool poison(uint32_t w) { return f16_nan(w) && f16_nan(w >> 16) && bf16_nan(w) && bf16_nan(w >> 16); }
 
+/* Lanes exchange words and come back to their own; what they meet at, orders that. */
+static void test_lanes(void)
+{
+    uint32_t out[BUFFER / 4];
+    bool good = words_of(NEIGHBOUR "st.shared.b32 [%mine], %thread;\nld.shared.b32 %r0, [%mine];\n"
+                                   "st.shared.b32 [%mine], %four;\nbar.warp.sync 0xffffffff;\n"
+                                   "ld.shared.b32 %r2, [%r1];\nbar.warp.sync 0xffffffff;\n"
+                                   "st.shared.b32 [%mine], %r0;\nst.global.b32 [%at], %r2;\n",
+                         1, 64, out);
+    ok(good && out[0] == 4 && out[1] == 0 && out[63] == 4 * 62, "lanes that meet exchange words");
+}
+
 static void test_poison(void)
 {
     uint32_t out[BUFFER / 4];
@@ -296,20 +328,23 @@ static void test_poison(void)
 static void test_copies(void)
 {
     uint32_t out[BUFFER / 4];
-    static const char late[] = "mov.b32 %r0, 77;\nst.global.b32 [%out], %r0;\n"
-        "st.global.b32 [%out+4], %r0;\nst.global.b32 [%out+8], %r0;\nst.global.b32 [%out+12], %r0;\n"
-        COPY "[%smem], [%out], 16, %size;\ncp.async.commit_group;\nmov.b32 %r0, 78;\n"
-            "st.global.b32 [%out], %r0;\ncp.async.wait_group 0;\nld.shared.b32 %r1, [%smem];\n"
-            "st.global.b32 [%out+16], %r1;\n";
+    static const char late[] =
+        "mov.b32 %r0, 77;\nst.global.b32 [%out], %r0;\n"
+        "st.global.b32 [%out+4], %r0;\nst.global.b32 [%out+8], %r0;\nst.global.b32 [%out+12], %r0;\n" COPY
+        "[%smem], [%out], 16, %size;\ncp.async.commit_group;\nmov.b32 %r0, 78;\n"
+        "st.global.b32 [%out], %r0;\ncp.async.wait_group 0;\nld.shared.b32 %r1, [%smem];\n"
+        "st.global.b32 [%out+16], %r1;\n";
     ok(words_of(late, 1, 1, out) && out[4] == 78, "a copy reads its source as late as its wait");
-    static const char zero[] = "mov.b64 %at, 24;\nmov.b32 %size, 0;\nst.shared.b32 [%smem], %four;\n"
+    static const char zero[] =
+        "mov.b64 %at, 24;\nmov.b32 %size, 0;\nst.shared.b32 [%smem], %four;\n"
         "cp.async.ca.shared.global [%smem], [%at], 8, %size;\ncp.async.commit_group;\n"
         "cp.async.wait_group 0;\nld.shared.b32 %r1, [%smem];\nst.global.b32 [%out], %r1;\n";
     ok(words_of(zero, 1, 1, out) && out[0] == 0,
        "a copy of no bytes fills with zeros and never looks at its source");
-    static const char empty[] = COPY "[%smem], [%in+16], 16, %size;\ncp.async.commit_group;\n"
-        "cp.async.commit_group;\ncp.async.commit_group;\ncp.async.wait_group 2;\n"
-        "ld.shared.b32 %r1, [%smem];\nst.global.b32 [%out], %r1;\n";
+    static const char empty[] =
+        COPY "[%smem], [%in+16], 16, %size;\ncp.async.commit_group;\n"
+             "cp.async.commit_group;\ncp.async.commit_group;\ncp.async.wait_group 2;\n"
+             "ld.shared.b32 %r1, [%smem];\nst.global.b32 [%out], %r1;\n";
     ok(words_of(empty, 1, 1, out) && out[0] == 4, "empty groups count");
     static const char alone[] = COPY "[%smem], [%in+16], 16, %size;\ncp.async.commit_group;\n";
     ok(words_of(alone, 5, 1, out), "copies that nobody waits for end with their block");
@@ -318,7 +353,8 @@ static void test_copies(void)
 /* ---- seeds ---- */
 
 /* Eight warps write their number to the same 64 words: the last one wins. */
-static const char contest[] = "mov.b32 %i, 0;\nand.b32 %r0, %thread, 31;\nsetp.eq.u32 %q, %r0, 0;\n"
+static const char contest[] =
+    "mov.b32 %i, 0;\nand.b32 %r0, %thread, 31;\nsetp.eq.u32 %q, %r0, 0;\n"
     "mov.b64 %at, %out;\nLOOP:\n@%q st.global.b32 [%at], %warp;\nadd.s64 %at, %at, 4;\nadd.s32 %i, %i, 1;\n"
     "setp.lt.u32 %p, %i, 64;\n@%p bra LOOP;\n";
 
@@ -373,8 +409,10 @@ static int load_error(const char *text, char log[512])
 static const char *with_head(const char *version, const char *target, const char *body)
 {
     static char text[1024];
-    snprintf(text, sizeof text, ".version %s\n.target %s\n.address_size 64\n\n.visible .entry k()\n{\n%s\n"
-        "    ret;\n}\n", version, target, body);
+    snprintf(text, sizeof text,
+             ".version %s\n.target %s\n.address_size 64\n\n.visible .entry k()\n{\n%s\n"
+             "    ret;\n}\n",
+             version, target, body);
     return text;
 }
 
@@ -402,7 +440,10 @@ static void test_loading(void)
     ok(load_error(with_head("8.7", "sm_120", ""), log) == INVALID_PTX && strstr(log, "sm_120"),
        "nor does sm_120: %s", log);
     ok(load_error(with_head("9.9", "sm_80", ""), log) == BAD_VERSION, "a newer .version is refused: %s", log);
-    ok(load_error("\x7F" "ELF", log) == NO_BINARY, "a cubin is refused: %s", log);
+    ok(load_error("\x7F"
+                  "ELF",
+                  log) == NO_BINARY,
+       "a cubin is refused: %s", log);
     void *module, *function;
     char info[256] = "untouched";
     int options[] = {3, 4, 12, 2};
@@ -531,7 +572,9 @@ static void test_counters(void)
     const char *(*name)(int) = (const char *(*)(int))dlsym(d.library, "emu_counter_name");
     unsigned long long (*value)(int) = (unsigned long long (*)(int))dlsym(d.library, "emu_counter_value");
     uint32_t out[BUFFER / 4];
-    const struct { const char *name; unsigned long long wanted;
+    const struct {
+        const char *name;
+        unsigned long long wanted;
     } wanted[] = {{"global_store_requests", 2},
                   {"global_store_sectors", 8},
                   {"global_bytes_stored", 256},
@@ -544,13 +587,14 @@ static void test_counters(void)
     reset();
     /* a stride of 128 bytes: all lanes of a warp meet in one bank */
     bool ran = words_of("and.b32 %r1, %thread, 7;\nmad.lo.s32 %r1, %r1, 128, %smem;\nbar.sync 0;\n"
-        "st.global.b32 [%at], %four;\n", 1, 64, out);
+                        "st.global.b32 [%at], %four;\n",
+                        1, 64, out);
     ok(ran && value(0) > 0, "%s: %llu", name(0), value(0));
     reset();
     Run r;
     ran = run_begin(&r, "shl.b32 %r1, %thread, 7;\nadd.s32 %r1, %r1, %smem;\nbar.sync 0;\n"
-        "st.shared.b32 [%r1], %four;\nst.global.b32 [%at], %four;\n"
-        ) && run_launch(&r, 1, 64, 8192) == SUCCESS && d.synchronize() == SUCCESS;
+                        "st.shared.b32 [%r1], %four;\nst.global.b32 [%at], %four;\n") &&
+          run_launch(&r, 1, 64, 8192) == SUCCESS && d.synchronize() == SUCCESS;
     run_end(&r);
     for (size_t w = 0; w < sizeof wanted / sizeof *wanted; w++)
         for (int i = 0; i < n(); i++)
@@ -573,6 +617,7 @@ int main(void)
     ok(last_trap && d.synchronize() == NOT_INITIALIZED, "nothing works before cuInit");
     ok(d.init(1) == INVALID_VALUE && d.init(0) == SUCCESS && d.init(0) == SUCCESS, "cuInit");
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) test_fault(&faults[i]);
+    test_lanes();
     test_poison();
     test_copies();
     test_seeds();

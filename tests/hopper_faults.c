@@ -116,10 +116,24 @@ static const Fault faults[] = {
      "[%bar];\n" WAIT("W"),
      64, 1, SUCCESS, NULL},
     {"data handed over by a barrier",
-     READY
-     "setp.ge.u32 %p, %thread, 32;\n@%p bra W;\n@%one st.shared.b32 [%smem], %r;\nbar.warp.sync 0xffffffff;\n@%one "
-     "mbarrier.arrive.shared::cta.b64 _, [%bar];\nret;\n" WAIT("W") "ld.shared.b32 %q, [%smem];\n",
+     READY "setp.ge.u32 %p, %thread, 32;\n@%p bra W;\n@%one st.shared.b32 [%smem], %r;\nbar.warp.sync "
+           "0xffffffff;\n@%one "
+           "mbarrier.arrive.shared::cta.b64 _, [%bar];\nret;\n" WAIT("W") "ld.shared.b32 %q, [%smem];\n",
      64, 1, SUCCESS, NULL},
+
+    {"data handed over before its lanes have met",
+     READY
+     "setp.ge.u32 %p, %thread, 32;\n@%p bra W;\nmad.lo.s32 %q, %thread, 4, %smem;\nst.shared.b32 [%q], %r;\n"
+     "@%one mbarrier.arrive.shared::cta.b64 _, [%bar];\nret;\n" WAIT("W") "! ld.shared.b32 %q, [%smem+4];\n",
+     64, 1, LAUNCH_FAILED, "with no barrier between"},
+    {"an mbarrier that another lane made",
+     "@%one mbarrier.init.shared::cta.b64 [%bar], 1;\n@!%one bra W;\nret;\nW:\n"
+     "! mbarrier.arrive.shared::cta.b64 _, [%bar];\n",
+     32, 1, LAUNCH_FAILED, "was initialised by thread 0"},
+    {"an mbarrier that another lane fenced",
+     "@%one mbarrier.init.shared::cta.b64 [%bar], 1;\n"
+     "@!%one fence.mbarrier_init.release.cluster;\nbar.sync 0;\n@%one " EXPECT "! @%one " LOAD,
+     32, 1, LAUNCH_FAILED, "not known to be visible to copies"},
 
     /* named barriers */
     {"a barrier for half a warp", "! bar.sync 1, 48;\n", 64, 1, LAUNCH_FAILED, "not a multiple of 32"},

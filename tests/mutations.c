@@ -20,6 +20,7 @@ static const Mutation mutations[] = {
      "setp.ge.s32 %p_col, %piece_cols, -999;", -1},
     {"cut pieces of the first rows alone", "@%p_row bra cut_0_0;", "", -1},
     {"the bias of other columns", "add.s32 %bias_col, %col0, %thread;", "mov.b32 %bias_col, %thread;", -1},
+    {"y is copied before the lanes have met", "bar.warp.sync 0xffffffff;", "", 0},
     {"one mma dropped", "mma.sync", "// mma.sync", 3},
     {"the slot to fill off by one", "add.s32 %slot, %read_slot, -8192;", "add.s32 %slot, %read_slot, 0;", 1},
     {"nothing is copied when some of k is left", "setp.lt.s32 %p, %k_rest, 1;",

@@ -30,6 +30,7 @@ static const Mutation mutations[] = {
      "xor.b32 %stage_at1, %word_scratch3, 64;", 0},
     {"the bias is read before it is there", "bar.sync 1, 128;", "", 1},
     {"the bias is overwritten while it is read", "bar.sync 1, 128;", "", 0},
+    {"y is handed over before the lanes have met", "bar.warp.sync 0xffffffff;", "", 0},
     {"the consumers do not wait for the kernel before", "griddepcontrol.wait;", "", 0},
     {"the producer does not wait for the kernel before", "griddepcontrol.wait;", "", 1},
     {"the threads that store do not wait for the kernel before", "griddepcontrol.wait;", "", 2},
