@@ -439,8 +439,10 @@ bool rt_tuned(const ts_context *context, const RtSettings *settings, const GenPr
     char key[RT_MAX_KEY_TEXT];
     Search s = {.context = context, .config = config};
     if (!settings->cache_dir) return false;
+    RtSentence sentence = rt_sentence(); /* a store that cannot be read is no failure of the call */
     rt_problem_text(problem, key);
     if (rt_store_read(settings->cache_dir, key, consider, &s)) rt_log(settings, "%s", ts_last_error());
+    rt_sentence_restore(&sentence);
     return s.speedup_ppm > 0;
 }
 

@@ -56,7 +56,8 @@ typedef enum Need { OPTIONAL, REQUIRED } Need;
     X(COMPAT_NOT_SUPPORTED_ON_DEVICE, NO_DRIVER,    "the forward compatibility package does not serve this device: remove it from the library path") \
     X(STREAM_CAPTURE_UNSUPPORTED, NOT_READY,        "a stream is capturing, which does not allow this: do it before the capture") \
     X(STREAM_CAPTURE_INVALIDATED, NOT_READY,        "something that a capture does not allow was done while the stream was capturing, and the capture is lost: do it before the capture") \
-    X(STREAM_CAPTURE_IMPLICIT,    NOT_READY,        "a stream is capturing, which does not allow this on the default stream: do it before the capture")
+    X(STREAM_CAPTURE_IMPLICIT,    NOT_READY,        "a stream is capturing, which does not allow this on the default stream: do it before the capture") \
+    X(STREAM_CAPTURE_WRONG_THREAD, NOT_READY,       "another thread began this capture, and must end it")
 /* clang-format on */
 
 static const struct {

@@ -44,6 +44,7 @@ enum {
     MAX_TILE = 4096,
     MAX_ALIGN_BYTES = 1024
 }; /* beyond these a value is nonsense */
+enum { MAP_ALIGN_BYTES = 16 }; /* of address and pitch, as TMA wants them */
 
 /* A piece of the text. */
 typedef struct Span {
@@ -359,9 +360,16 @@ static ts_status read_boxes(RtHeader *h, Span v)
             !span_pair(word, 1, 256, &h->box[tensor].cols, &h->box[tensor].rows))
             return bad("boxes", v, "it must read like x=64x128 w=64x256");
     }
-    for (int i = 0; i < 3; i++)
-        if (h->has[mapped[i].map] != (h->box[mapped[i].tensor].cols > 0))
+    for (int i = 0; i < 3; i++) {
+        RtTensor tensor = mapped[i].tensor;
+        bool has_map = h->has[mapped[i].map];
+        if (has_map != (h->box[tensor].cols > 0))
             return bad("boxes", v, "a tensor with a map, and no other, has a box");
+        if (has_map && h->align_bytes[tensor] < MAP_ALIGN_BYTES)
+            return rt_fail(TS_ERROR_BAD_KERNEL,
+                           "the kernel's header says align %s=%d; a tensor with a map is aligned to %d bytes",
+                           rt_tensor_name[tensor], h->align_bytes[tensor], MAP_ALIGN_BYTES);
+    }
     return TS_OK;
 }
 

@@ -60,6 +60,11 @@ typedef struct RtHeader {
     bool has[RT_N_PARAMS];
 } RtHeader;
 
+static inline bool rt_header_has_maps(const RtHeader *h)
+{
+    return h->has[RT_PARAM_x_map] || h->has[RT_PARAM_w_map] || h->has[RT_PARAM_y_map];
+}
+
 /* Reads the header of a whole kernel text, and checks that the text is whole and says the same. Failures are
  * TS_ERROR_BAD_KERNEL with which line and what is wrong. */
 ts_status rt_header_parse(const char *text, RtHeader *header);

@@ -48,7 +48,7 @@ static ts_status check_device(const RtHeader *header, const ts_device_info *devi
             TS_ERROR_UNSUPPORTED,
             "the kernel %s needs %d B of shared memory; device '%s' allows %d: use smaller tiles or fewer stages",
             header->config, header->smem_bytes, device->name, device->block_smem_bytes);
-    if (header->cluster_m && !driver->cuTensorMapEncodeTiled)
+    if (rt_header_has_maps(header) && !driver->cuTensorMapEncodeTiled)
         return rt_fail(TS_ERROR_DRIVER_TOO_OLD,
                        "the kernel %s reads through tensor maps, which this driver cannot make: update it to CUDA 12",
                        header->config);

@@ -18,7 +18,7 @@ typedef struct RtValues {
 
 /* Tensor maps made so far, found by what they were made from (maps.c). They only grow, up to a bound, and are read
  * without a lock. */
-enum { RT_MAP_BUCKETS = 64 };
+enum { RT_MAP_BUCKETS = 1024 };
 typedef struct RtMaps {
     _Atomic(struct RtMap *) bucket[RT_MAP_BUCKETS];
     atomic_int count;

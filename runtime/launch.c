@@ -423,7 +423,7 @@ static ts_status fill_maps(const ts_kernel *kernel, const ts_linear_args *args, 
 {
     ts_kernel *maker = (ts_kernel *)kernel; /* its cache of maps grows */
     ts_status status = TS_OK;
-    if (!kernel->header.cluster_m) return TS_OK;
+    if (!rt_header_has_maps(&kernel->header)) return TS_OK;
     if (kernel->header.has[RT_PARAM_x_map])
         status =
             find_map(maker, RT_TENSOR_x, &args->x, args->m, args->k, args->y.data, &spare[0], &values->x_map);

@@ -431,6 +431,14 @@ static void test_no_store(void)
     is_str(used(context, &args), report->rows[report->winner].config, "the winner is used all the same");
     ts_tune_report_free(report);
     ts_context_destroy(context);
+
+    fresh_place();
+    ok(mkdir(place, 0700) == 0 && mkdir(file, 0700) == 0, "a store that cannot be read");
+    context = usual_context();
+    refused(ts_linear_prepare(context, NULL, NULL), TS_ERROR_INVALID_ARGUMENT, "args is null");
+    ok(ts_linear_prepare(context, &args, NULL) == TS_OK && strstr(ts_last_error(), "args is null"),
+       "is no failure, and the last one's sentence stays: %s", ts_last_error());
+    ts_context_destroy(context);
 }
 
 static void test_ahead(void)

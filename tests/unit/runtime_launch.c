@@ -436,6 +436,27 @@ static void test_maps(void)
     free(text);
 }
 
+/* Whatever the grid rule is, what has maps gets them; and they want rows that TMA can address. */
+static void test_maps_of_tiles(void)
+{
+    const char *const unaligned[][2] = {
+        {SAMPLE_PARAMS, "x_map:map w:u64 ldw:u64 y:u64 ldy:u64 bias:u64 n:u32 m:u32 k:u32 s:f32"},
+        {"align: x=16", "align: x=8"},
+        {"workspace_bytes: 0\n", "workspace_bytes: 0\n// boxes: x=64x128\n"},
+    };
+    ts_kernel *kernel = load_text(maps_sample("grid: tiles"));
+    ts_linear_args args = maps_args();
+    FakeLaunch launch;
+    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "a block a tile, with maps: %s", ts_last_error());
+    fake.last_launch(&launch);
+    ok(fake_param(&launch, "x_map") == 0x10000 && fake_param(&launch, "y_map") == 0x30000, "of x and y");
+    ts_kernel_destroy(kernel);
+    char *text = sample_changed(unaligned, sizeof unaligned / sizeof *unaligned);
+    refused(ts_kernel_load(context, text, strlen(text), &kernel), TS_ERROR_BAD_KERNEL,
+            "align x=8; a tensor with a map is aligned to 16 bytes");
+    free(text);
+}
+
 /* Persistent blocks are as many as run at one time, in clusters; a device may have no room for any. */
 static void test_resident_clusters(void)
 {
@@ -507,6 +528,7 @@ int main(void)
     test_refusals();
     test_overlap();
     test_maps();
+    test_maps_of_tiles();
     test_resident_clusters();
     test_clusters();
     ts_context_destroy(context);
