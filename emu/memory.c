@@ -405,7 +405,7 @@ void exec_ST_RELEASE_GPU_B64(Warp *w, const Inst *in, uint32_t lanes)
     global_addresses(w, in, 0, address);
     EACH_LANE(l, lanes) {
         uint64_t *to = (uint64_t *)global_bytes(w, (int)l, address[l], 8, 8, "writes");
-        if (!publications_release(p, &b->races, b->index, w->index, address[l], from[l], *to))
+        if (!publications_release(p, &b->races, &b->acquired, b->index, w->index, address[l], from[l], *to))
             no_memory(w, (int)l);
         __atomic_store_n(to, from[l], __ATOMIC_RELEASE);
     }

@@ -15,8 +15,8 @@ typedef struct Write {
 } Write;
 
 typedef struct Release {
-    uint64_t value, before;
-    Acquired what;
+    uint64_t address, value, before;
+    AcquiredList what; /* of its own block first */
 } Release;
 
 struct Publications {
@@ -43,6 +43,7 @@ void publications_free(Publications *p)
 {
     if (!p) return;
     pthread_mutex_destroy(&p->lock);
+    for (size_t i = 0; i < p->n_releases; i++) free(p->release[i].what.item);
     free(p->write);
     free(p->release);
     free(p);
@@ -103,28 +104,6 @@ static bool note_release(Publications *p, const Release *release)
     return true;
 }
 
-bool publications_release(Publications *p, const Races *r, uint64_t block, int warp, uint64_t address,
-                          uint64_t value, uint64_t before)
-{
-    Release release = {.value = value, .before = before, .what = {.address = address, .from = block}};
-    const int actor = r->first_actor + warp;
-    const uint32_t *known = clocks_known(r->clocks, actor) + r->first_actor;
-    memcpy(release.what.clock, known, (size_t)r->n_warps * sizeof *known);
-    release.what.clock[warp] = clocks_done(r->clocks, actor);
-    pthread_mutex_lock(&p->lock);
-    bool good = note_release(p, &release);
-    pthread_mutex_unlock(&p->lock);
-    return good;
-}
-
-/* The latest release of this value at this address, or NULL. */
-static const Release *find_release(const Publications *p, uint64_t address, uint64_t value)
-{
-    for (size_t i = p->n_releases; i-- > 0;)
-        if (p->release[i].what.address == address && p->release[i].value == value) return &p->release[i];
-    return NULL;
-}
-
 static bool add(AcquiredList *list, Acquired what)
 {
     if (list->n == list->capacity) {
@@ -138,23 +117,70 @@ static bool add(AcquiredList *list, Acquired what)
     return true;
 }
 
-static bool look(AcquiredList *list, const Release *release, int warp, uint64_t *value)
+/* What the warp knows of its own block, and what it was given of others. */
+static bool collect(AcquiredList *what, const Races *r, const AcquiredList *given, uint64_t block, int warp)
 {
+    const int actor = r->first_actor + warp;
+    const uint32_t *known = clocks_known(r->clocks, actor) + r->first_actor;
+    Acquired own = {.from = block};
+    memcpy(own.clock, known, (size_t)r->n_warps * sizeof *known);
+    own.clock[warp] = clocks_done(r->clocks, actor);
+    bool good = add(what, own);
+    for (int i = 0; i < given->n && good; i++)
+        if (given->item[i].warps >> warp & 1) good = add(what, given->item[i]);
+    return good;
+}
+
+bool publications_release(Publications *p, const Races *r, const AcquiredList *given, uint64_t block, int warp,
+                          uint64_t address, uint64_t value, uint64_t before)
+{
+    Release release = {.address = address, .value = value, .before = before};
+    bool good = collect(&release.what, r, given, block, warp);
+    pthread_mutex_lock(&p->lock);
+    good = good && note_release(p, &release);
+    pthread_mutex_unlock(&p->lock);
+    if (!good) free(release.what.item);
+    return good;
+}
+
+/* The latest release of this value at this address, or NULL. */
+static const Release *find_release(const Publications *p, uint64_t address, uint64_t value)
+{
+    for (size_t i = p->n_releases; i-- > 0;)
+        if (p->release[i].address == address && p->release[i].value == value) return &p->release[i];
+    return NULL;
+}
+
+/* Whether the block has looked there before: then the warp is given it. */
+static bool give(AcquiredList *list, size_t release, int warp)
+{
+    bool seen = false;
     for (int i = 0; i < list->n; i++) {
-        Acquired *seen = &list->item[i];
-        if (seen->address != release->what.address || seen->from != release->what.from) continue;
-        seen->warps |= 1u << warp;
-        return true;
+        if (list->item[i].release != release) continue;
+        list->item[i].warps |= 1u << warp;
+        seen = true;
     }
+    return seen;
+}
+
+static bool look(AcquiredList *list, const Release *release, size_t number, int warp, uint64_t *value)
+{
+    bool good = true;
+    if (give(list, number, warp)) return true;
     *value = release->before;
-    return add(list, release->what);
+    for (int i = 0; i < release->what.n && good; i++) {
+        Acquired a = release->what.item[i];
+        a.release = number, a.warps = 0;
+        good = add(list, a);
+    }
+    return good;
 }
 
 bool publications_acquire(Publications *p, AcquiredList *list, int warp, uint64_t address, uint64_t *value)
 {
     pthread_mutex_lock(&p->lock);
     const Release *release = find_release(p, address, *value);
-    bool good = !release || look(list, release, warp, value);
+    bool good = !release || look(list, release, (size_t)(release - p->release), warp, value);
     pthread_mutex_unlock(&p->lock);
     return good;
 }

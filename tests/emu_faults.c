@@ -307,6 +307,36 @@ static void test_lanes(void)
     ok(good && out[0] == 4 && out[1] == 0 && out[63] == 4 * 62, "lanes that meet exchange words");
 }
 
+/* Blocks hand over words, 512 bytes behind the outputs, by flags that stand behind those. */
+#define BLOCK(number, label) "setp.ne.u32 %p, %r0, " number ";\n@%p bra " label ";\n"
+#define HAND_OVER(word, flag, value)                                                                         \
+    "mov.b32 %r1, " word ";\nst.global.b32 [%out+512], %r1;\nmov.b64 %wide, " value ";\n"                    \
+    "st.release.gpu.global.b64 [%out+" flag "], %wide;\n"
+#define AWAIT(flag, value, label)                                                                            \
+    label ":\nld.acquire.gpu.global.b64 %wide, [%out+" flag "];\nsetp.ne.b64 %p, %wide, " value              \
+          ";\n@%p bra " label ";\n"
+#define READ "ld.global.f32 %c0, [%out+512];\nst.global.f32 [%at], %c0;\n"
+
+static void test_blocks(void)
+{
+    static const char three[] = "mov.u32 %r0, %ctaid.x;\nmad.wide.u32 %at, %r0, 4, %out;\n" BLOCK("0", "ONE")
+        HAND_OVER("7", "1024", "1") "ret;\nONE:\n" BLOCK("1", "TWO")
+            AWAIT("1024", "1", "W1") "mov.b64 %wide, 1;\nst.release.gpu.global.b64 [%out+1032], "
+                                     "%wide;\nret;\nTWO:\n" AWAIT("1032", "1", "W2") READ;
+    static const char twice[] = "mov.u32 %r0, %ctaid.x;\nmad.wide.u32 %at, %r0, 4, %out;\n" BLOCK("0", "ONE")
+        HAND_OVER("7", "1024", "1") AWAIT("1032", "1", "W0") HAND_OVER("8", "1024", "2") "ret;\nONE:\n" AWAIT(
+            "1024", "1",
+            "W1") "mov.b64 %wide, 1;\nst.release.gpu.global.b64 [%out+1032], %wide;\n" AWAIT("1024", "2",
+                                                                                             "W2") READ;
+    uint32_t out[BUFFER / 4];
+    bool good = words_of(three, 3, 1, out);
+    ok(good && out[2] == 7, "what one block hands to a second one, that one hands on to a third");
+    setenv("TILESMITH_EMU_THREADS", "2", 1); /* for the first waits for the second */
+    good = words_of(twice, 2, 1, out);
+    ok(good && out[1] == 8, "a block hands over twice by one flag");
+    unsetenv("TILESMITH_EMU_THREADS");
+}
+
 static void test_poison(void)
 {
     uint32_t out[BUFFER / 4];
@@ -618,6 +648,7 @@ int main(void)
     ok(d.init(1) == INVALID_VALUE && d.init(0) == SUCCESS && d.init(0) == SUCCESS, "cuInit");
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) test_fault(&faults[i]);
     test_lanes();
+    test_blocks();
     test_poison();
     test_copies();
     test_seeds();
