@@ -245,12 +245,13 @@ static double narrow_tensor_ns(const struct Tile *t, const GenConfig *c, double 
 /* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM
  * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
  * epilogue; and what memory takes to give x and W and to take y, most of it meanwhile. However small, a
- * k-block takes about 0.36 us; rows that begin inside a line of 128 bytes slow the copies, those that begin
- * inside 16 bytes much more (docs/tuning-mma.md). A pure function of its arguments. */
+ * k-block takes about 0.36 us, and what a warp takes to round an x of another type; rows that begin inside a
+ * line of 128 bytes slow the copies, those that begin inside 16 bytes much more (docs/tuning-mma.md). A pure
+ * function of its arguments. */
 static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const GenConfig *c)
 {
     const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 0.15, dram_bytes = 3300,
-                 beside_wgmma = 1.02;
+                 beside_wgmma = 1.02, rounded_ns = 0.027, alone_ns = 0.08;
     int rate = p->x == GEN_F32 ? t->x32_rate : t->rate;
     GenEstimate e = {.tiles = gen_ceil_div(p->m, t->m) * gen_ceil_div(p->n, t->n),
                      .k_blocks = gen_ceil_div(p->k, t->k),
@@ -259,12 +260,17 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
                      .start_ns = 2200};
     e.waves = gen_ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
     e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;
+    if (p->x != p->w) { /* each warp that reads x rounds it */
+        double elems = (double)t->m / t->warps_m * t->k;
+        e.latency_ns += alone_ns * elems;
+        if (p->x != GEN_F32) e.tensor_ns += rounded_ns * elems * t->warps_m * t->warps_n; /* the rate of f32 has it */
+    }
     if (gen_problem_cuts_lines(p) && !t->lines) e.tensor_ns *= 1 + cut_rows * 64 / (t->k > 64 ? t->k : 64);
     e.tensor_ns = narrow_tensor_ns(t, c, e.tensor_ns);
     e.epilogue_ns = output_ns * t->m * t->n;
     /* blocks of one SM run side by side: its latency is that of one of them */
     double block_ns = (double)e.waves * e.tensor_ns;
-    if (block_ns < least_block_ns) block_ns = least_block_ns;
+    if (block_ns < e.latency_ns) block_ns = e.latency_ns;
     e.total_ns = mma_total_ns(&e, (double)e.k_blocks * block_ns + (double)e.waves * e.epilogue_ns);
     if (gen_has_wgmma(p->arch)) e.total_ns *= beside_wgmma; /* of two that are about as good wgmma's is */
     return e;

@@ -1,7 +1,8 @@
 /* choose_packing.c: which of x and W are packed first (pack.c): what rows that are not aligned to 16 bytes,
  * or have gaps between their elements, or an x of another type, cost where they are, against a launch, and
  * reading and writing them once. Times are those of an H200; the model was fitted to 33 problems on it, and
- * for other types by mma.sync to 44 (docs/tuning-mma.md). By wgmma the estimates of both kernels decide.
+ * for other types to 44 (docs/tuning-mma.md). Where x is of another type and nothing else is in the way, the
+ * estimates of both kernels decide.
  */
 #include "gen/internal.h"
 #include "gen/plan.h"
@@ -121,19 +122,19 @@ static double lost_ns(const GenProblem *p, const Operand *x, bool pack_x, const 
     return odd ? lost + without_wgmma_ns(p, sms) : lost;
 }
 
-/* x, of rows that wgmma can read: the estimates of the kernel that rounds it on the way, and of the one that
- * reads what was packed, decide. That one starts before the packing has ended, and reads from L2. */
+/* x, of rows that are read as fast as any: the estimates of the kernel that rounds it on the way, and of the one that
+ * reads what was packed, decide. That one reads from L2, and those of wgmma start before the packing has ended. */
 static bool rounds_first(const GenProblem *p, const Operand *x, double sms)
 {
-    const double launch_ns = 1750, bytes_a_ns = 45 * sms;
-    GenProblem in_place = *p;
+    const double launch_ns = 2000, early_launch_ns = 1750, bytes_a_ns = 45 * sms;
+    GenProblem in_place = *p, packed = *p;
     GenCandidate read, copied;
     GenError error;
-    in_place.workspace_bytes = 0;
-    GenProblem packed = in_place;
+    in_place.workspace_bytes = UINT64_MAX; /* as much as is asked for */
+    packed.workspace_bytes = 0;            /* it is taken */
     packed.x = p->w;
     packed.x_align_bytes = GEN_LINE_BYTES;
-    double ns = launch_ns + x->elems * (x->read_bytes + 2) / bytes_a_ns;
+    double ns = (gen_has_wgmma(p->arch) ? early_launch_ns : launch_ns) + x->elems * (x->read_bytes + 2) / bytes_a_ns;
     return gen_rank(&in_place, &read, 1, &error) && gen_rank(&packed, &copied, 1, &error) &&
            copied.estimate.total_ns + ns < read.estimate.total_ns;
 }
@@ -144,7 +145,7 @@ void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
     Operand x = operand_x(p, sms), w = operand_w(p);
     *pack_x = *pack_w = false;
     if (!x.packs && !w.packs) return;
-    if (gen_has_wgmma(p->arch) && !x.odd && !w.odd) {
+    if (!x.odd && !w.odd) {
         *pack_x = rounds_first(p, &x, sms);
         return;
     }
