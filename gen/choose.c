@@ -245,9 +245,9 @@ static double narrow_tensor_ns(const struct Tile *t, const GenConfig *c, double 
 /* Time of a problem under a tile of the mma back end, counted in multiply-adds at the full rate of one SM
  * (0.42 ps on an H200): what the busiest SM has to do, k-block by k-block, and then tile by tile the
  * epilogue; and what memory takes to give x and W and to take y, most of it meanwhile. However small, a
- * k-block takes about 0.36 us, and what a warp takes to round an x of another type; rows that begin inside a
- * line of 128 bytes slow the copies, those that begin inside 16 bytes much more (docs/tuning-mma.md). A pure
- * function of its arguments. */
+ * k-block takes about 0.36 us, and what a warp takes to round an x of another 16 bits; rows that begin inside
+ * a line of 128 bytes slow the copies, those that begin inside 16 bytes much more (docs/tuning-mma.md). A
+ * pure function of its arguments. */
 static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const GenConfig *c)
 {
     const double least_block_ns = 360, output_ns = 0.11, mac_ns = 0.42e-3, cut_rows = 0.15, dram_bytes = 3300,
@@ -260,10 +260,10 @@ static GenEstimate estimate(const GenProblem *p, const struct Tile *t, const Gen
                      .start_ns = 2200};
     e.waves = gen_ceil_div(e.tiles, p->sm_count > 0 ? p->sm_count : 1);
     e.tensor_ns = mac_ns * t->m * t->n * t->k * 100 / rate;
-    if (p->x != p->w) { /* each warp that reads x rounds it */
+    if (p->x != p->w && p->x != GEN_F32) { /* each warp that reads x rounds it, by halves */
         double elems = (double)t->m / t->warps_m * t->k;
         e.latency_ns += alone_ns * elems;
-        if (p->x != GEN_F32) e.tensor_ns += rounded_ns * elems * t->warps_m * t->warps_n; /* the rate of f32 has it */
+        e.tensor_ns += rounded_ns * elems * t->warps_m * t->warps_n;
     }
     if (gen_problem_cuts_lines(p) && !t->lines) e.tensor_ns *= 1 + cut_rows * 64 / (t->k > 64 ? t->k : 64);
     e.tensor_ns = narrow_tensor_ns(t, c, e.tensor_ns);
@@ -397,14 +397,16 @@ static bool fits_grid(const GenProblem *p, const GenConfig *c, GenError *error)
 {
     enum { MOST_GRID_Y = 65535 };
     return gen_ceil_div(p->n, c->tile_n) <= MOST_GRID_Y ||
-           gen_fail(error, "n=%lld columns make more than %d tiles of %d: take the rows of W in several calls",
+           gen_fail(error,
+                    "n=%lld columns make more than %d tiles of %d: take the rows of W in several calls",
                     (long long)p->n, MOST_GRID_Y, c->tile_n);
 }
 
 static void rank_mma(const GenProblem *p, GenConfig candidate, Ranking *r, GenError *error)
 {
     for (int i = 0; i < N_TILES; i++) {
-        if (!suits(&tile_table[i], &candidate) || (tile_table[i].lines && !gen_problem_cuts_lines(p))) continue;
+        if (!suits(&tile_table[i], &candidate) || (tile_table[i].lines && !gen_problem_cuts_lines(p)))
+            continue;
         set_tile(&candidate, &tile_table[i]);
         GenEstimate e = estimate(p, &tile_table[i], &candidate);
         if (ranks(r, &e) && fits_grid(p, &candidate, error) && gen_config_check(&candidate, error))
@@ -444,7 +446,8 @@ static void rank_wgmma_tile(const GenProblem *p, GenConfig *candidate, Ranking *
     gen_wgmma_set_group(p, candidate);
     if (!plan_wgmma_candidate(p, candidate, &plan, error)) return;
     make_even(p, candidate, &plan);
-    plan.config.ends = candidate->ends = gen_wgmma_ends(p, &plan); /* which no number of the plan depends on */
+    plan.config.ends = candidate->ends =
+        gen_wgmma_ends(p, &plan); /* which no number of the plan depends on */
     GenEstimate e = gen_wgmma_estimate(p, &plan);
     gen_wgmma_set_hints(p, &plan, &e, candidate);
     rank(r, candidate, &e);

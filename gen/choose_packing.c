@@ -2,7 +2,7 @@
  * or have gaps between their elements, or an x of another type, cost where they are, against a launch, and
  * reading and writing them once. Times are those of an H200; the model was fitted to 33 problems on it, and
  * for other types to 44 (docs/tuning-mma.md). Where x is of another type and nothing else is in the way, the
- * estimates of both kernels decide.
+ * estimates of both kernels decide, but for f32 by mma.sync, whose estimates are not good enough for that.
  */
 #include "gen/internal.h"
 #include "gen/plan.h"
@@ -145,7 +145,8 @@ void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
     Operand x = operand_x(p, sms), w = operand_w(p);
     *pack_x = *pack_w = false;
     if (!x.packs && !w.packs) return;
-    if (!x.odd && !w.odd) {
+    bool estimated = gen_has_wgmma(p->arch) || p->x != GEN_F32;
+    if (!x.odd && !w.odd && estimated) {
         *pack_x = rounds_first(p, &x, sms);
         return;
     }
