@@ -295,6 +295,17 @@ static double disturbance(const GenPlan *plan, double merged)
 
 static double square(double x) { return x * x; }
 
+/* What it takes warps to read x of another type from its slots and to round it, ahead of their products: a lone warpgroup
+ * shows all of it, and of several the more, the shorter the products of the others are that cover it. */
+static double reading_ns(const GenPlan *plan, double products_ns)
+{
+    const double read_f32 = 0.0285, read = 0.0224;
+    const GenConfig *c = &plan->config;
+    double ns = (c->x == GEN_F32 ? read_f32 : read) * 64 * plan->g.wgmmas * c->tile_k;
+    int others = plan->g.consumers - 1;
+    return others ? ns * ns / (products_ns / plan->g.consumers * others) : ns;
+}
+
 /* A k-block takes as long as the slowest of what works on it at one time: the tensor cores, shared memory
  * (TMA writes it, wgmma reads both sides), L2, and the latency of a load, spread over the stages. They disturb each other, and
  * blocks that share loads wait for each other, the longer the more they are. L2 gives more to a block that has a TPC, two SMs,
@@ -302,17 +313,14 @@ static double square(double x) { return x * x; }
 static double estimate_block(const GenProblem *p, const GenPlan *plan, const Spread *s, GenEstimate *e)
 {
     const double tensor_macs = 3398, least_n = 52, smem_bytes = 307, latency = 1300, each_other = 0.008, rounded = 0.0516,
-                 beneath = 0.96, by_turns = 1.15, read_f32 = 0.0285, read = 0.0224, pingpong = 1.042, alone = 0.62;
+                 beneath = 0.96, by_turns = 1.15, pingpong = 1.042, alone = 0.62;
     const GenConfig *c = &plan->config;
     const GenWgmmaPlan *g = &plan->g;
     double wgmmas = g->wgmmas * (c->pingpong ? 1 : g->consumers), k = c->tile_k, n = s->side_by_side,
            merged = merged_bytes(p, plan, s);
     e->tensor_ns = n * wgmmas * 64 * larger(g->wgmma_n, least_n) * k / tensor_macs;
     if (g->x_way == GEN_X_REGISTERS && g->wgmmas > 1) e->tensor_ns *= by_turns;
-    if (g->x_way == GEN_X_REGISTERS) {
-        double own = e->tensor_ns / n / g->consumers, reading = (c->x == GEN_F32 ? read_f32 : read) * 64 * g->wgmmas * k;
-        e->tensor_ns += n * (g->consumers == 1 ? reading : square(reading) / ((g->consumers - 1) * own));
-    }
+    if (g->x_way == GEN_X_REGISTERS) e->tensor_ns += n * reading_ns(plan, e->tensor_ns / n);
     if (c->pingpong) e->tensor_ns *= pingpong;
     if (g->x_way == GEN_X_ROUNDED) /* while nothing is multiplied, or beneath the products of the k-block before */
         e->tensor_ns += n * rounded * (g->loop_waits ? beneath : 1) * c->tile_m * k;
