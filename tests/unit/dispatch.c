@@ -185,6 +185,37 @@ static ts_linear_args packed_problem(ts_context *context)
     return args;
 }
 
+/* An x of another type is rounded ahead where the estimates of both kernels say so, call after call; in a
+ * capture only with kernels that are there. */
+static void test_rounding(void)
+{
+    ts_context *context = open_context();
+    ts_linear_args args = problem(64, 4096, 4096), few = problem(1, 4096, 4096);
+    size_t bytes = 1;
+    args.x.dtype = args.y.dtype = few.x.dtype = few.y.dtype = TS_BF16;
+    args.workspace = few.workspace = 0x1000000;
+    ok(ts_linear_workspace(context, &args, &args.workspace_bytes) == TS_OK &&
+           args.workspace_bytes == 64ull * 4096 * 2,
+       "x is rounded in a workspace of %zu B", args.workspace_bytes);
+    setenv("FAKE_CUDA_CAPTURING", "1", 1);
+    fake.reset();
+    refused(ts_linear(context, &args, NULL), TS_ERROR_NOT_READY,
+            "call ts_linear_prepare() before the capture");
+    ok(launches() == 0, "nothing of it is captured");
+    ok(ts_linear_prepare(context, &args, NULL) == TS_OK && loads() == 2, "both kernels are prepared: %s",
+       ts_last_error());
+    for (int i = 1; i <= 3; i++)
+        ok(ts_linear(context, &args, NULL) == TS_OK && launches() == 2 * i && loads() == 2,
+           "and captured, call %d: %s", i, ts_last_error());
+    unsetenv("FAKE_CUDA_CAPTURING");
+    args.workspace_bytes = 0;
+    ok(ts_linear(context, &args, NULL) == TS_OK && launches() == 7 && loads() == 3,
+       "without a workspace one kernel rounds it: %s", ts_last_error());
+    ok(ts_linear_workspace(context, &few, &bytes) == TS_OK && bytes != 4096 * 2,
+       "that of one row stays: %zu B", bytes);
+    ts_context_destroy(context);
+}
+
 static void test_packing(void)
 {
     ts_context *context = open_context();
@@ -433,6 +464,7 @@ int main(void)
     test_prepare_ahead();
     test_many_problems();
     test_capture();
+    test_rounding();
     test_packing();
     test_packing_refusals();
     test_sharing();

@@ -436,6 +436,31 @@ static void test_maps(void)
     free(text);
 }
 
+/* So many addresses are remembered; what comes behind them is served all the same, each time anew. */
+static void test_many_maps(void)
+{
+    enum { KEPT = 4096, MORE = 100 };
+    ts_kernel *kernel = load_text(maps_sample("grid: persistent 2x1"));
+    ts_linear_args args = maps_args();
+    FakeLaunch launch;
+    int failed = 0;
+    fake.reset();
+    for (int i = 0; i < KEPT + MORE; i++) {
+        args.x.data = 0x1000000 + 4096ull * (unsigned)i;
+        failed += ts_kernel_launch(kernel, &args, NULL) != TS_OK;
+        fake.last_launch(&launch);
+        failed += fake_param(&launch, "x_map") != args.x.data;
+    }
+    int made = fake.calls("cuTensorMapEncodeTiled");
+    ok(failed == 0 && made == KEPT + MORE + 2, "%d addresses of x: %d maps", KEPT + MORE, made);
+    ts_kernel_launch(kernel, &args, NULL);
+    ok(fake.calls("cuTensorMapEncodeTiled") == made + 1, "that of the last was not kept");
+    args.x.data = 0x1000000;
+    ts_kernel_launch(kernel, &args, NULL);
+    ok(fake.calls("cuTensorMapEncodeTiled") == made + 1, "that of the first was");
+    ts_kernel_destroy(kernel);
+}
+
 /* Whatever the grid rule is, what has maps gets them; and they want rows that TMA can address. */
 static void test_maps_of_tiles(void)
 {
@@ -528,6 +553,7 @@ int main(void)
     test_refusals();
     test_overlap();
     test_maps();
+    test_many_maps();
     test_maps_of_tiles();
     test_resident_clusters();
     test_clusters();
