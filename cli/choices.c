@@ -61,6 +61,9 @@ int choose_config(const Options *o, GenConfig *config)
     GenType type;
     GenError error;
     gen_config_default(gen_arch_find("sm_89"), GEN_F16, config);
+    if (given(o, OPT_CONFIG) && strstr(o->text[OPT_CONFIG], ".ptx"))
+        return usage(o->command->name, "--config wants a name, not the file '%s': leave out .ptx; run --kernel takes files",
+                     o->text[OPT_CONFIG]);
     if (given(o, OPT_CONFIG) && !gen_config_parse(o->text[OPT_CONFIG], config, &error))
         return usage(o->command->name, "%s", error.text);
     int status = choose_arch(o, &arch);

@@ -49,5 +49,6 @@ int main(int argc, char **argv)
     errno = 0;
     bool written = fflush(stdout) == 0 && !ferror(stdout);
     if (status || written) return status;
-    return fail(NULL, "cannot write to standard output: %s", strerror(errno ? errno : EIO));
+    /* a line that was flushed earlier failed for a reason that is gone */
+    return fail(NULL, "cannot write to standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
 }

@@ -51,6 +51,7 @@ refused(1, qr{cannot write /no/such/dir/k.ptx: No such file}, 'gen', '-o', '/no/
 refused(1, qr{cannot write .*missing/.*: No such file}, 'gen', '-o', tmp('missing/'));
 refused(1, qr{not a directory}, 'gen', '--all', '-o', tmp('missing'));
 refused(1, qr{not a directory}, 'gen', '--all', '-o', tmp('a.ptx'));
+refused(2, qr/wants a name, not the file 'mma_sm89_f16_64x64x32_w2x2_s3.ptx'/, 'gen', '--config', 'mma_sm89_f16_64x64x32_w2x2_s3.ptx');
 refused(1, qr{No space left}, 'gen', '-o', '/dev/full') if -w '/dev/full';
 
 # A file that can grow to 4 KB only: the old content stays and no part is left.
