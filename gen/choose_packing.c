@@ -63,6 +63,16 @@ static double shared_ns(const GenProblem *p, double lost_ns)
     return shares(p) && shared < lost_ns ? shared : lost_ns;
 }
 
+/* Whether they do where x is as it is, with as much workspace as is asked for. */
+static bool shares_in_place(const GenProblem *p)
+{
+    GenProblem in_place = *p;
+    GenConfig config;
+    GenError error;
+    in_place.workspace_bytes = UINT64_MAX;
+    return shares(p) && gen_choose(&in_place, &config, &error) && config.split;
+}
+
 /* What a k-block of 64 by mma.sync loses to an x of another type: more where tiles are few, or made for few
  * rows, for fewer of them are made for such an x. */
 static double rounding_ns(const GenProblem *p, bool odd, double sms)
@@ -73,7 +83,7 @@ static double rounding_ns(const GenProblem *p, bool odd, double sms)
     } lost[] = {[OF_16_BITS] = {450, 300}, [OF_F32] = {80, 250}};
     const double some_rows = 1024;
     int type = p->x == GEN_F32 ? OF_F32 : OF_16_BITS;
-    if (shares(p) && !odd) return 0;
+    if (!odd && shares_in_place(p)) return 0;
     return waves(p, sms) < 1 || (double)p->m < some_rows ? lost[type].few : lost[type].many;
 }
 
