@@ -274,8 +274,7 @@ void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[L
     for (int l = 0; l < LANES; l++) address[l] = base[l] + (uint64_t)in->arg[arg].imm;
 }
 
-/* What another block of this launch has written must have been handed over. */
-static void check_handed_over(Warp *w, int lane, uint64_t address)
+void check_handed_over(Warp *w, int lane, uint64_t address)
 {
     const Block *b = w->block;
     Publications *p = b->cluster->publications;

@@ -328,12 +328,21 @@ static void test_blocks(void)
             "1024", "1",
             "W1") "mov.b64 %wide, 1;\nst.release.gpu.global.b64 [%out+1032], %wide;\n" AWAIT("1024", "2",
                                                                                              "W2") READ;
+    static const char unseen[] = "mov.u32 %r0, %ctaid.x;\n" BLOCK("0", "ONE")
+        HAND_OVER("7", "1024", "1") "ret;\nONE:\nld.acquire.gpu.global.b64 %wide, [%out+1024];\n" READ;
+    static const char copied[] = "mov.u32 %r0, %ctaid.x;\n" BLOCK("0", "ONE") HAND_OVER(
+        "7", "1024", "1") "ret;\nONE:\n" COPY
+                          "[%smem], [%out+512], 16, %size;\ncp.async.commit_group;\ncp.async.wait_group 0;\n";
     uint32_t out[BUFFER / 4];
     bool good = words_of(three, 3, 1, out);
     ok(good && out[2] == 7, "what one block hands to a second one, that one hands on to a third");
     setenv("TILESMITH_EMU_THREADS", "2", 1); /* for the first waits for the second */
     good = words_of(twice, 2, 1, out);
     ok(good && out[1] == 8, "a block hands over twice by one flag");
+    setenv("TILESMITH_EMU_THREADS", "1", 1); /* for the first has ended */
+    ok(!words_of(unseen, 2, 1, out) && strstr(last_trap(), "has not handed over"),
+       "who has looked but once may not read");
+    ok(!words_of(copied, 2, 1, out) && strstr(last_trap(), "has not handed over"), "nor copy");
     unsetenv("TILESMITH_EMU_THREADS");
 }
 
