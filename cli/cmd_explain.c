@@ -21,25 +21,6 @@ static int usual_sms(const GenArch *arch)
     return 128;
 }
 
-static GenProblem contiguous(const Options *o, const GenArch *arch, GenType x, GenType type, Shape s)
-{
-    return (GenProblem){
-        .arch = arch,
-        .sm_count = given(o, OPT_SMS) ? o->number[OPT_SMS] : usual_sms(arch),
-        .x = x,
-        .w = type,
-        .bias = type,
-        .y = x,
-        .m = s.m,
-        .n = s.n,
-        .k = s.k,
-        .x_align_bytes = gen_row_align(x, s.m, s.k),
-        .w_align_bytes = gen_row_align(type, s.n, s.k),
-        .y_align_bytes = gen_row_align(x, s.m, s.n),
-        .epilogue = o->text[OPT_EPILOGUE],
-    };
-}
-
 /* Of the longest name, behind which the numbers stand. */
 static int name_width(const GenCandidate *candidates, int n)
 {
@@ -108,8 +89,10 @@ static int run_explain(const Options *o)
     if (!status) status = check_epilogue(o);
     if (!status && !given(o, OPT_SHAPE)) status = usage("explain", "--shape MxNxK is missing");
     if (!status) status = shapes_read(o, 1, &shape, &n);
+    if (!status && !arch) arch = gen_arch_find("sm_89");
     for (int i = 0; i < n && !status; i++) {
-        GenProblem p = contiguous(o, arch ? arch : gen_arch_find("sm_89"), x, type, shape[i]);
+        int sms = given(o, OPT_SMS) ? o->number[OPT_SMS] : usual_sms(arch);
+        GenProblem p = shape_problem(shape[i], arch, sms, x, type, o->text[OPT_EPILOGUE]);
         status = explain(o, &p);
     }
     free(shape);

@@ -145,15 +145,10 @@ static bool read_arrays(Run *run, Error *error)
 static bool choose(const Run *run, Shape s, GenConfig *config, Error *error)
 {
     const GenArch *arch = device_arch(&run->device, run->arch, error);
-    GenType type = run->type;
     GenError gen_error;
     if (!arch) return false;
-    GenProblem problem = {.arch = arch, .sm_count = run->device.info.sm_count, .m = s.m, .n = s.n, .k = s.k};
-    problem.x = problem.w = problem.bias = problem.y = type;
-    problem.x_align_bytes = gen_row_align(type, s.m, s.k);
-    problem.w_align_bytes = gen_row_align(type, s.n, s.k);
-    problem.y_align_bytes = gen_row_align(type, s.m, s.n);
-    problem.epilogue = run->o->text[OPT_EPILOGUE];
+    GenProblem problem =
+        shape_problem(s, arch, run->device.info.sm_count, run->type, run->type, run->o->text[OPT_EPILOGUE]);
     return gen_choose(&problem, config, &gen_error) || refuse(error, "%s", gen_error.text);
 }
 
@@ -307,9 +302,9 @@ const Command command_run = {
     .summary = "run a kernel and verify its result",
     .details =
         "Takes the kernel that is ranked first for each problem, whatever was tuned (or --config or\n"
-        "--kernel), loads it, runs it and verifies\n"
-        "every element of y against float64. The inputs are random (x, bias and r from N(0, 1), W from\n"
-        "N(0, 1) / sqrt(K)) or the user's arrays, rounded to --dtype. Prints one line a problem.",
+        "--kernel), loads it, runs it and verifies every element of y against float64. The inputs are\n"
+        "random (x, bias and r from N(0, 1), W from N(0, 1) / sqrt(K)) or the user's arrays, rounded to\n"
+        "--dtype. Prints one line a problem.",
     .option = takes,
     .run = run_run,
 };

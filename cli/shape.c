@@ -59,3 +59,23 @@ ts_linear_args shape_arguments(Shape s, ts_dtype type, const char *epilogue)
     args.epilogue = epilogue;
     return args;
 }
+
+GenProblem shape_problem(Shape s, const GenArch *arch, int sm_count, GenType x, GenType w,
+                         const char *epilogue)
+{
+    return (GenProblem){
+        .arch = arch,
+        .sm_count = sm_count,
+        .x = x,
+        .w = w,
+        .bias = w,
+        .y = x,
+        .m = s.m,
+        .n = s.n,
+        .k = s.k,
+        .x_align_bytes = gen_row_align(x, s.m, s.k),
+        .w_align_bytes = gen_row_align(w, s.n, s.k),
+        .y_align_bytes = gen_row_align(x, s.m, s.n),
+        .epilogue = epilogue,
+    };
+}

@@ -15,5 +15,7 @@ void shape_print(Shape shape, char text[SHAPE_MAX_TEXT]);
 
 /* A call on contiguous tensors of one type, whose addresses are not known; epilogue NULL: the usual one. */
 ts_linear_args shape_arguments(Shape shape, ts_dtype type, const char *epilogue);
+/* The same for the choice, on a chip of so many SMs; x and y of a type, W and the bias of another or the same. */
+GenProblem shape_problem(Shape shape, const GenArch *arch, int sm_count, GenType x, GenType w, const char *epilogue);
 
 #endif

@@ -6,9 +6,9 @@
  *        +--- choices[] -----+------------ loaded ---------------+     both live as long as the context
  *
  * `choices` remembers the kernel of each problem, and what is packed, so that a problem seen before costs one
- * look-up of either; `loaded`
- * has each kernel once, by the name of its config. Both only ever grow at their heads and are read without a
- * lock; the mutex is held while a kernel is generated and loaded, so that no two threads do it twice.
+ * look-up of either; `loaded` has each kernel once, by the name of its config. Both only ever grow at their
+ * heads and are read without a lock; the mutex is held while a kernel is generated and loaded, so that no two
+ * threads do it twice.
  * `choices` stops at MAX_CHOICES: from then on a new problem costs the choice again, which is pure
  * arithmetic, and memory stays bounded whatever shapes come; the tuning store is then not asked any more.
  */
@@ -158,8 +158,6 @@ static Key key_of(const ts_linear_args *args, const Pin *pin)
 {
     return (Key){rt_problem_key(args), (uintptr_t)pin};
 }
-
-static Key packing_key_of(const ts_linear_args *args) { return (Key){rt_problem_key(args), PACKING}; }
 
 static unsigned bucket_of(const Key *key)
 {
@@ -355,20 +353,23 @@ ts_status rt_kernels_find(ts_context *context, const ts_linear_args *args, const
     return TS_OK;
 }
 
-/* Of an x that is not rounded it costs a few operations, and need not be remembered. */
+/* Of an x that is not rounded it costs a few operations, and is not remembered. */
 ts_status rt_kernels_choose_packing(ts_context *context, const ts_linear_args *args,
                                     const GenProblem *problem, bool *pack_x, bool *pack_w)
 {
     Kernels *kernels;
+    if (problem->x == problem->w) return gen_choose_packing(problem, pack_x, pack_w), TS_OK;
     ts_status status = kernels_of(context, &kernels);
     if (status) return status;
-    bool rounds = problem->x != problem->w;
-    Choice chosen = {.key = packing_key_of(args)};
-    const Choice *found = rounds ? find_choice(kernels, &chosen.key, epilogue_of(args)) : NULL;
-    if (!found) gen_choose_packing(problem, &chosen.pack_x, &chosen.pack_w);
-    if (!found && rounds) remember_choice(kernels, &chosen, epilogue_of(args));
-    *pack_x = found ? found->pack_x : chosen.pack_x;
-    *pack_w = found ? found->pack_w : chosen.pack_w;
+    Choice made = {.key = {rt_problem_key(args), PACKING}};
+    const Choice *choice = find_choice(kernels, &made.key, epilogue_of(args));
+    if (!choice) {
+        gen_choose_packing(problem, &made.pack_x, &made.pack_w);
+        remember_choice(kernels, &made, epilogue_of(args));
+        choice = &made;
+    }
+    *pack_x = choice->pack_x;
+    *pack_w = choice->pack_w;
     return TS_OK;
 }
 

@@ -56,10 +56,7 @@ static void issue(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes)
         if (source_bytes[l] > bytes)
             trap(w, (int)l, TRAP_ASYNC_COPY, "source size %u is more than the %u B copied", source_bytes[l],
                  bytes);
-        if (source_bytes[l]) {
-            check_handed_over(w, (int)l, global[l]);
-            global_bytes(w, (int)l, global[l], source_bytes[l], bytes, "copies");
-        }
+        if (source_bytes[l]) global_for_read(w, (int)l, global[l], source_bytes[l], bytes, "copies");
         shared_for_copy(w, (int)l, shared[l], bytes);
         q->copy[q->n++] = (Copy){.source = global[l],
                                  .shared = shared[l],

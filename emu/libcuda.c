@@ -39,7 +39,7 @@ static void say_once(const char *name, const char *text, uint64_t low, uint64_t 
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
         const char *there = NULL;
         if (atomic_compare_exchange_strong(&said[i], &there, name)) break;
-        if (there == name || strcmp(there, name) == 0) return;
+        if (strcmp(there, name) == 0) return;
     }
     fprintf(stderr, "tilesmith emulator: %s=%s is not a number from %llu to %llu; it is left out\n", name, text,
             (unsigned long long)low, (unsigned long long)high);

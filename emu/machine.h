@@ -301,10 +301,11 @@ void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[L
 /* Counts the passes of an access that has been checked; `conflicts` is the counter of those beyond the ideal.
  */
 void count_shared(Warp *w, const uint32_t address[LANES], uint32_t bytes, uint32_t lanes, int conflicts);
-/* What another block of this launch has written must have been handed over before it is read. */
-void check_handed_over(Warp *w, int lane, uint64_t address);
 unsigned char *global_bytes(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align,
                             const char *verb);
+/* The same to read: what another block of this launch wrote must have been handed over. */
+const unsigned char *global_for_read(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align,
+                                     const char *verb);
 /* That an argument is a cache policy in each lane. */
 void check_policies(Warp *w, const Inst *in, int arg, uint32_t lanes);
 

@@ -120,20 +120,23 @@ _Noreturn void trap_race(Warp *w, int lane, const Conflict *c, const Block *b, c
     }
 }
 
-unsigned char *shared_for_read(Warp *w, int lane, uint32_t address, uint32_t bytes)
+/* For this lane, or ALL_OF_WARP. */
+static unsigned char *shared_read(Warp *w, int lane, int reader, uint32_t address, uint32_t bytes)
 {
     uint32_t offset = shared_offset(w, lane, address, bytes, bytes, "reads");
-    Conflict c = races_read(&w->block->races, w->actor, lane, offset, bytes);
+    Conflict c = races_read(&w->block->races, w->actor, reader, offset, bytes);
     if (c.with) trap_race(w, lane, &c, w->block, "reads");
     return w->block->shared + offset;
 }
 
+unsigned char *shared_for_read(Warp *w, int lane, uint32_t address, uint32_t bytes)
+{
+    return shared_read(w, lane, lane, address, bytes);
+}
+
 const unsigned char *shared_for_matrix(Warp *w, int lane, uint32_t address, uint32_t bytes)
 {
-    uint32_t offset = shared_offset(w, lane, address, bytes, bytes, "reads");
-    Conflict c = races_read(&w->block->races, w->actor, ALL_OF_WARP, offset, bytes);
-    if (c.with) trap_race(w, lane, &c, w->block, "reads");
-    return w->block->shared + offset;
+    return shared_read(w, lane, ALL_OF_WARP, address, bytes);
 }
 
 unsigned char *shared_for_write(Warp *w, int lane, uint32_t address, uint32_t bytes)
@@ -274,14 +277,16 @@ void global_addresses(const Warp *w, const Inst *in, int arg, uint64_t address[L
     for (int l = 0; l < LANES; l++) address[l] = base[l] + (uint64_t)in->arg[arg].imm;
 }
 
-void check_handed_over(Warp *w, int lane, uint64_t address)
+const unsigned char *global_for_read(Warp *w, int lane, uint64_t address, uint32_t bytes, uint32_t align,
+                                     const char *verb)
 {
     const Block *b = w->block;
     Publications *p = b->cluster->publications;
     uint64_t writer;
-    if (!p || publications_known(p, &b->acquired, b->index, w->index, address, &writer)) return;
-    trap(w, lane, TRAP_RACE, "reads global memory at 0x%llx, which block %llu wrote and has not handed over",
-         (unsigned long long)address, (unsigned long long)writer);
+    if (p && !publications_known(p, &b->acquired, b->index, w->index, address, &writer))
+        trap(w, lane, TRAP_RACE, "reads global memory at 0x%llx, which block %llu wrote and has not handed over",
+             (unsigned long long)address, (unsigned long long)writer);
+    return global_bytes(w, lane, address, bytes, align, verb);
 }
 
 /* Vector accesses of `n` registers, which are consecutive rows. */
@@ -295,8 +300,7 @@ static void load_global(Warp *w, const Inst *in, uint32_t lanes, uint32_t bytes,
     count(c, COUNT_global_load_sectors, (uint64_t)count_sectors(address, bytes * n, lanes));
     count(c, COUNT_global_bytes_loaded, (uint64_t)count_lanes(lanes) * bytes * n);
     EACH_LANE(l, lanes) {
-        check_handed_over(w, (int)l, address[l]);
-        const unsigned char *from = global_bytes(w, (int)l, address[l], bytes * n, bytes * n, "reads");
+        const unsigned char *from = global_for_read(w, (int)l, address[l], bytes * n, bytes * n, "reads");
         for (uint32_t i = 0; i < n; i++) memcpy(to + (i * LANES + l) * bytes, from + i * bytes, bytes);
     }
 }

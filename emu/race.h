@@ -16,7 +16,8 @@
  *
  * The generic and the async proxy: knowledge has two halves, of what is known and of what of it is visible to
  * the async proxy. They differ in the clocks of warps alone: a warp's writes become visible by its own
- * fence.proxy.async, to others once they are told. What TMA and wgmma read must be visible to their warp; the rest of the machinery is one.
+ * fence.proxy.async, to others once they are told. What TMA and wgmma read must be visible to their warp; the
+ * rest of the machinery is one.
  */
 #ifndef EMU_RACE_H
 #define EMU_RACE_H
@@ -28,7 +29,7 @@ enum { GRANULE = 2, RACE_WARPS = 32, RACE_READERS = RACE_WARPS + RACE_WARPS / 4,
 
 /* Knowledge: [0, n) the clocks known of, [n, 2n) those visible to the async proxy. */
 typedef struct Clocks {
-    int n, n_warps;  /* actors; the first are warps */
+    int n, n_warps;   /* actors; the first are warps */
     uint32_t first;   /* clock of this cluster */
     uint32_t *now;    /* [actor] */
     uint32_t *knows;  /* [warp][2n] */

@@ -87,12 +87,10 @@ static double rounding_ns(const GenProblem *p, bool odd, double sms)
     return waves(p, sms) < 1 || (double)p->m < some_rows ? lost[type].few : lost[type].many;
 }
 
-static Operand operand_x(const GenProblem *p, double sms)
+static Operand operand_x(const GenProblem *p)
 {
     Operand x = operand(p->x, p->x_layout, p->x_align_bytes, p->m, p->k, 250, 450, 700);
-    if (p->x == p->w) return x;
-    x.packs = true;
-    x.narrow_ns += rounding_ns(p, x.odd, sms);
+    x.packs |= p->x != p->w;
     return x;
 }
 
@@ -152,7 +150,7 @@ static bool rounds_first(const GenProblem *p, const Operand *x, double sms)
 void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
 {
     double sms = p->sm_count > 0 ? p->sm_count : 1, least_ns = 0;
-    Operand x = operand_x(p, sms), w = operand_w(p);
+    Operand x = operand_x(p), w = operand_w(p);
     *pack_x = *pack_w = false;
     if (!x.packs && !w.packs) return;
     bool estimated = gen_has_wgmma(p->arch) || p->x != GEN_F32;
@@ -160,6 +158,7 @@ void gen_choose_packing(const GenProblem *p, bool *pack_x, bool *pack_w)
         *pack_x = rounds_first(p, &x, sms);
         return;
     }
+    if (p->x != p->w) x.narrow_ns += rounding_ns(p, x.odd, sms);
     for (int way = 0; way < 4; way++) {
         bool take_x = way & 1, take_w = way & 2;
         if ((take_x && !x.packs) || (take_w && !w.packs)) continue;

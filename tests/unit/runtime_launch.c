@@ -10,13 +10,18 @@
 static Fake fake;
 static ts_context *context;
 
+/* Takes the text. */
+static ts_status take_text(char *text, ts_kernel **kernel)
+{
+    ts_status status = ts_kernel_load(context, text, strlen(text), kernel);
+    free(text);
+    return status;
+}
+
 static ts_kernel *load(const char *from, const char *to)
 {
     ts_kernel *kernel;
-    char *text = sample_with(from, to);
-    ts_status status = ts_kernel_load(context, text, strlen(text), &kernel);
-    free(text);
-    if (status) {
+    if (take_text(sample_with(from, to), &kernel)) {
         printf("Bail out! the sample kernel does not load: %s\n", ts_last_error());
         exit(1);
     }
@@ -60,10 +65,8 @@ static void test_info(void)
 static void test_load_refused(const char *from, const char *to, ts_status wanted, const char *words)
 {
     ts_kernel *kernel = (ts_kernel *)&fake;
-    char *text = sample_with(from, to);
-    refused(ts_kernel_load(context, text, strlen(text), &kernel), wanted, words);
+    refused(take_text(sample_with(from, to), &kernel), wanted, words);
     ok(kernel == NULL, "and the kernel is NULL");
-    free(text);
 }
 
 static void test_loading(void)
@@ -299,8 +302,7 @@ static char *sample_changed(const char *const changes[][2], size_t n)
 static ts_kernel *load_text(char *text)
 {
     ts_kernel *kernel = NULL;
-    ok(ts_kernel_load(context, text, strlen(text), &kernel) == TS_OK, "loads: %s", ts_last_error());
-    free(text);
+    ok(take_text(text, &kernel) == TS_OK, "loads: %s", ts_last_error());
     return kernel;
 }
 
@@ -351,6 +353,13 @@ static ts_linear_args maps_args(void)
     return args;
 }
 
+/* A launch, behind which so many maps were made in all. */
+static void launch_makes(ts_kernel *kernel, const ts_linear_args *args, int maps, const char *what)
+{
+    ts_status status = ts_kernel_launch(kernel, args, NULL);
+    ok(status == TS_OK && fake.calls("cuTensorMapEncodeTiled") == maps, "%s", what);
+}
+
 static void test_map_launch(ts_kernel *kernel)
 {
     ts_linear_args args = maps_args();
@@ -365,20 +374,15 @@ static void test_map_launch(ts_kernel *kernel)
        launch.grid[0]);
     ok(launch.early, "it may start early");
     ok(fake.calls("cuTensorMapEncodeTiled") == 3, "three maps were made");
-    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 3,
-       "the same call again makes none");
+    launch_makes(kernel, &args, 3, "the same call again makes none");
     args.x.data = 0x50000;
-    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 4,
-       "another x makes one");
+    launch_makes(kernel, &args, 4, "another x makes one");
     args.m = 299;
-    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 6,
-       "another m makes those of x and y");
+    launch_makes(kernel, &args, 6, "another m makes those of x and y");
     args.x.row_stride = 104;
-    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 7,
-       "another pitch of x makes one");
+    launch_makes(kernel, &args, 7, "another pitch of x makes one");
     args.k = 88;
-    ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK && fake.calls("cuTensorMapEncodeTiled") == 9,
-       "another k makes those of x and W");
+    launch_makes(kernel, &args, 9, "another k makes those of x and W");
     args.k = 0, args.x.data = args.w.data = 0;
     ok(ts_kernel_launch(kernel, &args, NULL) == TS_OK, "without k: %s", ts_last_error());
 }
@@ -453,11 +457,9 @@ static void test_many_maps(void)
     }
     int made = fake.calls("cuTensorMapEncodeTiled");
     ok(failed == 0 && made == KEPT + MORE + 2, "%d addresses of x: %d maps", KEPT + MORE, made);
-    ts_kernel_launch(kernel, &args, NULL);
-    ok(fake.calls("cuTensorMapEncodeTiled") == made + 1, "that of the last was not kept");
+    launch_makes(kernel, &args, made + 1, "that of the last was not kept");
     args.x.data = 0x1000000;
-    ts_kernel_launch(kernel, &args, NULL);
-    ok(fake.calls("cuTensorMapEncodeTiled") == made + 1, "that of the first was");
+    launch_makes(kernel, &args, made + 1, "that of the first was");
     ts_kernel_destroy(kernel);
 }
 
@@ -476,10 +478,8 @@ static void test_maps_of_tiles(void)
     fake.last_launch(&launch);
     ok(fake_param(&launch, "x_map") == 0x10000 && fake_param(&launch, "y_map") == 0x30000, "of x and y");
     ts_kernel_destroy(kernel);
-    char *text = sample_changed(unaligned, sizeof unaligned / sizeof *unaligned);
-    refused(ts_kernel_load(context, text, strlen(text), &kernel), TS_ERROR_BAD_KERNEL,
-            "align x=8; a tensor with a map is aligned to 16 bytes");
-    free(text);
+    refused(take_text(sample_changed(unaligned, sizeof unaligned / sizeof *unaligned), &kernel),
+            TS_ERROR_BAD_KERNEL, "align x=8; a tensor with a map is aligned to 16 bytes");
 }
 
 /* Persistent blocks are as many as run at one time, in clusters; a device may have no room for any. */
