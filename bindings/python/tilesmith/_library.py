@@ -367,6 +367,11 @@ class Kernel:
         self.handle = None
 
 
+def _encoded(text):
+    """For C, which refuses a missing name by a sentence."""
+    return None if text is None else text.encode()
+
+
 class Context:
     """One device. `driver`: the path of a driver library; None is libcuda.so.1."""
 
@@ -424,7 +429,7 @@ class Context:
     def load(self, config):
         """The Kernel of a configuration by name."""
         lib, text, size, kernel = library(), c_void_p(), c_size_t(), c_void_p()
-        check(lib.ts_generate(None if config is None else config.encode(), text, size))
+        check(lib.ts_generate(_encoded(config), text, size))
         try:
             check(lib.ts_kernel_load(self.handle, text, size.value, kernel))
         finally:
@@ -471,7 +476,7 @@ class Context:
 def generate(config):
     """The PTX text of a configuration by name. Needs no device."""
     lib, text, size = library(), c_void_p(), c_size_t()
-    check(lib.ts_generate(config.encode(), text, size))
+    check(lib.ts_generate(_encoded(config), text, size))
     try:
         return ctypes.string_at(text, size.value).decode()
     finally:
